@@ -1,0 +1,10 @@
+# varve_warnings(TARGET): the house's warnings on one target, as errors where VARVE_WARNINGS_AS_ERRORS says so.
+function(varve_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(${target} PRIVATE -Wthread-safety -Wthread-safety-beta)
+  endif()
+  if(VARVE_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
