@@ -1,0 +1,190 @@
+// Log: one partition of Apache Kafka's log storage, in a directory of Kafka's own files.
+//
+//   absl::StatusOr<std::unique_ptr<varve::Log>> log = varve::Log::Open("data/orders-0", {});
+//   (void)(*log)->Append({{.key = "k", .value = "v"}});                                    // survives the process
+//   (void)(*log)->Append({{.key = "k", .value = "v"}}, {.ack = varve::Ack::kDurable});     // survives power loss
+//   for (const varve::RecordView& record : (*log)->Scan(0)) Use(record.value());
+//
+// Offsets, in the order that is asserted at every change (Kafka LogOffsetSnapshot):
+//   log start ≤ high watermark ≤ log end,   durable ≤ log end
+//   log start       first readable offset
+//   high watermark  first offset not committed: where consumers stop. Follows the log end (or the durable offset, see
+//                   LogOptions::visibility) until a replicating host moves it by SetHighWatermark
+//   log end         the next offset to be assigned
+//   durable         everything below is on stable storage
+//
+// Thread rules: every operation may be called from any thread. Appends, truncation and deletion exclude one another;
+// reads never take their lock and are never blocked by them. For many reads from one thread use NewReader: it costs no
+// reference count and no lock per call. A Log starts no thread; waits happen on the caller's.
+// Processes: one writer holds the partition's lock; any number of others open read-only and follow by Refresh.
+// A child of fork() must not use an inherited Log: its operations answer kFailedPrecondition.
+// Failures: a failed write or sync (disk full aside) poisons the log: reads go on, appends answer the same error until it
+// is reopened. Error codes: errors.h. Durability: the README's table of acknowledgements.
+#ifndef VARVE_LOG_H_
+#define VARVE_LOG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_range.h"
+#include "varve/leader_epoch.h"
+#include "varve/log_options.h"
+#include "varve/log_reader.h"
+#include "varve/producer_state.h"
+#include "varve/record.h"
+#include "varve/record_batch.h"
+#include "varve/recovery_report.h"
+
+namespace varve {
+
+struct AppendResult {
+  int64_t base_offset = 0;         // of the first record appended
+  int64_t last_offset = -1;        // of the last; base_offset - 1 where nothing was appended
+  int64_t log_append_time_ms = kNoTimestamp;  // LogAppendTime only
+
+  [[nodiscard]] int64_t end_offset() const { return last_offset + 1; }
+};
+
+// A snapshot of the four offsets, taken together.
+struct LogOffsets {
+  int64_t log_start_offset = 0;
+  int64_t high_watermark = 0;
+  int64_t log_end_offset = 0;
+  int64_t durable_offset = 0;
+  int64_t last_stable_offset = 0;
+};
+
+struct LogSegmentInfo {
+  int64_t base_offset = 0;
+  int64_t size_bytes = 0;
+  bool active = false;
+};
+
+class Log {
+ public:
+  // Opens the partition in `directory`, recovering it if it was not closed cleanly; see recovery_report(). Always opens,
+  // or refuses with one error that names file, position, expected and found, and has changed nothing.
+  // kUnavailable: another writer holds the lock. kInvalidArgument: an option out of range, or a directory to be created
+  // whose name is not TOPIC-PARTITION. kUnimplemented: batches of magic 0 or 1. Cost: names first; only what lies above
+  // the durable point is read after an unclean stop.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Log>> Open(const std::string& directory,
+                                                                 const LogOptions& options = {});
+
+  // Closes as Close does, dropping its error.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Appends records as one batch. Absent timestamps become the clock's. All or nothing. Errors: kInvalidArgument (a
+  // record out of range, the batch above max_message_bytes), kResourceExhausted (disk full: nothing was written, the log
+  // goes on once there is room), kFailedPrecondition. With kDurable an error after the write means "outcome unknown".
+  [[nodiscard]] absl::StatusOr<AppendResult> Append(std::span<const Record> records, const AppendOptions& options = {});
+  [[nodiscard]] absl::StatusOr<AppendResult> Append(std::initializer_list<Record> records,
+                                                    const AppendOptions& options = {}) {
+    return Append(std::span<const Record>(records.begin(), records.size()), options);
+  }
+
+  // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and epoch
+  // stamped (Kafka LogValidator).
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
+                                                         const AppendOptions& options = {});
+
+  // Appends a leader's batches with the offsets and epochs they carry (Kafka UnifiedLog.appendAsFollower). Offsets must
+  // rise; gaps are kept; a partial batch at the end is dropped; batches from the first whose epoch exceeds
+  // `current_leader_epoch` on are left out.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsFollower(std::span<const std::byte> batches,
+                                                              int32_t current_leader_epoch,
+                                                              const AppendOptions& options = {});
+
+  // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded, or the error that
+  // poisoned the log. `offset` may not exceed the log end (kOutOfRange).
+  [[nodiscard]] absl::Status WaitDurable(int64_t offset, std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
+
+  // Calls `done` once everything below `offset` is durable, or with the error that prevents it: at once if it is, else on
+  // the thread that completes the sync (in Flush, WaitDurable, a kDurable append or Close). `done` may append, but must
+  // not wait.
+  void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
+
+  // Makes everything appended so far durable.
+  [[nodiscard]] absl::Status Flush();
+
+  // A handle for one thread's reads; see log_reader.h.
+  [[nodiscard]] LogReader NewReader() const;
+
+  // Reads whole batches from the one that holds `offset` on (the next one, in a gap). Empty at the visible end. kOutOfRange
+  // below the log start or beyond the log end; kDataLoss inside a damaged range. The result has its own hold.
+  [[nodiscard]] absl::StatusOr<FileRange> Read(int64_t offset, const ReadOptions& options = {}) const;
+
+  // The records from `offset` to the visible end at the time of the call, checksums verified. See LogScan.
+  [[nodiscard]] LogScan Scan(int64_t offset) const;
+
+  // The first record with a timestamp at or after `timestamp_ms`, or a special value: kEarliestTimestamp,
+  // kLatestTimestamp, kMaxTimestamp. Absent where there is none. Kafka UnifiedLog.fetchOffsetByTimestamp; departures in
+  // the README ("Where varve departs from Kafka").
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms) const;
+
+  // Waits until the visible end lies beyond `offset`. kDeadlineExceeded; kFailedPrecondition once closed.
+  [[nodiscard]] absl::Status WaitForData(int64_t offset, std::chrono::nanoseconds timeout) const;
+
+  [[nodiscard]] LogOffsets offsets() const;
+  [[nodiscard]] int64_t log_start_offset() const { return offsets().log_start_offset; }
+  [[nodiscard]] int64_t high_watermark() const { return offsets().high_watermark; }
+  [[nodiscard]] int64_t log_end_offset() const;
+  [[nodiscard]] int64_t durable_offset() const { return offsets().durable_offset; }
+
+  // Takes the high watermark over from the log; clamped to [log start, log end]. For replicating hosts.
+  void SetHighWatermark(int64_t offset);
+
+  // Removes everything at and above `offset`, which must be a batch's base offset or the log end: kInvalidArgument naming
+  // the batch's two ends otherwise. Durable when it returns; a crash leaves all of it or none. Readers keep what they hold.
+  [[nodiscard]] absl::Status TruncateTo(int64_t offset);
+
+  // Removes everything and starts an empty log at `offset` (Kafka UnifiedLog.truncateFullyAndStartAt).
+  [[nodiscard]] absl::Status TruncateFullyAndStartAt(int64_t offset);
+
+  // Moves the log start up to `offset` (may lie inside a batch; -1 is the high watermark) and removes the segments wholly
+  // below it. kOutOfRange above the high watermark; nothing happens below the log start. Durable when it returns.
+  [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
+
+  // Starts a new active segment, if the present one is not empty.
+  [[nodiscard]] absl::Status Roll();
+
+  // Read-only logs: looks at the directory again and takes in what the writer did since. Others: does nothing.
+  [[nodiscard]] absl::Status Refresh();
+
+  // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads from
+  // ranges and readers that are still held go on. The first call's status counts; later calls answer the same.
+  [[nodiscard]] absl::Status Close();
+
+  [[nodiscard]] const std::string& directory() const;
+  [[nodiscard]] const LogOptions& options() const;
+  [[nodiscard]] const RecoveryReport& recovery_report() const;
+  // Damaged ranges known now: those of the recovery report and those met since.
+  [[nodiscard]] std::vector<DamagedRange> damage() const;
+  [[nodiscard]] std::vector<LogSegmentInfo> segments() const;
+  [[nodiscard]] std::vector<LeaderEpoch> leader_epochs() const;
+  // (epoch, end offset) for a follower's question (Kafka OffsetsForLeaderEpoch); absent where there is no answer.
+  [[nodiscard]] std::optional<LeaderEpoch> EndOffsetForEpoch(int32_t epoch) const;
+  // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset).
+  [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
+  [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
+
+ private:
+  class Impl;
+  friend class LogReader;
+  explicit Log(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace varve
+
+#endif  // VARVE_LOG_H_

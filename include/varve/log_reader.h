@@ -1,0 +1,155 @@
+// LogReader and LogScan: reading a Log without locks.
+//
+// A LogReader caches the list of segments and its hold on the last ones used, and checks one word per call whether they
+// are still the log's. It allocates nothing and asks the kernel nothing once the segments it reads are open.
+//
+// Thread rules: one thread at a time per handle; make one for each thread by Log::NewReader. Handles may outlive Close and
+// the Log itself; what they serve then is the log as it was.
+//
+//   varve::LogReader reader = log->NewReader();
+//   for (int64_t offset = 0;;) {
+//     absl::StatusOr<varve::FileRange> range = reader.Read(offset);
+//     if (!range.ok() || range->empty()) break;
+//     std::span<const std::byte> bytes = range->View();
+//     for (varve::RecordBatchView batch; varve::NextBatch(&bytes, &batch);) Use(batch);
+//     offset = range->next_offset();
+//   }
+#ifndef VARVE_LOG_READER_H_
+#define VARVE_LOG_READER_H_
+
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_range.h"
+#include "varve/log_options.h"
+#include "varve/record.h"
+#include "varve/record_batch.h"
+
+namespace varve {
+
+// Special values of OffsetForTimestamp (Kafka ListOffsetsRequest).
+inline constexpr int64_t kLatestTimestamp = -1;
+inline constexpr int64_t kEarliestTimestamp = -2;
+inline constexpr int64_t kMaxTimestamp = -3;
+
+struct TimestampLookup {
+  int64_t timestamp_ms = kNoTimestamp;  // of the record found; kNoTimestamp for earliest and latest
+  int64_t offset = 0;
+  std::optional<int32_t> leader_epoch;  // of that offset; absent where none is known
+};
+
+// How an offset was found: where its batch lies, and what the search went through.
+struct OffsetLookup {
+  int64_t segment = 0;            // base offset of the segment
+  int64_t position = 0;           // of the batch in the .log
+  int64_t size_bytes = 0;         // of the batch
+  int64_t base_offset = 0;
+  int64_t last_offset = 0;
+  int64_t index_offset = 0;       // the index's floor entry, (segment base, 0) where there is none
+  int64_t index_position = 0;
+  int64_t batches_scanned = 0;    // batch headers looked at, the found one included
+};
+
+class LogScan;
+
+class LogReader {
+ public:
+  LogReader(LogReader&&) noexcept;
+  LogReader& operator=(LogReader&&) noexcept;
+  ~LogReader();
+
+  // As Log::Read; the result borrows this reader's hold and is valid until the next call on it, unless kept.
+  [[nodiscard]] absl::StatusOr<FileRange> Read(int64_t offset, const ReadOptions& options = {});
+
+  // Where the batch lies that holds `offset`, or the next one in a gap. Absent at the visible end. Errors as Log::Read.
+  [[nodiscard]] absl::StatusOr<std::optional<OffsetLookup>> Find(int64_t offset,
+                                                                Isolation isolation = Isolation::kHighWatermark);
+
+  // The batch that holds `offset`, or the next one: valid until the next call on this reader. Absent at the visible end.
+  [[nodiscard]] absl::StatusOr<std::optional<RecordBatchView>> ReadBatch(int64_t offset);
+
+  // As Log::OffsetForTimestamp.
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
+
+  // As Log::Scan, from this handle's thread.
+  [[nodiscard]] LogScan Scan(int64_t offset);
+
+ private:
+  friend class Log;
+  friend class LogScan;
+  class Impl;
+  explicit LogReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ScanOptions {
+  int64_t to_offset = -1;        // stop before this offset; -1: the visible end when the scan began
+  bool verify_checksums = true;  // a batch whose checksum fails ends the scan with kDataLoss
+  bool control_records = false;  // deliver control records too
+  Isolation isolation = Isolation::kHighWatermark;
+};
+
+// An input range of records, each batch's checksum verified before its first record is given out. Control records are
+// left out. Iteration ends at the end or at the first error: look at status() after the loop.
+// Lifetime: a RecordView is valid until the iterator moves on.
+class LogScan {
+ public:
+  LogScan(LogReader reader, int64_t offset, const ScanOptions& options = {});
+  LogScan(LogScan&&) noexcept;
+  LogScan& operator=(LogScan&&) noexcept;
+  ~LogScan();
+
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = RecordView;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const RecordView*;
+    using reference = const RecordView&;
+
+    explicit Iterator(LogScan* scan) : scan_(scan) { ++*this; }
+    [[nodiscard]] const RecordView& operator*() const { return scan_->record_; }
+    [[nodiscard]] const RecordView* operator->() const { return &scan_->record_; }
+    Iterator& operator++() {
+      if (!scan_->Next()) scan_ = nullptr;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& iterator, std::default_sentinel_t) { return iterator.scan_ == nullptr; }
+
+   private:
+    LogScan* scan_;
+  };
+
+  [[nodiscard]] Iterator begin() { return Iterator(this); }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+
+  // Moves to the next record; false at the end or after an error.
+  [[nodiscard]] bool Next();
+  [[nodiscard]] const RecordView& record() const { return record_; }
+
+  // OK, or why the scan ended early (kDataLoss, kOutOfRange, …).
+  [[nodiscard]] const absl::Status& status() const { return status_; }
+  // The offset to go on from: behind the last record given out, or behind the damage where `status` is kDataLoss.
+  [[nodiscard]] int64_t next_offset() const { return next_offset_; }
+
+ private:
+  bool NextBatchOfLog();
+
+  LogReader reader_;
+  ScanOptions options_;
+  int64_t next_offset_;
+  int64_t to_offset_;
+  RecordView record_;
+  absl::Status status_;
+  struct Cursor;
+  std::unique_ptr<Cursor> cursor_;
+};
+
+}  // namespace varve
+
+#endif  // VARVE_LOG_READER_H_

@@ -1,0 +1,88 @@
+// varve.state: what varve must remember of a partition beyond Kafka's own files. Kafka ignores it and no reader needs it.
+//
+// Two 512-byte slots written in turn, each with its own sequence number and checksum, in one mapped file: the valid slot
+// with the higher number counts. A slot is never rewritten while it is the one that counts, so a crash in the middle of a
+// store leaves the one before. Store() puts values into the page cache (they survive the process); Sync() makes them
+// stable. A directory without the file, or with two invalid slots, has durable point 0 and counts as restarted.
+#ifndef VARVE_LIB_LOG_PARTITION_STATE_H_
+#define VARVE_LIB_LOG_PARTITION_STATE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+// A change of names or sizes that is announced before it begins, so that opening can carry it through (durability notes,
+// Writing 7).
+enum class PendingOperation : uint8_t {
+  kNone = 0,
+  kTruncateTo = 1,     // drop everything at and above pending_offset
+  kStartAt = 2,        // drop everything; an empty log at pending_offset
+  kDeleteBefore = 3,   // drop the segments wholly below pending_offset, the new log start
+};
+
+// Everything below `offset` is on stable storage. Named by the last batch below it, so that a directory that somebody else
+// has changed meanwhile is recognised: where that batch is not there, the point is void.
+struct DurablePoint {
+  int64_t offset = 0;
+  int64_t segment = 0;           // base offset of the segment the point lies in
+  int64_t position = 0;          // bytes of that segment below the point
+  int64_t batch_position = -1;   // of the last batch below the point in that segment; -1 where the segment has none
+  uint32_t batch_crc = 0;        // its header's checksum
+
+  friend bool operator==(const DurablePoint&, const DurablePoint&) = default;
+};
+
+struct PartitionStateValues {
+  std::array<uint8_t, 16> lineage{};  // random, new whenever varve starts to keep state here; names the state's owner
+  bool clean = false;                 // closed cleanly at `durable`; nothing was changed since
+  std::string boot_id;                // of the kernel that last wrote here; at most 36 characters
+  FileIdentity active;                // of the active segment's .log
+  DurablePoint durable;
+  int64_t log_start_offset = 0;
+  int64_t index_interval_bytes = 4096;
+  PendingOperation pending = PendingOperation::kNone;
+  int64_t pending_offset = 0;
+
+  friend bool operator==(const PartitionStateValues&, const PartitionStateValues&) = default;
+};
+
+class PartitionState {
+ public:
+  static constexpr char kFileName[] = "varve.state";
+
+  // Opens the file, or makes it with a fresh lineage (then stored() is false until the first Store).
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartitionState>> Open(FileSystem* file_system,
+                                                                            const std::string& directory);
+  // The values of a directory that is only read; absent where there is no file or no valid slot.
+  [[nodiscard]] static absl::StatusOr<std::optional<PartitionStateValues>> Peek(FileSystem* file_system,
+                                                                                const std::string& directory);
+
+  [[nodiscard]] bool stored() const { return stored_; }
+  [[nodiscard]] const PartitionStateValues& values() const { return values_; }
+
+  // Into the page cache, by stores to the mapping: no system call, no error, no sync. One thread at a time.
+  void Store(const PartitionStateValues& values);
+
+  // Makes what was stored stable.
+  [[nodiscard]] absl::Status Sync();
+
+ private:
+  PartitionState() = default;
+  std::unique_ptr<File> file_;
+  std::unique_ptr<Mapping> mapping_;
+  PartitionStateValues values_;
+  uint64_t sequence_ = 0;
+  bool stored_ = false;
+};
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_PARTITION_STATE_H_
