@@ -1,0 +1,60 @@
+# Finds the libraries varve is built on. The build and the installed package both include this file, so that what a static
+# libvarve.a leaves to its user's linker is named once. Reads VARVE_WITH_*, and VARVE_IS_SHARED in a package; sets
+# VARVE_CODEC_LIBRARIES, and the module names VARVE_PKGCONFIG_PUBLIC and VARVE_PKGCONFIG_PRIVATE.
+#
+# Everything but Abseil is a private dependency: nothing of it shows in a header, and a shared libvarve.so brings it along.
+
+# A package that misses something is "not found", which its user may allow; a build that misses something stops.
+if(CMAKE_FIND_PACKAGE_NAME STREQUAL "varve")
+  include(CMakeFindDependencyMacro)
+  macro(varve_find_dependency)
+    find_dependency(${ARGV})
+  endmacro()
+else()
+  macro(varve_find_dependency)
+    find_package(${ARGV} REQUIRED)
+  endmacro()
+endif()
+
+# varve_find_module(NAME MODULE): the target PkgConfig::VARVE_NAME of a library that has no CMake package.
+macro(varve_find_module name module)
+  pkg_check_modules(VARVE_${name} QUIET IMPORTED_TARGET ${module})
+  if(NOT VARVE_${name}_FOUND)
+    if(CMAKE_FIND_PACKAGE_NAME STREQUAL "varve")
+      set(varve_NOT_FOUND_MESSAGE "varve needs ${module}, which pkg-config does not find")
+      set(varve_FOUND FALSE)
+      return()
+    endif()
+    message(FATAL_ERROR "varve needs ${module}, which pkg-config does not find")
+  endif()
+  list(APPEND VARVE_PKGCONFIG_PRIVATE ${module})
+endmacro()
+
+varve_find_dependency(absl)
+set(VARVE_PKGCONFIG_PUBLIC absl_status absl_statusor)
+set(VARVE_PKGCONFIG_PRIVATE "")
+set(VARVE_CODEC_LIBRARIES "")
+
+if(NOT VARVE_IS_SHARED)
+  varve_find_dependency(Threads)
+  varve_find_dependency(fmt)
+  varve_find_dependency(PkgConfig)
+  list(APPEND VARVE_PKGCONFIG_PRIVATE fmt)
+  varve_find_module(ISAL libisal)
+  if(VARVE_WITH_GZIP)
+    varve_find_module(GZIP zlib)
+    list(APPEND VARVE_CODEC_LIBRARIES PkgConfig::VARVE_GZIP)
+  endif()
+  if(VARVE_WITH_SNAPPY)
+    varve_find_module(SNAPPY snappy)
+    list(APPEND VARVE_CODEC_LIBRARIES PkgConfig::VARVE_SNAPPY)
+  endif()
+  if(VARVE_WITH_LZ4)
+    varve_find_module(LZ4 liblz4)
+    list(APPEND VARVE_CODEC_LIBRARIES PkgConfig::VARVE_LZ4)
+  endif()
+  if(VARVE_WITH_ZSTD)
+    varve_find_module(ZSTD libzstd)
+    list(APPEND VARVE_CODEC_LIBRARIES PkgConfig::VARVE_ZSTD)
+  endif()
+endif()

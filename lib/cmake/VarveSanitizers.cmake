@@ -1,0 +1,6 @@
+# Builds the library and all that stands beside it with the sanitizers of VARVE_SANITIZE. The first report ends a test.
+if(VARVE_SANITIZE)
+  list(JOIN VARVE_SANITIZE "," sanitizers)
+  add_compile_options(-fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${sanitizers})
+endif()
