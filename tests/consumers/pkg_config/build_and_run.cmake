@@ -1,0 +1,10 @@
+# A program built by hand: SOURCE compiled by CXX with what pkg-config says of the varve installed in LIBDIR.
+set(ENV{PKG_CONFIG_PATH} ${LIBDIR}/pkgconfig)
+set(ENV{LD_LIBRARY_PATH} ${LIBDIR})
+foreach(kind cflags libs)
+  execute_process(COMMAND ${PKG_CONFIG} --${kind} varve OUTPUT_VARIABLE ${kind} COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(${kind} UNIX_COMMAND "${${kind}}")
+endforeach()
+file(MAKE_DIRECTORY ${BINARY_DIR})
+execute_process(COMMAND ${CXX} -std=c++20 ${cflags} ${SOURCE} -o ${BINARY_DIR}/consumer ${libs} COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${BINARY_DIR}/consumer ${BINARY_DIR}/data COMMAND_ERROR_IS_FATAL ANY)

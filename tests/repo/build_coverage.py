@@ -1,0 +1,41 @@
+"""Nothing in the tree lies outside the build."""
+
+import json
+import os
+
+
+def check_build(tree, build_directory):
+    """Every source is compiled, every header included, every script run by something."""
+    commands = os.path.join(build_directory, "compile_commands.json")
+    with open(commands, encoding="utf-8") as file:
+        compiled = {os.path.realpath(os.path.join(entry["directory"], entry["file"])) for entry in json.load(file)}
+    problems = []
+    for path in tree.code(suffixes=(".cc",)):
+        if path.startswith("tests/consumers/"):
+            problems += unnamed_in_cmake(tree, path)
+        elif os.path.realpath(os.path.join(tree.root, path)) not in compiled:
+            problems.append(f"{path}: compiled by nothing")
+
+    included = {name for path in tree.code() for _, _, name in tree.includes(path)}
+    beside = {os.path.normpath(os.path.join(os.path.dirname(path), name))
+              for path in tree.code() for _, _, name in tree.includes(path)}
+    for path in tree.code(suffixes=(".h",)):
+        if path.split("/", 1)[1] not in included and path not in beside:
+            problems.append(f"{path}: included by nothing")
+
+    for path in tree.files:
+        if path.startswith("tests/") and path.endswith("_test.py"):
+            problems += unnamed_in_cmake(tree, path)
+    return problems
+
+
+def unnamed_in_cmake(tree, path):
+    """A problem unless a CMakeLists.txt of the file's directory, or of one above, names the file."""
+    directory, name = os.path.split(path)
+    stem = os.path.splitext(name)[0]
+    while directory:
+        lists = directory + "/CMakeLists.txt"
+        if tree.exists(lists) and (name in tree.read(lists) or stem in tree.read(lists)):
+            return []
+        directory = os.path.dirname(directory)
+    return [f"{path}: named by no CMakeLists.txt"]

@@ -1,0 +1,74 @@
+"""Documents say what is there."""
+
+import os
+import re
+
+FENCE = re.compile(r"^\s*(```|~~~)")
+LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)(?:\s+\"[^\"]*\")?\)")
+HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$")
+# A name of a file in this tree, written as code. Patterns ("lib/*/x", "a.{h,cc}") and placeholders are not names.
+FILE_NAME = re.compile(r"`((?:\.ci|include|lib|tests|examples|bench)/[\w./-]*)`")
+
+
+def prose_lines(text):
+    """(line number, line) outside of fenced blocks."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if FENCE.match(line):
+            fenced = not fenced
+        elif not fenced:
+            yield number, line
+
+
+def anchors(text):
+    """The anchors GitHub gives to the headings of a document."""
+    found = set()
+    for _, line in prose_lines(text):
+        match = HEADING.match(line)
+        if match:
+            title = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", match.group(1))
+            slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+            count = 0
+            while (slug if count == 0 else f"{slug}-{count}") in found:
+                count += 1
+            found.add(slug if count == 0 else f"{slug}-{count}")
+    return found
+
+
+def check_links(tree):
+    """No link and no file name in a document leads nowhere. Addresses on the net are not visited."""
+    problems = []
+    for path in tree.files:
+        if not path.endswith(".md"):
+            continue
+        for line, text in prose_lines(tree.read(path)):
+            for name in FILE_NAME.findall(text):
+                if not tree.exists(name):
+                    problems.append(f"{path}:{line}: `{name}` does not exist")
+            for target in LINK.findall(re.sub(r"`[^`]*`", "``", text)):
+                if not re.match(r"[a-z][a-z0-9+.-]*:", target):
+                    problems += [f"{path}:{line}: {problem}" for problem in dead_link(tree, path, target)]
+    return problems
+
+
+def dead_link(tree, path, target):
+    file, _, anchor = target.partition("#")
+    destination = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
+    if destination.startswith("..") or os.path.isabs(destination):
+        return [f"{target} leads out of the tree"]
+    if not tree.exists(destination):
+        return [f"{target} does not exist"]
+    if anchor and destination.endswith(".md") and anchor not in anchors(tree.read(destination)):
+        return [f"{target}: {destination} has no heading #{anchor}"]
+    return []
+
+
+def check_readme_program(tree):
+    """The program in README.md is examples/quickstart.cc, which the tests build and run."""
+    for path in ("README.md", "examples/quickstart.cc"):
+        if not tree.exists(path):
+            return [f"{path} does not exist"]
+    blocks = re.findall(r"^```cpp\n(.*?)^```$", tree.read("README.md"), re.MULTILINE | re.DOTALL)
+    if tree.read("examples/quickstart.cc") in blocks:
+        return []
+    return ["README.md: no ```cpp block equals examples/quickstart.cc"]

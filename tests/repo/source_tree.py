@@ -1,0 +1,56 @@
+"""The files of a source tree, as the checks see them."""
+
+import functools
+import os
+import re
+import subprocess
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+CODE_DIRECTORIES = ("include", "lib", "tests", "examples", "bench")
+
+
+class SourceTree:
+    """A checkout: what git tracks and what it would offer to add; without git, whatever lies in the directory."""
+
+    def __init__(self, root):
+        self.root = os.path.abspath(root)
+
+    @functools.cached_property
+    def files(self):
+        """Paths relative to the root, with slashes, sorted."""
+        if os.path.exists(os.path.join(self.root, ".git")):
+            listing = subprocess.run(
+                ["git", "-c", "safe.directory=*", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                check=True, stdout=subprocess.PIPE, text=True).stdout
+            names = {name for name in listing.split("\0") if name}
+            return sorted(name for name in names if os.path.isfile(os.path.join(self.root, name)))
+        found = []
+        for directory, _, names in os.walk(self.root):
+            found += [os.path.relpath(os.path.join(directory, name), self.root) for name in names]
+        return sorted(found)
+
+    def read(self, path):
+        """The text of a file; bytes that are not UTF-8 are replaced."""
+        with open(os.path.join(self.root, path), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def is_text(self, path):
+        with open(os.path.join(self.root, path), "rb") as file:
+            return b"\0" not in file.read(65536)
+
+    def exists(self, path):
+        return os.path.exists(os.path.join(self.root, path))
+
+    def code(self, *directories, suffixes=(".h", ".cc")):
+        """C++ files below the directories, all code directories by default."""
+        prefixes = tuple(directory + "/" for directory in directories or CODE_DIRECTORIES)
+        return [path for path in self.files if path.startswith(prefixes) and path.endswith(suffixes)]
+
+    def includes(self, path):
+        """(line number, '"' or '<', name) of every include of a file."""
+        found = []
+        for number, line in enumerate(self.read(path).splitlines(), start=1):
+            match = INCLUDE.match(line)
+            if match:
+                found.append((number, match.group(1), match.group(2)))
+        return found
