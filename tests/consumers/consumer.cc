@@ -2,6 +2,7 @@
 #include "varve/errors.h"
 
 int main() {
-  const absl::Status status = varve::WithKafkaError(absl::OutOfRangeError("offset 7"), varve::KafkaError::kOffsetOutOfRange);
+  const absl::Status status =
+      varve::WithKafkaError(absl::OutOfRangeError("offset 7"), varve::KafkaError::kOffsetOutOfRange);
   return varve::KafkaErrorOf(status) == varve::KafkaError::kOffsetOutOfRange ? 0 : 1;
 }
