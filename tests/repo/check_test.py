@@ -202,6 +202,24 @@ class ReadmeProgramTest(MiniatureTreeTest):
         self.assert_problems(documents.check_readme_program(self.tree({"README.md": ""})), "quickstart.cc does not exist")
 
 
+class OptionsTest(MiniatureTreeTest):
+    HEADER = ("struct LogOptions {\n  // A door.\n  Clock* clock = Clock::Default();\n  bool create = true;  // a file\n"
+              "  std::optional<Codec> codec;\n  int64_t a_ms = int64_t{7} * 24;\n};\n")
+
+    def check(self, header, readme):
+        return documents.check_options(self.tree({documents.OPTIONS_HEADER: header, "README.md": readme}))
+
+    def test_explained_options_pass(self):
+        self.assert_problems(self.check(self.HEADER, "`clock`, `create`, `codec`, `a_ms`\n"))
+
+    def test_an_option_that_is_not_explained_fails(self):
+        self.assert_problems(self.check(self.HEADER, "`clock` and create\n"), "LogOptions::create", "::codec", "::a_ms")
+
+    def test_a_header_that_is_not_understood_fails(self):
+        self.assert_problems(self.check("class LogOptions;\n", ""), "no struct of options found")
+        self.assert_problems(self.check("struct LogOptions {\n};\n", ""), "no member of LogOptions found")
+
+
 class TopLevelTest(MiniatureTreeTest):
     def test_known_entries_and_dot_files_pass(self):
         self.assert_problems(house_rules.check_top_level(self.tree({"LICENSE": "", ".ci/run": "", "lib/log/log.cc": ""})))

@@ -72,3 +72,23 @@ def check_readme_program(tree):
     if tree.read("examples/quickstart.cc") in blocks:
         return []
     return ["README.md: no ```cpp block equals examples/quickstart.cc"]
+
+
+OPTIONS_HEADER = "include/varve/log_options.h"
+STRUCT = re.compile(r"^struct (\w*Options) \{$(.*?)^\};$", re.MULTILINE | re.DOTALL)
+MEMBER = re.compile(r"^  (?!\s|//)[\w:<>*\s]+?\b(\w+)(?: = [^;]*)?;", re.MULTILINE)
+
+
+def check_options(tree):
+    """Every option is explained in README.md, or does not exist."""
+    structs = STRUCT.findall(tree.read(OPTIONS_HEADER))
+    if not structs:
+        return [f"{OPTIONS_HEADER}: no struct of options found"]
+    readme = tree.read("README.md")
+    problems = []
+    for struct, body in structs:
+        members = MEMBER.findall(body)
+        if not members:
+            problems.append(f"{OPTIONS_HEADER}: no member of {struct} found")
+        problems += [f"README.md: does not explain {struct}::{member}" for member in members if f"`{member}`" not in readme]
+    return problems
