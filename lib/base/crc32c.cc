@@ -1,0 +1,72 @@
+#include "base/crc32c.h"
+
+#include <isa-l/crc.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
+
+namespace varve::internal {
+namespace {
+
+// isa-l's function neither complements its initial value nor its result, takes its length as an int, and does not write
+// through its pointer. It picks the code for this processor itself, a table walk included.
+uint32_t ExtendByIsal(uint32_t raw, std::span<const std::byte> bytes) {
+  constexpr size_t kLargestPiece = std::numeric_limits<int>::max() & ~size_t{4095};
+  while (!bytes.empty()) {
+    const size_t piece = std::min(bytes.size(), kLargestPiece);
+    auto* data = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
+    raw = crc32_iscsi(data, static_cast<int>(piece), raw);
+    bytes = bytes.subspan(piece);
+  }
+  return raw;
+}
+
+#if defined(__x86_64__)
+
+// Up to here one chain of crc32 instructions beats isa-l's call through its dispatch pointer and its set-up.
+constexpr size_t kIsalWorthwhileBytes = 256;
+
+__attribute__((target("sse4.2"))) uint32_t ExtendByInstruction(uint32_t raw, std::span<const std::byte> bytes) {
+  const std::byte* next = bytes.data();
+  const std::byte* const end = next + bytes.size();
+  uint64_t wide = raw;
+  for (; end - next >= 8; next += 8) {
+    uint64_t word;
+    std::memcpy(&word, next, sizeof word);
+    wide = _mm_crc32_u64(wide, word);
+  }
+  auto narrow = static_cast<uint32_t>(wide);
+  if (end - next >= 4) {
+    uint32_t word;
+    std::memcpy(&word, next, sizeof word);
+    narrow = _mm_crc32_u32(narrow, word);
+    next += 4;
+  }
+  for (; next != end; ++next) narrow = _mm_crc32_u8(narrow, static_cast<unsigned char>(*next));
+  return narrow;
+}
+
+bool HasInstruction() { return __builtin_cpu_supports("sse4.2"); }
+
+#else
+
+constexpr size_t kIsalWorthwhileBytes = 0;
+uint32_t ExtendByInstruction(uint32_t raw, std::span<const std::byte> bytes) { return ExtendByIsal(raw, bytes); }
+bool HasInstruction() { return false; }
+
+#endif
+
+}  // namespace
+
+uint32_t ExtendCrc32c(uint32_t crc, std::span<const std::byte> bytes) {
+  const uint32_t raw = ~crc;
+  if (bytes.size() < kIsalWorthwhileBytes && HasInstruction()) return ~ExtendByInstruction(raw, bytes);
+  return ~ExtendByIsal(raw, bytes);
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,71 @@
+#include "base/crc32c.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "base/bytes.h"
+#include "gtest/gtest.h"
+
+namespace varve::internal {
+namespace {
+
+// The definition, bit by bit: the reflected polynomial 0x82f63b78.
+uint32_t ReferenceCrc32c(std::span<const std::byte> bytes) {
+  uint32_t crc = 0xffffffffU;
+  for (const std::byte byte : bytes) {
+    crc ^= static_cast<uint32_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78U : 0U);
+  }
+  return ~crc;
+}
+
+std::vector<std::byte> RandomBytes(size_t size, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+TEST(Crc32c, HasTheCheckValue) { EXPECT_EQ(Crc32c(AsBytes("123456789")), 0xe3069283U); }
+
+TEST(Crc32c, OfNothingIsZeroAndExtendsNothing) {
+  EXPECT_EQ(Crc32c({}), 0U);
+  EXPECT_EQ(ExtendCrc32c(0xe3069283U, {}), 0xe3069283U);
+}
+
+// The vectors of RFC 3720, appendix B.4.
+TEST(Crc32c, HasTheValuesOfTheStandard) {
+  EXPECT_EQ(Crc32c(std::vector<std::byte>(32, std::byte{0x00})), 0x8a9136aaU);
+  EXPECT_EQ(Crc32c(std::vector<std::byte>(32, std::byte{0xff})), 0x62a8ab43U);
+  std::vector<std::byte> ascending;
+  for (int i = 0; i < 32; ++i) ascending.push_back(static_cast<std::byte>(i));
+  EXPECT_EQ(Crc32c(ascending), 0x46dd794eU);
+}
+
+// Every length across the change from short to long blocks, and every alignment within a word.
+TEST(Crc32c, EqualsTheDefinitionAtEveryLengthAndAlignment) {
+  const std::vector<std::byte> bytes = RandomBytes(1500, 1);
+  for (size_t size = 0; size <= 1400; ++size) {
+    const std::span<const std::byte> block = std::span(bytes).subspan(size % 8, size);
+    ASSERT_EQ(Crc32c(block), ReferenceCrc32c(block)) << "size " << size;
+  }
+}
+
+TEST(Crc32c, EqualsTheDefinitionOnLargeBlocks) {
+  const std::vector<std::byte> bytes = RandomBytes((size_t{1} << 20) + 13, 2);
+  EXPECT_EQ(Crc32c(bytes), ReferenceCrc32c(bytes));
+}
+
+TEST(Crc32c, ExtendsAcrossEverySplit) {
+  const std::vector<std::byte> bytes = RandomBytes(700, 3);
+  const uint32_t whole = Crc32c(bytes);
+  for (size_t split = 0; split <= bytes.size(); ++split) {
+    const std::span<const std::byte> all = bytes;
+    ASSERT_EQ(ExtendCrc32c(Crc32c(all.first(split)), all.subspan(split)), whole) << "split " << split;
+  }
+}
+
+}  // namespace
+}  // namespace varve::internal
