@@ -1,0 +1,38 @@
+// partition.metadata: the id of the topic that a partition directory belongs to.
+//
+// Two lines without a line end behind the second, 43 bytes: "version: 0" and "topic_id: " with the 16 bytes of the id
+// in URL-safe base64 of 22 characters. A reader takes any version from 0 on; the id of zeros is nobody's. A broker sets
+// a directory aside whose id is not the one it expects. The file is replaced whole. (Kafka: PartitionMetadataFile.)
+//
+// Thread rules: free functions; one writer a file at a time.
+#ifndef VARVE_LIB_STATE_PARTITION_METADATA_H_
+#define VARVE_LIB_STATE_PARTITION_METADATA_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+inline constexpr char kPartitionMetadataFile[] = "partition.metadata";
+
+using TopicId = std::array<uint8_t, 16>;
+
+// kDataLoss, naming the line, for anything that is not of this form; `path` is for messages.
+[[nodiscard]] absl::StatusOr<TopicId> ParsePartitionMetadata(std::string_view path, std::string_view text);
+[[nodiscard]] std::string FormatPartitionMetadata(const TopicId& topic_id);
+
+// Errors: as ParsePartitionMetadata; kNotFound if there is no file; else as the file system.
+[[nodiscard]] absl::StatusOr<TopicId> ReadPartitionMetadata(FileSystem* file_system, const std::string& path);
+// Durable when it returns OK. kInvalidArgument for the id of zeros.
+[[nodiscard]] absl::Status WritePartitionMetadata(FileSystem* file_system, const std::string& path,
+                                                  const TopicId& topic_id);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_STATE_PARTITION_METADATA_H_
