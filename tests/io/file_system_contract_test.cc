@@ -463,6 +463,18 @@ TEST_P(FileSystemContract, SharedLocksShareAndKeepTheExclusiveOut) {
   EXPECT_THAT(fs_->Lock(Path(".lock"), LockKind::kExclusive), IsOk());
 }
 
+TEST_P(FileSystemContract, IsLockedTellsOfExclusiveLocksOnly) {
+  MakeFile(".lock", "");
+  EXPECT_THAT(fs_->IsLocked(Path(".lock")), IsOkAndHolds(Eq(false)));
+  VARVE_ASSERT_OK_AND_ASSIGN(auto shared, fs_->Lock(Path(".lock"), LockKind::kShared));
+  EXPECT_THAT(fs_->IsLocked(Path(".lock")), IsOkAndHolds(Eq(false)));
+  shared.reset();
+  VARVE_ASSERT_OK_AND_ASSIGN(auto exclusive, fs_->Lock(Path(".lock"), LockKind::kExclusive));
+  EXPECT_THAT(fs_->IsLocked(Path(".lock")), IsOkAndHolds(Eq(true)));
+  exclusive.reset();
+  EXPECT_THAT(fs_->IsLocked(Path(".lock")), IsOkAndHolds(Eq(false)));
+}
+
 TEST_P(FileSystemContract, LockOfTheAbsentIsNotFoundAndCreatesNothing) {
   EXPECT_THAT(fs_->Lock(Path(".lock"), LockKind::kExclusive), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(fs_->Lock(Path(".lock"), LockKind::kShared), StatusIs(StatusCode::kNotFound));

@@ -1,6 +1,7 @@
 #include "io/file_systems_under_test.h"
 
 #include "support/temporary_directory.h"
+#include "varve/testing/memory_file_system.h"
 
 namespace varve::testing_support {
 namespace {
@@ -14,6 +15,25 @@ class PosixUnderTest : public FileSystemUnderTest {
   TemporaryDirectory directory_;
 };
 
+class MemoryUnderTest : public FileSystemUnderTest {
+ public:
+  MemoryUnderTest() { EXPECT_TRUE(memory_.CreateDirectory("data").ok()); }
+  FileSystem* file_system() override { return &memory_; }
+  std::string root() override { return "data"; }
+
+ private:
+  MemoryFileSystem memory_;
+};
+
+class MemoryWithoutAllocationUnderTest : public FileSystemUnderTest {
+ public:
+  FileSystem* file_system() override { return &memory_; }
+  std::string root() override { return "/"; }
+
+ private:
+  MemoryFileSystem memory_{{.clock = nullptr, .allocation_is_promise = false}};
+};
+
 template <typename T>
 std::unique_ptr<FileSystemUnderTest> Make() {
   return std::make_unique<T>();
@@ -24,6 +44,8 @@ std::unique_ptr<FileSystemUnderTest> Make() {
 std::vector<FileSystemKind> AllFileSystemKinds() {
   return {
       {.name = "Posix", .make = Make<PosixUnderTest>, .has_descriptors = true},
+      {.name = "Memory", .make = Make<MemoryUnderTest>},
+      {.name = "MemoryWithoutAllocation", .make = Make<MemoryWithoutAllocationUnderTest>},
   };
 }
 
