@@ -41,6 +41,7 @@ enum class KafkaError : int16_t {
   kDuplicateSequenceNumber = 46,
   kInvalidProducerEpoch = 47,
   kInvalidTxnState = 48,
+  kTransactionCoordinatorFenced = 52,
   kKafkaStorageError = 56,
   kUnsupportedCompressionType = 76,
   kInvalidRecord = 87,
