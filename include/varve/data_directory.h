@@ -1,10 +1,10 @@
 // DataDirectory: what Kafka keeps beside its partitions, and how a writer below it behaves.
 //
-// Log::Open never looks outside its own directory; whoever opens a partition that may lie in a Kafka data directory asks
-// here first and passes the marks on:
+// Log::Open never looks outside its own directory; whoever opens a partition that may lie in a Kafka data directory
+// asks here first and passes the marks on:
 //
-//   absl::StatusOr<varve::DataDirectory> data = varve::DataDirectory::Of(varve::FileSystem::Default(), "kafka-logs/orders-0");
-//   varve::LogOptions options{.marks = data->marks()};
+//   absl::StatusOr<varve::DataDirectory> data = varve::DataDirectory::Of(varve::FileSystem::Default(),
+//   "kafka-logs/orders-0"); varve::LogOptions options{.marks = data->marks()};
 //
 // Thread rules: one thread at a time.
 #ifndef VARVE_DATA_DIRECTORY_H_
@@ -24,19 +24,20 @@ namespace varve {
 
 class DataDirectory {
  public:
-  // Reads the marks that the parent of `partition_directory` holds for it, only where that parent holds Kafka's own files
-  // (one of the checkpoints, the clean marker or meta.properties). A checkpoint that cannot be parsed counts as absent
-  // and is listed in notes(), as Kafka does.
-  [[nodiscard]] static absl::StatusOr<DataDirectory> Of(FileSystem* file_system, const std::string& partition_directory);
+  // Reads the marks that the parent of `partition_directory` holds for it, only where that parent holds Kafka's own
+  // files (one of the checkpoints, the clean marker or meta.properties). A checkpoint that cannot be parsed counts as
+  // absent and is listed in notes(), as Kafka does.
+  [[nodiscard]] static absl::StatusOr<DataDirectory> Of(FileSystem* file_system,
+                                                        const std::string& partition_directory);
 
   // True where the parent is a Kafka data directory.
   [[nodiscard]] bool is_kafka() const { return is_kafka_; }
   [[nodiscard]] const OpenMarks& marks() const { return marks_; }
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
-  // Before the first change below a Kafka data directory: takes a shared lock on its `.lock` (kUnavailable while a broker
-  // holds it), removes `.kafka_cleanshutdown` and syncs the directory. Does nothing elsewhere. The lock is held as long
-  // as this object. Returns true if the clean marker was removed, so that the caller can say so.
+  // Before the first change below a Kafka data directory: takes a shared lock on its `.lock` (kUnavailable while a
+  // broker holds it), removes `.kafka_cleanshutdown` and syncs the directory. Does nothing elsewhere. The lock is held
+  // as long as this object. Returns true if the clean marker was removed, so that the caller can say so.
   [[nodiscard]] absl::StatusOr<bool> PrepareForWriting();
 
   // After a truncation to `offset`: lowers the partition's recovery point, high watermark and cleaner lines where they

@@ -1,13 +1,15 @@
 // What an absl::Status of varve means, and the error number that Apache Kafka would answer in its place.
 //
-// Every code has one meaning here, and every message names the file, the position, what was expected and what was found:
+// Every code has one meaning here, and every message names the file, the position, what was expected and what was
+// found:
 //
 //   kInvalidArgument     the caller's input is wrong (a record, a batch, an option, a name); nothing was changed
 //   kOutOfRange          an offset below the log start or beyond the log end
 //   kNotFound            no such file, directory, segment or epoch
 //   kAlreadyExists       a name that must be new is taken
 //   kPermissionDenied    the system refuses access to a file
-//   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write or sync;
+//   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write or
+//   sync;
 //                        reopen it
 //   kUnavailable         somebody else holds the partition's lock; the message says who
 //   kAborted             the directory has changed under a reader of another process: call Log::Refresh and go on

@@ -1,8 +1,8 @@
 // FileRange: what a read returns. A run of whole batches in one segment file: view it, copy it, or hand it to a socket.
 //
-// Lifetime: a FileRange from LogReader::Read borrows the reader's hold on the segment and is valid until the next call on
-// that reader; Keep() gives it a hold of its own (one atomic increment). One from Log::Read has its own already. While
-// held, the bytes never change and never go away: not by appends, retention, compaction, truncation or Close.
+// Lifetime: a FileRange from LogReader::Read borrows the reader's hold on the segment and is valid until the next call
+// on that reader; Keep() gives it a hold of its own (one atomic increment). One from Log::Read has its own already.
+// While held, the bytes never change and never go away: not by appends, retention, compaction, truncation or Close.
 // Thread rules: const operations from any thread; a kept range may be handed to another thread.
 // View() reads a mapping: a media error under it ends the process (SIGBUS); CopyTo and SendTo answer it as a status.
 //
@@ -32,9 +32,11 @@ class FileRange {
 
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] int64_t size_bytes() const { return size_; }
-  [[nodiscard]] int64_t position() const { return position_; }        // of the first byte in the .log
-  [[nodiscard]] int64_t segment() const { return segment_base_; }     // base offset of the segment
-  [[nodiscard]] int64_t base_offset() const { return base_offset_; }  // of the first batch; may lie before the asked one
+  [[nodiscard]] int64_t position() const { return position_; }     // of the first byte in the .log
+  [[nodiscard]] int64_t segment() const { return segment_base_; }  // base offset of the segment
+  [[nodiscard]] int64_t base_offset() const {
+    return base_offset_;
+  }  // of the first batch; may lie before the asked one
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }  // where the next read goes on
 
   // The batches, back to back. Walk them with NextBatch (record_batch.h).
@@ -58,6 +60,7 @@ class FileRange {
   int64_t base_offset_ = 0;
   int64_t next_offset_ = 0;
   const internal::OpenSegment* segment_ = nullptr;
+  const std::shared_ptr<const internal::OpenSegment>* borrowed_ = nullptr;  // the reader's hold, until its next call
   std::shared_ptr<const internal::OpenSegment> hold_;
 };
 

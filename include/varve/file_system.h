@@ -1,15 +1,16 @@
-// FileSystem, File, Mapping, FileLock: the library's only door to storage. A Log gets one at open; hosts and tests hand in
-// their own (varve/testing/memory_file_system.h, varve/testing/faulty_file_system.h, varve/overlay_file_system.h).
+// FileSystem, File, Mapping, FileLock: the library's only door to storage. A Log gets one at open; hosts and tests hand
+// in their own (varve/testing/memory_file_system.h, varve/testing/faulty_file_system.h, varve/overlay_file_system.h).
 //
-// Thread rules: a FileSystem may be used from any thread. A File's operations may run concurrently with each other; what
-// a read sees of a concurrent write of the same bytes is unspecified. The bytes of a Mapping are plain memory.
+// Thread rules: a FileSystem may be used from any thread. A File's operations may run concurrently with each other;
+// what a read sees of a concurrent write of the same bytes is unspecified. The bytes of a Mapping are plain memory.
 // Lifetime: a File and a Mapping keep what they need alive, a name may be renamed or removed under them.
 //
 // Errors: kNotFound, kAlreadyExists, kPermissionDenied, kResourceExhausted (ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM),
 // kUnimplemented (the file system does not offer it), kInternal (EIO and the rest). Messages name the path.
 //
 //   varve::FileSystem* fs = varve::FileSystem::Default();
-//   absl::StatusOr<std::unique_ptr<varve::File>> file = fs->Open("orders-0/00000000000000000000.log", varve::OpenMode::kRead);
+//   absl::StatusOr<std::unique_ptr<varve::File>> file = fs->Open("orders-0/00000000000000000000.log",
+//   varve::OpenMode::kRead);
 #ifndef VARVE_FILE_SYSTEM_H_
 #define VARVE_FILE_SYSTEM_H_
 
@@ -48,8 +49,8 @@ struct FileIdentity {
 
 struct FileInfo {
   bool is_directory = false;
-  uint64_t size = 0;              // bytes; 0 for a directory
-  int64_t modified_ms = 0;        // since the Unix epoch
+  uint64_t size = 0;        // bytes; 0 for a directory
+  int64_t modified_ms = 0;  // since the Unix epoch
   FileIdentity identity;
 };
 
@@ -63,8 +64,8 @@ class Mapping {
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] size_t size() const { return size_; }
 
-  // Makes [begin, begin + length) present and, in a writable mapping, safe to store into: answers an error where a store
-  // would have ended the process. Begin and length are rounded outwards to pages.
+  // Makes [begin, begin + length) present and, in a writable mapping, safe to store into: answers an error where a
+  // store would have ended the process. Begin and length are rounded outwards to pages.
   [[nodiscard]] virtual absl::Status Populate(size_t begin, size_t length) = 0;
 
  protected:
@@ -131,6 +132,9 @@ class File {
 class FileLock {
  public:
   virtual ~FileLock() = default;
+
+  // True in a child of fork(): the lock is its parent's. Cheap enough to ask at every append.
+  [[nodiscard]] virtual bool IsInherited() const { return false; }
 };
 
 enum class LockKind { kShared, kExclusive };
@@ -158,8 +162,8 @@ class FileSystem {
 
   [[nodiscard]] virtual absl::StatusOr<FileInfo> Info(const std::string& path) = 0;
 
-  // Takes a lock on the whole file, which must exist, without waiting. kUnavailable if another holder is in the way; the
-  // message names the holder's process where the system tells.
+  // Takes a lock on the whole file, which must exist, without waiting. kUnavailable if another holder is in the way;
+  // the message names the holder's process where the system tells.
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path, LockKind kind) = 0;
 
   // True if anybody (this process included) holds an exclusive lock on the file.
@@ -168,7 +172,8 @@ class FileSystem {
   // Identifies this run of the kernel; empty where unknown. A page cache never outlives it.
   [[nodiscard]] virtual std::string BootId() = 0;
 
-  // True where Allocate is a promise (ext4, XFS, tmpfs), false where it is not (copy-on-write and network file systems).
+  // True where Allocate is a promise (ext4, XFS, tmpfs), false where it is not (copy-on-write and network file
+  // systems).
   [[nodiscard]] virtual absl::StatusOr<bool> AllocationIsPromise(const std::string& directory) = 0;
 
   // The system's file system. Lives as long as the process.

@@ -18,8 +18,8 @@
 // reference count and no lock per call. A Log starts no thread; waits happen on the caller's.
 // Processes: one writer holds the partition's lock; any number of others open read-only and follow by Refresh.
 // A child of fork() must not use an inherited Log: its operations answer kFailedPrecondition.
-// Failures: a failed write or sync (disk full aside) poisons the log: reads go on, appends answer the same error until it
-// is reopened. Error codes: errors.h. Durability: the README's table of acknowledgements.
+// Failures: a failed write or sync (disk full aside) poisons the log: reads go on, appends answer the same error until
+// it is reopened. Error codes: errors.h. Durability: the README's table of acknowledgements.
 #ifndef VARVE_LOG_H_
 #define VARVE_LOG_H_
 
@@ -47,8 +47,8 @@
 namespace varve {
 
 struct AppendResult {
-  int64_t base_offset = 0;         // of the first record appended
-  int64_t last_offset = -1;        // of the last; base_offset - 1 where nothing was appended
+  int64_t base_offset = 0;                    // of the first record appended
+  int64_t last_offset = -1;                   // of the last; base_offset - 1 where nothing was appended
   int64_t log_append_time_ms = kNoTimestamp;  // LogAppendTime only
 
   [[nodiscard]] int64_t end_offset() const { return last_offset + 1; }
@@ -71,8 +71,8 @@ struct LogSegmentInfo {
 
 class Log {
  public:
-  // Opens the partition in `directory`, recovering it if it was not closed cleanly; see recovery_report(). Always opens,
-  // or refuses with one error that names file, position, expected and found, and has changed nothing.
+  // Opens the partition in `directory`, recovering it if it was not closed cleanly; see recovery_report(). Always
+  // opens, or refuses with one error that names file, position, expected and found, and has changed nothing.
   // kUnavailable: another writer holds the lock. kInvalidArgument: an option out of range, or a directory to be created
   // whose name is not TOPIC-PARTITION. kUnimplemented: batches of magic 0 or 1. Cost: names first; only what lies above
   // the durable point is read after an unclean stop.
@@ -85,16 +85,17 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   // Appends records as one batch. Absent timestamps become the clock's. All or nothing. Errors: kInvalidArgument (a
-  // record out of range, the batch above max_message_bytes), kResourceExhausted (disk full: nothing was written, the log
-  // goes on once there is room), kFailedPrecondition. With kDurable an error after the write means "outcome unknown".
+  // record out of range, the batch above max_message_bytes), kResourceExhausted (disk full: nothing was written, the
+  // log goes on once there is room), kFailedPrecondition. With kDurable an error after the write means "outcome
+  // unknown".
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::span<const Record> records, const AppendOptions& options = {});
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::initializer_list<Record> records,
                                                     const AppendOptions& options = {}) {
     return Append(std::span<const Record>(records.begin(), records.size()), options);
   }
 
-  // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and epoch
-  // stamped (Kafka LogValidator).
+  // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and
+  // epoch stamped (Kafka LogValidator).
   [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
                                                          const AppendOptions& options = {});
 
@@ -107,11 +108,12 @@ class Log {
 
   // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded, or the error that
   // poisoned the log. `offset` may not exceed the log end (kOutOfRange).
-  [[nodiscard]] absl::Status WaitDurable(int64_t offset, std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
+  [[nodiscard]] absl::Status WaitDurable(int64_t offset,
+                                         std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
 
-  // Calls `done` once everything below `offset` is durable, or with the error that prevents it: at once if it is, else on
-  // the thread that completes the sync (in Flush, WaitDurable, a kDurable append or Close). `done` may append, but must
-  // not wait.
+  // Calls `done` once everything below `offset` is durable, or with the error that prevents it: at once if it is, else
+  // on the thread that completes the sync (in Flush, WaitDurable, a kDurable append or Close). `done` may append, but
+  // must not wait.
   void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
 
   // Makes everything appended so far durable.
@@ -120,12 +122,13 @@ class Log {
   // A handle for one thread's reads; see log_reader.h.
   [[nodiscard]] LogReader NewReader() const;
 
-  // Reads whole batches from the one that holds `offset` on (the next one, in a gap). Empty at the visible end. kOutOfRange
-  // below the log start or beyond the log end; kDataLoss inside a damaged range. The result has its own hold.
+  // Reads whole batches from the one that holds `offset` on (the next one, in a gap). Empty at the visible end.
+  // kOutOfRange below the log start or beyond the log end; kDataLoss inside a damaged range. The result has its own
+  // hold.
   [[nodiscard]] absl::StatusOr<FileRange> Read(int64_t offset, const ReadOptions& options = {}) const;
 
   // The records from `offset` to the visible end at the time of the call, checksums verified. See LogScan.
-  [[nodiscard]] LogScan Scan(int64_t offset) const;
+  [[nodiscard]] LogScan Scan(int64_t offset, const ScanOptions& options = {}) const;
 
   // The first record with a timestamp at or after `timestamp_ms`, or a special value: kEarliestTimestamp,
   // kLatestTimestamp, kMaxTimestamp. Absent where there is none. Kafka UnifiedLog.fetchOffsetByTimestamp; departures in
@@ -144,15 +147,17 @@ class Log {
   // Takes the high watermark over from the log; clamped to [log start, log end]. For replicating hosts.
   void SetHighWatermark(int64_t offset);
 
-  // Removes everything at and above `offset`, which must be a batch's base offset or the log end: kInvalidArgument naming
-  // the batch's two ends otherwise. Durable when it returns; a crash leaves all of it or none. Readers keep what they hold.
+  // Removes everything at and above `offset`, which must be a batch's base offset or the log end: kInvalidArgument
+  // naming the batch's two ends otherwise. Durable when it returns; a crash leaves all of it or none. Readers keep what
+  // they hold.
   [[nodiscard]] absl::Status TruncateTo(int64_t offset);
 
   // Removes everything and starts an empty log at `offset` (Kafka UnifiedLog.truncateFullyAndStartAt).
   [[nodiscard]] absl::Status TruncateFullyAndStartAt(int64_t offset);
 
-  // Moves the log start up to `offset` (may lie inside a batch; -1 is the high watermark) and removes the segments wholly
-  // below it. kOutOfRange above the high watermark; nothing happens below the log start. Durable when it returns.
+  // Moves the log start up to `offset` (may lie inside a batch; -1 is the high watermark) and removes the segments
+  // wholly below it. kOutOfRange above the high watermark; nothing happens below the log start. Durable when it
+  // returns.
   [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
 
   // Starts a new active segment, if the present one is not empty.
@@ -161,8 +166,8 @@ class Log {
   // Read-only logs: looks at the directory again and takes in what the writer did since. Others: does nothing.
   [[nodiscard]] absl::Status Refresh();
 
-  // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads from
-  // ranges and readers that are still held go on. The first call's status counts; later calls answer the same.
+  // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads
+  // from ranges and readers that are still held go on. The first call's status counts; later calls answer the same.
   [[nodiscard]] absl::Status Close();
 
   [[nodiscard]] const std::string& directory() const;

@@ -1,5 +1,5 @@
-// LogOptions, AppendOptions, ReadOptions: Kafka's configuration words, units last. The defaults are Kafka's except where
-// a comment says otherwise; every option says what changing it costs.
+// LogOptions, AppendOptions, ReadOptions: Kafka's configuration words, units last. The defaults are Kafka's except
+// where a comment says otherwise; every option says what changing it costs.
 //
 // Plain values: copy them freely. `file_system` and `clock` must outlive the Log.
 #ifndef VARVE_LOG_OPTIONS_H_
@@ -43,9 +43,9 @@ enum class Visibility { kLogEnd, kDurable };
 // Marks that lie outside the partition directory: Kafka's checkpoints and clean marker. Log::Open reads nothing outside
 // its directory; DataDirectory::MarksFor reads them. A mark that does not match the files counts for nothing.
 struct OpenMarks {
-  std::optional<bool> clean;                  // .kafka_cleanshutdown is there; absent where there is no Kafka directory
-  std::optional<int64_t> recovery_point;      // recovery-point-offset-checkpoint
-  std::optional<int64_t> log_start_offset;    // log-start-offset-checkpoint
+  std::optional<bool> clean;                // .kafka_cleanshutdown is there; absent where there is no Kafka directory
+  std::optional<int64_t> recovery_point;    // recovery-point-offset-checkpoint
+  std::optional<int64_t> log_start_offset;  // log-start-offset-checkpoint
 
   friend bool operator==(const OpenMarks&, const OpenMarks&) = default;
 };
@@ -63,32 +63,32 @@ struct LogOptions {
   bool recover_all = false;  // scan every segment, whatever the marks say; costs a read of the whole log
 
   // --- Segments (topic settings of the same names) ---
-  int64_t segment_bytes = int64_t{1} << 30;         // 14 … 2^31-1; smaller: more files, finer retention
+  int64_t segment_bytes = int64_t{1} << 30;  // 14 … 2^31-1; smaller: more files, finer retention
   int64_t segment_ms = int64_t{7} * 24 * 3600 * 1000;
-  int64_t segment_jitter_ms = 0;                    // a random part taken off segment_ms, so that logs do not roll together
-  int64_t segment_index_bytes = 10 * 1024 * 1024;   // a full index makes the segment roll; 4 … 2^31-1
-  int64_t index_interval_bytes = 4096;              // smaller: larger indexes, shorter scans
-  int64_t max_message_bytes = 1'000'000;            // of a whole batch as appended; Kafka's present default is 1,048,588
+  int64_t segment_jitter_ms = 0;  // a random part taken off segment_ms, so that logs do not roll together
+  int64_t segment_index_bytes = 10 * 1024 * 1024;  // a full index makes the segment roll; 4 … 2^31-1
+  int64_t index_interval_bytes = 4096;             // smaller: larger indexes, shorter scans
+  int64_t max_message_bytes = 1'000'000;           // of a whole batch as appended; Kafka's present default is 1,048,588
   TimestampType message_timestamp_type = TimestampType::kCreateTime;
   int64_t message_timestamp_before_max_ms = std::numeric_limits<int64_t>::max();
   int64_t message_timestamp_after_max_ms = std::numeric_limits<int64_t>::max();  // Kafka: 1 hour; unlimited here, as a
                                                                                  // replayed log is not a client
-  std::optional<Codec> compression_type;            // recompress to this codec; absent: as the producer sent it
-  bool compacted = false;                           // cleanup.policy has `compact`: every record needs a key
+  std::optional<Codec> compression_type;  // recompress to this codec; absent: as the producer sent it
+  bool compacted = false;                 // cleanup.policy has `compact`: every record needs a key
   int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();  // rolls a compacted log earlier than segment_ms
   int64_t producer_id_expiration_ms = int64_t{24} * 3600 * 1000;
 
   // --- Writing and reading ---
   IoMode io_mode = IoMode::kAuto;
   Visibility visibility = Visibility::kLogEnd;
-  int64_t max_open_segments = 1024;  // sealed segments kept mapped at once (three mappings each; the kernel allows 65,530
-                                     // mappings a process); those a reader holds come on top
+  int64_t max_open_segments = 1024;  // sealed segments kept mapped at once (three mappings each; the kernel allows
+                                     // 65,530 mappings a process); those a reader holds come on top
 };
 
 struct AppendOptions {
   Ack ack = Ack::kWritten;
-  std::optional<int32_t> leader_epoch;           // absent: the latest known, else 0
-  Codec compression = Codec::kNone;              // of records; a ready-made batch keeps its own
+  std::optional<int32_t> leader_epoch;  // absent: the latest known, else 0
+  Codec compression = Codec::kNone;     // of records; a ready-made batch keeps its own
   // How long kDurable waits for another thread's sync before it answers kDeadlineExceeded; the record stays appended.
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
 };

@@ -3,8 +3,8 @@
 // A LogReader caches the list of segments and its hold on the last ones used, and checks one word per call whether they
 // are still the log's. It allocates nothing and asks the kernel nothing once the segments it reads are open.
 //
-// Thread rules: one thread at a time per handle; make one for each thread by Log::NewReader. Handles may outlive Close and
-// the Log itself; what they serve then is the log as it was.
+// Thread rules: one thread at a time per handle; make one for each thread by Log::NewReader. Handles may outlive Close
+// and the Log itself; what they serve then is the log as it was.
 //
 //   varve::LogReader reader = log->NewReader();
 //   for (int64_t offset = 0;;) {
@@ -44,17 +44,24 @@ struct TimestampLookup {
 
 // How an offset was found: where its batch lies, and what the search went through.
 struct OffsetLookup {
-  int64_t segment = 0;            // base offset of the segment
-  int64_t position = 0;           // of the batch in the .log
-  int64_t size_bytes = 0;         // of the batch
+  int64_t segment = 0;     // base offset of the segment
+  int64_t position = 0;    // of the batch in the .log
+  int64_t size_bytes = 0;  // of the batch
   int64_t base_offset = 0;
   int64_t last_offset = 0;
-  int64_t index_offset = 0;       // the index's floor entry, (segment base, 0) where there is none
+  int64_t index_offset = 0;  // the index's floor entry, (segment base, 0) where there is none
   int64_t index_position = 0;
-  int64_t batches_scanned = 0;    // batch headers looked at, the found one included
+  int64_t batches_scanned = 0;  // batch headers looked at, the found one included
 };
 
 class LogScan;
+
+struct ScanOptions {
+  int64_t to_offset = -1;        // stop before this offset; -1: the visible end when the scan began
+  bool verify_checksums = true;  // a batch whose checksum fails ends the scan with kDataLoss
+  bool control_records = false;  // deliver control records too
+  Isolation isolation = Isolation::kHighWatermark;
+};
 
 class LogReader {
  public:
@@ -67,16 +74,18 @@ class LogReader {
 
   // Where the batch lies that holds `offset`, or the next one in a gap. Absent at the visible end. Errors as Log::Read.
   [[nodiscard]] absl::StatusOr<std::optional<OffsetLookup>> Find(int64_t offset,
-                                                                Isolation isolation = Isolation::kHighWatermark);
+                                                                 Isolation isolation = Isolation::kHighWatermark);
 
-  // The batch that holds `offset`, or the next one: valid until the next call on this reader. Absent at the visible end.
-  [[nodiscard]] absl::StatusOr<std::optional<RecordBatchView>> ReadBatch(int64_t offset);
+  // The batch that holds `offset`, or the next one: valid until the next call on this reader. Absent at the visible
+  // end.
+  [[nodiscard]] absl::StatusOr<std::optional<RecordBatchView>> ReadBatch(
+      int64_t offset, Isolation isolation = Isolation::kHighWatermark);
 
   // As Log::OffsetForTimestamp.
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
 
-  // As Log::Scan, from this handle's thread.
-  [[nodiscard]] LogScan Scan(int64_t offset);
+  // As Log::Scan; the scan has a handle of its own.
+  [[nodiscard]] LogScan Scan(int64_t offset, const ScanOptions& options = {});
 
  private:
   friend class Log;
@@ -84,13 +93,6 @@ class LogReader {
   class Impl;
   explicit LogReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
-};
-
-struct ScanOptions {
-  int64_t to_offset = -1;        // stop before this offset; -1: the visible end when the scan began
-  bool verify_checksums = true;  // a batch whose checksum fails ends the scan with kDataLoss
-  bool control_records = false;  // deliver control records too
-  Isolation isolation = Isolation::kHighWatermark;
 };
 
 // An input range of records, each batch's checksum verified before its first record is given out. Control records are

@@ -1,8 +1,8 @@
 // OverlayFileSystem: the files of another file system, with every change kept in memory and none carried out.
 //
 // It answers "what would this do?" with the very code that does it: a read-only open of a partition that stopped
-// uncleanly, `varve dump --as-opened` and `varve repair --dry-run` run on one. A file that is not changed costs nothing;
-// a changed one keeps the pages that differ; CopyPrefixFrom of an unchanged file shares it.
+// uncleanly, `varve dump --as-opened` and `varve repair --dry-run` run on one. A file that is not changed costs
+// nothing; a changed one keeps the pages that differ; CopyPrefixFrom of an unchanged file shares it.
 //
 // Thread rules: as FileSystem. The base must outlive the overlay.
 //

@@ -1,8 +1,9 @@
-// RecoveryReport: what an opening found, cut, kept or saved aside, by which rule and on what evidence. Every Log::Open and
-// every Repair yields one; the last that had anything to say stays in the directory as `varve.report` (JSON) until the
-// next such opening, for `varve explain`.
+// RecoveryReport: what an opening found, cut, kept or saved aside, by which rule and on what evidence. Every Log::Open
+// and every Repair yields one; the last that had anything to say stays in the directory as `varve.report` (JSON) until
+// the next such opening, for `varve explain`.
 //
-//   for (const varve::RecoveryFinding& finding : log->recovery_report().findings) std::puts(finding.ToString().c_str());
+//   for (const varve::RecoveryFinding& finding : log->recovery_report().findings)
+//   std::puts(finding.ToString().c_str());
 #ifndef VARVE_RECOVERY_REPORT_H_
 #define VARVE_RECOVERY_REPORT_H_
 
@@ -29,15 +30,15 @@ struct DamagedRange {
 
 // What was done with something an opening found.
 enum class RecoveryAction {
-  kCut,        // bytes removed: a torn tail, or the unpublished zeros of a preallocated tail
-  kKept,       // damage left where it is; reads inside it answer kDataLoss
-  kSavedAside, // moved to a file varve.cut-OFFSET
-  kMended,     // a header field outside the checksum restored from its neighbours
-  kRebuilt,    // an index, snapshot or epoch file made anew from the .log
-  kRemoved,    // a leftover file deleted: .deleted, .cleaned, an index without its .log, a stray snapshot
-  kCompleted,  // an interrupted swap, truncation or prefix deletion carried through
-  kRewritten,  // bytes written again and synced, because they may never have reached the disk
-  kIgnored,    // a mark (checkpoint, clean mark, durable point) that does not match the files
+  kCut,         // bytes removed: a torn tail, or the unpublished zeros of a preallocated tail
+  kKept,        // damage left where it is; reads inside it answer kDataLoss
+  kSavedAside,  // moved to a file varve.cut-OFFSET
+  kMended,      // a header field outside the checksum restored from its neighbours
+  kRebuilt,     // an index, snapshot or epoch file made anew from the .log
+  kRemoved,     // a leftover file deleted: .deleted, .cleaned, an index without its .log, a stray snapshot
+  kCompleted,   // an interrupted swap, truncation or prefix deletion carried through
+  kRewritten,   // bytes written again and synced, because they may never have reached the disk
+  kIgnored,     // a mark (checkpoint, clean mark, durable point) that does not match the files
 };
 
 [[nodiscard]] std::string_view RecoveryActionName(RecoveryAction action);
@@ -66,9 +67,9 @@ struct RecoveryReport {
   int64_t segments = 0;
   int64_t segments_recovered = 0;  // scanned whole, indexes rebuilt
   int64_t bytes_scanned = 0;
-  int64_t bytes_cut = 0;           // torn tails and what kTruncate cut; never published data otherwise
+  int64_t bytes_cut = 0;  // torn tails and what kTruncate cut; never published data otherwise
   int64_t bytes_saved_aside = 0;
-  int64_t batches_saved_aside = 0; // valid batches among them
+  int64_t batches_saved_aside = 0;  // valid batches among them
   int64_t duration_us = 0;
   std::vector<DamagedRange> damage;
   std::vector<RecoveryFinding> findings;

@@ -27,10 +27,10 @@ struct IndexFault {
 };
 
 struct VerifyReport {
-  bool ok = true;               // no damage, no index fault, no torn tail
+  bool ok = true;  // no damage, no index fault, no torn tail
   int64_t batches = 0;
   int64_t records = 0;
-  int64_t bytes = 0;            // of valid batches
+  int64_t bytes = 0;  // of valid batches
   int64_t torn_tail_bytes = 0;
   std::vector<DamagedRange> damage;
   std::vector<IndexFault> index_faults;
@@ -40,24 +40,24 @@ struct VerifyReport {
 // Called now and then with the bytes done and the bytes to do in all.
 using ProgressCallback = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
 
-// Checks every batch's checksum and continuity, every record's form, and every index entry against the log (format notes
-// §3.2: a batch boundary, order, floor; not equality with a rebuilt one). kNotFound, kPermissionDenied, kUnimplemented
-// (magic 0 or 1), kInternal. Cost: one sequential read of the log.
+// Checks every batch's checksum and continuity, every record's form, and every index entry against the log (format
+// notes §3.2: a batch boundary, order, floor; not equality with a rebuilt one). kNotFound, kPermissionDenied,
+// kUnimplemented (magic 0 or 1), kInternal. Cost: one sequential read of the log.
 [[nodiscard]] absl::StatusOr<VerifyReport> Verify(FileSystem* file_system, const std::string& directory,
                                                   const OpenMarks& marks = {}, const ProgressCallback& progress = {});
 
 struct RepairOptions {
   OnDamage on_damage = OnDamage::kKeep;
-  bool all = false;    // recover every segment, not only those from the recovery point on
-  bool force = false;  // recover also where the directory is clean and sound
+  bool all = false;                             // recover every segment, not only those from the recovery point on
+  bool force = false;                           // recover also where the directory is clean and sound
   std::optional<int64_t> index_interval_bytes;  // absent: varve.state's, else 4096
   OpenMarks marks;
   Clock* clock = Clock::Default();
   ProgressCallback progress;
 };
 
-// Recovers as opening would after an unclean stop, and closes cleanly. Without `force` a clean and sound directory stays
-// as it is, byte for byte. On an OverlayFileSystem it is a dry run. Errors as Log::Open.
+// Recovers as opening would after an unclean stop, and closes cleanly. Without `force` a clean and sound directory
+// stays as it is, byte for byte. On an OverlayFileSystem it is a dry run. Errors as Log::Open.
 [[nodiscard]] absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string& directory,
                                                     const RepairOptions& options);
 

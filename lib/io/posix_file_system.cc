@@ -15,6 +15,7 @@
 
 #include "base/status.h"
 #include "io/errno_status.h"
+#include "io/fork_mark.h"
 #include "io/lock_holder.h"
 #include "io/owned_descriptor.h"
 #include "io/posix_file.h"
@@ -59,8 +60,11 @@ class PosixFileLock : public FileLock {
  public:
   explicit PosixFileLock(OwnedDescriptor descriptor) : descriptor_(std::move(descriptor)) {}
 
+  [[nodiscard]] bool IsInherited() const override { return fork_mark_.IsInherited(); }
+
  private:
   OwnedDescriptor descriptor_;
+  ForkMark fork_mark_;
 };
 
 class DirectoryStream {

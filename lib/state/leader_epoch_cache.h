@@ -41,7 +41,10 @@ class LeaderEpochCache {
   LeaderEpochCache& operator=(const LeaderEpochCache&) = delete;
 
   // True if `epoch` is the latest known one: the appender's check, one relaxed load.
-  [[nodiscard]] bool IsLatest(int32_t epoch) const { return latest_epoch_.load(std::memory_order_relaxed) == epoch; }
+  [[nodiscard]] bool IsLatest(int32_t epoch) const { return latest_epoch() == epoch; }
+
+  // The latest known epoch, -1 if there is none. One relaxed load.
+  [[nodiscard]] int32_t latest_epoch() const { return latest_epoch_.load(std::memory_order_relaxed); }
 
   [[nodiscard]] std::optional<LeaderEpoch> Latest() const;
   [[nodiscard]] std::vector<LeaderEpoch> entries() const;

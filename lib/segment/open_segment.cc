@@ -1,0 +1,133 @@
+#include "segment/open_segment.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "segment/segment_files.h"
+
+namespace varve::internal {
+namespace {
+
+// An index that cannot be opened or fails its check costs speed, not answers: the segment does without.
+SparseOffsetIndex UsableOffsetIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                                    int64_t log_bytes) {
+  absl::StatusOr<SparseOffsetIndex> index = SparseOffsetIndex::Open(
+      file_system, JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kOffsetIndex)), base_offset);
+  if (!index.ok() || !index->Check(log_bytes).ok()) return SparseOffsetIndex(base_offset, {});
+  return *std::move(index);
+}
+
+TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                          int64_t next_offset) {
+  absl::StatusOr<TimeIndex> index = TimeIndex::Open(
+      file_system, JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kTimeIndex)), base_offset);
+  if (!index.ok() || !index->Check(next_offset).ok()) return TimeIndex(base_offset, {});
+  return *std::move(index);
+}
+
+// The last entry at or before `position` of either form of the index: entries rise in both members.
+template <typename Index>
+OffsetPosition LastAtOrBefore(const Index& index, int64_t base_offset, int64_t position) {
+  size_t low = 0;
+  size_t high = index.entry_count();
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (index.entry(middle).position <= position) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low == 0 ? OffsetPosition{base_offset, 0} : index.entry(low - 1);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
+    const std::shared_ptr<FileSystem>& file_system, const std::string& directory, int64_t base_offset, PublishedEnd end,
+    std::vector<DamagedRange> damage) {
+  const std::string path = JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kLog));
+  VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, file_system->Open(path, OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const FileInfo info, file->Info());
+  if (static_cast<int64_t>(info.size) < end.end_position) {
+    return Error(absl::StatusCode::kDataLoss, "{}: expected at least {} bytes, found {}", path, end.end_position,
+                 info.size);
+  }
+  std::unique_ptr<Mapping> mapping;
+  if (end.end_position > 0) {
+    VARVE_ASSIGN_OR_RETURN(mapping, file->Map(static_cast<uint64_t>(end.end_position), Access::kRead));
+  }
+  auto segment = std::make_shared<OpenSegment>(file_system, path, base_offset, nullptr, std::move(mapping), nullptr,
+                                               std::move(damage));
+  segment->identity_ = info.identity;
+  segment->offset_index_ = UsableOffsetIndex(file_system.get(), directory, base_offset, end.end_position);
+  segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
+  segment->SetLargestTimestamp(segment->time_index_.last_entry());
+  segment->Publish(end);
+  return segment;
+}
+
+OpenSegment::OpenSegment(std::shared_ptr<FileSystem> file_system, std::string path, int64_t base_offset,
+                         std::shared_ptr<File> file, std::unique_ptr<Mapping> mapping,
+                         std::unique_ptr<LiveIndexes> live, std::vector<DamagedRange> damage)
+    : file_system_(std::move(file_system)),
+      path_(std::move(path)),
+      base_offset_(base_offset),
+      mapping_(std::move(mapping)),
+      log_(mapping_ != nullptr ? mapping_->data() : nullptr),
+      live_(std::move(live)),
+      damage_(std::move(damage)),
+      largest_timestamp_offset_(base_offset),
+      file_(std::move(file)) {}
+
+OffsetPosition OpenSegment::FloorPosition(int64_t position) const {
+  if (distrusted()) return {base_offset_, 0};
+  return live_ != nullptr ? LastAtOrBefore(live_->offsets, base_offset_, position)
+                          : LastAtOrBefore(offset_index_, base_offset_, position);
+}
+
+TimestampOffset OpenSegment::largest_timestamp() const {
+  // The offset is stored first: a reader that sees a timestamp sees an offset at least as far along.
+  const int64_t timestamp_ms = largest_timestamp_ms_.load(std::memory_order_acquire);
+  return {timestamp_ms, largest_timestamp_offset_.load(std::memory_order_relaxed)};
+}
+
+void OpenSegment::SetLargestTimestamp(TimestampOffset largest) {
+  largest_timestamp_offset_.store(largest.offset, std::memory_order_relaxed);
+  largest_timestamp_ms_.store(largest.timestamp_ms, std::memory_order_release);
+}
+
+std::shared_ptr<const File> OpenSegment::Reopened() const {
+  const absl::MutexLock lock(&file_mutex_);
+  if (file_ != nullptr) return file_;
+  absl::StatusOr<std::unique_ptr<File>> file = file_system_->Open(path_, OpenMode::kRead);
+  if (!file.ok()) return nullptr;
+  const absl::StatusOr<FileInfo> info = (*file)->Info();
+  if (!info.ok() || info->identity != identity_) return nullptr;
+  file_ = *std::move(file);
+  return file_;
+}
+
+absl::Status OpenSegment::ReadAt(int64_t position, std::span<std::byte> out) const {
+  const std::shared_ptr<const File> file = Reopened();
+  if (file == nullptr) {
+    std::memcpy(out.data(), log_ + position, out.size());
+    return absl::OkStatus();
+  }
+  VARVE_ASSIGN_OR_RETURN(const size_t count, file->ReadAt(static_cast<uint64_t>(position), out));
+  if (count == out.size()) return absl::OkStatus();
+  return Error(absl::StatusCode::kDataLoss, "{}: at position {}: expected {} bytes, found {}: the file was shrunk",
+               path_, position, out.size(), count);
+}
+
+absl::Status OpenSegment::SendTo(int descriptor, int64_t position, int64_t size_bytes) const {
+  const std::shared_ptr<const File> file = Reopened();
+  if (file == nullptr) {
+    return Error(absl::StatusCode::kNotFound, "{}: the file is gone or was replaced: send View() instead", path_);
+  }
+  return file->SendTo(descriptor, static_cast<uint64_t>(position), static_cast<uint64_t>(size_bytes));
+}
+
+}  // namespace varve::internal

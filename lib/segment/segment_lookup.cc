@@ -1,0 +1,199 @@
+#include "segment/segment_lookup.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "record/batch_format.h"
+#include "varve/record_batch.h"
+
+namespace varve::internal {
+namespace {
+
+// The few fields a scan needs of each batch, read in place.
+struct HeaderPeek {
+  int64_t base_offset;
+  int64_t last_offset;
+  int64_t size_bytes;
+  bool plausible;
+};
+
+// `available` bytes are readable at `batch`; more than 16 of them.
+HeaderPeek Peek(const std::byte* batch, int64_t available) {
+  HeaderPeek peek{};
+  if (available < static_cast<int64_t>(kBatchHeaderBytes)) return peek;
+  const int32_t last_offset_delta = LoadBigEndian<int32_t>(batch + kLastOffsetDeltaPosition);
+  peek.base_offset = LoadBigEndian<int64_t>(batch + kBaseOffsetPosition);
+  peek.last_offset = peek.base_offset + last_offset_delta;
+  peek.size_bytes = static_cast<int64_t>(kLogOverheadBytes) + LoadBigEndian<int32_t>(batch + kLengthPosition);
+  peek.plausible = peek.size_bytes >= static_cast<int64_t>(kBatchHeaderBytes) && peek.size_bytes <= available &&
+                   LoadBigEndian<int8_t>(batch + kMagicPosition) == kMagic && last_offset_delta >= 0 &&
+                   peek.base_offset >= 0;
+  return peek;
+}
+
+absl::Status NotABatch(const OpenSegment& segment, int64_t position) {
+  return Error(
+      absl::StatusCode::kDataLoss,
+      "{}: at position {}: expected a record batch of magic {}, found bytes that are none; `varve repair` says "
+      "what can be saved",
+      segment.path(), position, kMagic);
+}
+
+absl::Status InDamage(const OpenSegment& segment, const DamagedRange& range) {
+  return Error(absl::StatusCode::kDataLoss,
+               "{}: at position {}: {} damaged bytes; offsets {} to {} cannot be served: {}", segment.path(),
+               range.position, range.bytes, range.first_offset, range.last_offset, range.reason);
+}
+
+// The damaged range that begins at or covers `position`, if any.
+const DamagedRange* DamageAt(const OpenSegment& segment, int64_t position) {
+  for (const DamagedRange& range : segment.damage()) {
+    if (position >= range.position && position < range.position + range.bytes) return &range;
+  }
+  return nullptr;
+}
+
+// True if the index entry `floor` is borne out by the batch it points at: that batch begins where the entry says, and
+// no offset up to the entry's can lie before it. An entry of older Kafka names the last offset of several batches; then
+// only a checksum tells a batch from bytes inside a value.
+bool EntryHolds(const OpenSegment& segment, OffsetPosition floor, PublishedEnd end) {
+  if (floor.position >= end.end_position) return false;
+  const std::byte* batch = segment.log() + floor.position;
+  const HeaderPeek peek = Peek(batch, end.end_position - floor.position);
+  if (!peek.plausible || peek.base_offset < segment.base_offset() || peek.base_offset > floor.offset) return false;
+  if (peek.last_offset == floor.offset) return true;
+  return peek.last_offset < floor.offset &&
+         RecordBatchView(std::span(batch, static_cast<size_t>(peek.size_bytes))).CrcMatches();
+}
+
+// Where to begin the scan for `target`. An entry that the log does not bear out spoils the whole index.
+OffsetPosition ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
+  const OffsetPosition floor = segment.FloorOffset(target);
+  if (floor.position == 0 || EntryHolds(segment, floor, end)) return floor;
+  if (DamageAt(segment, floor.position) == nullptr) segment.Distrust();
+  return {segment.base_offset(), 0};
+}
+
+FoundBatch Found(const HeaderPeek& peek, int64_t position, OffsetPosition floor, int64_t batches_scanned) {
+  return {.position = position,
+          .size_bytes = peek.size_bytes,
+          .base_offset = peek.base_offset,
+          .last_offset = peek.last_offset,
+          .floor = floor,
+          .batches_scanned = batches_scanned};
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, int64_t target, PublishedEnd end) {
+  const OffsetPosition floor = ScanStart(segment, target, end);
+  int64_t batches_scanned = 0;
+  int64_t expected_offset = segment.base_offset();  // continuity: base offsets are outside the checksum
+  for (int64_t position = floor.position; position < end.end_position;) {
+    const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
+    if (!segment.damage().empty()) [[unlikely]] {
+      if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
+        if (target <= range->last_offset) return InDamage(segment, *range);
+        position = range->position + range->bytes;
+        continue;
+      }
+    }
+    if (!peek.plausible || peek.base_offset < expected_offset || peek.last_offset >= end.next_offset) [[unlikely]] {
+      return NotABatch(segment, position);
+    }
+    ++batches_scanned;
+    expected_offset = peek.last_offset + 1;
+    if (peek.last_offset >= target) return Found(peek, position, floor, batches_scanned);
+    position += peek.size_bytes;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<FoundBatch>> BatchAt(const OpenSegment& segment, int64_t position, PublishedEnd end) {
+  while (const DamagedRange* range = DamageAt(segment, position)) position = range->position + range->bytes;
+  if (position >= end.end_position) return std::nullopt;
+  const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
+  if (!peek.plausible) return NotABatch(segment, position);
+  return Found(peek, position, {segment.base_offset(), 0}, 1);
+}
+
+absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBatch& first, int64_t max_bytes,
+                                      PublishedEnd end) {
+  int64_t limit = end.end_position;
+  for (const DamagedRange& range : segment.damage()) {
+    if (range.position >= first.position) {
+      limit = std::min(limit, range.position);
+      break;
+    }
+  }
+  if (limit == end.end_position && limit - first.position <= max_bytes) return end;
+  limit = std::min(limit, first.position + std::max(max_bytes, first.size_bytes));
+
+  PublishedEnd run{first.position + first.size_bytes, first.last_offset + 1};
+  // The index leaps over most of a long run: its entries are batch boundaries.
+  const OffsetPosition leap = segment.FloorPosition(limit);
+  if (leap.position > run.end_position && EntryHolds(segment, leap, end)) {
+    const HeaderPeek peek = Peek(segment.log() + leap.position, end.end_position - leap.position);
+    run = {leap.position, peek.base_offset};
+  }
+  while (run.end_position < limit) {
+    const HeaderPeek peek = Peek(segment.log() + run.end_position, end.end_position - run.end_position);
+    if (!peek.plausible) return run;  // the next read begins there and says so
+    if (run.end_position + peek.size_bytes > limit) break;
+    run = {run.end_position + peek.size_bytes, peek.last_offset + 1};
+  }
+  return run;
+}
+
+namespace {
+
+// The first record of a batch at or above both bounds.
+absl::StatusOr<std::optional<TimestampOffset>> FirstRecordAtOrAfter(const OpenSegment& segment, const FoundBatch& found,
+                                                                    int64_t timestamp_ms, int64_t min_offset,
+                                                                    DecodeBuffer* scratch) {
+  const RecordBatchView batch(std::span(segment.log() + found.position, static_cast<size_t>(found.size_bytes)));
+  RecordCursor cursor(batch, scratch);
+  for (RecordView record; cursor.Next(&record);) {
+    if (record.timestamp_ms() >= timestamp_ms && record.offset() >= min_offset) {
+      return TimestampOffset{record.timestamp_ms(), record.offset()};
+    }
+  }
+  if (cursor.status().ok()) return std::nullopt;
+  return Annotate(cursor.status(), segment.path());
+}
+
+// Where a scan for `timestamp_ms` may begin: no record before it qualifies. The time index's entry counts only if the
+// batch it names is there and has that timestamp.
+int64_t TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset, PublishedEnd end) {
+  const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms);
+  int64_t target = segment.base_offset();
+  if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
+    const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, floor.offset, end);
+    if (named.ok() && named->has_value() && (*named)->base_offset <= floor.offset &&
+        LoadBigEndian<int64_t>(segment.log() + (*named)->position + kMaxTimestampPosition) == floor.timestamp_ms) {
+      target = floor.offset;
+    }
+  }
+  return ScanStart(segment, std::max(target, min_offset), end).position;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
+                                                             int64_t min_offset, PublishedEnd end,
+                                                             DecodeBuffer* scratch) {
+  for (int64_t position = TimeScanStart(segment, timestamp_ms, min_offset, end);;) {
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
+    if (!found.has_value()) return std::nullopt;
+    position = found->position + found->size_bytes;
+    const int64_t max_timestamp_ms = LoadBigEndian<int64_t>(segment.log() + found->position + kMaxTimestampPosition);
+    if (max_timestamp_ms < timestamp_ms || found->last_offset < min_offset) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> record,
+                           FirstRecordAtOrAfter(segment, *found, timestamp_ms, min_offset, scratch));
+    if (record.has_value()) return record;
+  }
+}
+
+}  // namespace varve::internal

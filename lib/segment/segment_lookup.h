@@ -1,0 +1,51 @@
+// Finding a batch or a record in one open segment: the sparse index's floor, then a short scan of batch headers (Kafka
+// LogSegment.translateOffset, findOffsetByTimestamp; format notes §4). Reads mapped memory: no allocation and no system
+// call unless something is wrong.
+#ifndef VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
+#define VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "segment/open_segment.h"
+#include "varve/compression.h"
+#include "varve/time_index.h"
+
+namespace varve::internal {
+
+// A batch found, and what the search went through.
+struct FoundBatch {
+  int64_t position = 0;
+  int64_t size_bytes = 0;
+  int64_t base_offset = 0;
+  int64_t last_offset = 0;
+  OffsetPosition floor;         // the index entry the scan began at; {segment base, 0} if none
+  int64_t batches_scanned = 0;  // headers looked at, the found one included
+};
+
+// The first batch of the segment whose last offset is at or above `target`, within what `end` publishes; absent if
+// there is none. kDataLoss, naming file, position and offsets, if that batch may lie in a damaged range or a header is
+// met that is none.
+[[nodiscard]] absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, int64_t target,
+                                                                  PublishedEnd end);
+
+// The batch that begins at `position`, which is a batch boundary below the end (a damaged range is stepped over);
+// absent at the end. kDataLoss as above.
+[[nodiscard]] absl::StatusOr<std::optional<FoundBatch>> BatchAt(const OpenSegment& segment, int64_t position,
+                                                                PublishedEnd end);
+
+// Where a run of whole batches from `position` on ends that holds at most max_bytes, and at least the first batch:
+// {position behind its last batch, next offset}. Damaged ranges end a run.
+[[nodiscard]] absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBatch& first,
+                                                    int64_t max_bytes, PublishedEnd end);
+
+// The first record, in offset order, with a timestamp at or above `timestamp_ms` and an offset at or above min_offset;
+// absent if the segment has none. `scratch` serves compressed batches.
+[[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& segment,
+                                                                           int64_t timestamp_ms, int64_t min_offset,
+                                                                           PublishedEnd end, DecodeBuffer* scratch);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
