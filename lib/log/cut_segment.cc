@@ -1,0 +1,87 @@
+#include "log/cut_segment.h"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "io/whole_file.h"
+#include "segment/segment_files.h"
+#include "varve/sparse_offset_index.h"
+#include "varve/time_index.h"
+#include "varve/transaction_index.h"
+
+namespace varve::internal {
+namespace {
+
+std::string PathOf(const std::string& directory, int64_t base_offset, SegmentFileKind kind) {
+  return JoinPath(directory, SegmentFileName(base_offset, kind));
+}
+
+// How many entries of an index in file order lie below `next_offset`.
+template <typename Index>
+size_t EntriesBelow(const Index& index, int64_t next_offset) {
+  size_t count = index.entry_count();
+  while (count > 0 && index.entry(count - 1).offset >= next_offset) --count;
+  return count;
+}
+
+// An index is mapped by readers: it is replaced, not shrunk. One that is missing is left to be rebuilt.
+template <typename Index>
+absl::Status CutIndex(FileSystem* file_system, const std::string& path, int64_t base_offset, int64_t next_offset) {
+  const absl::StatusOr<Index> index = Index::Open(file_system, path, base_offset);
+  if (absl::IsNotFound(index.status())) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(index.status());
+  const std::span<const std::byte> kept = index->bytes().first(EntriesBelow(*index, next_offset) * Index::kEntryBytes);
+  return ReplaceFile(file_system, path, kept);
+}
+
+absl::Status CutTransactionIndex(FileSystem* file_system, const std::string& path, int64_t base_offset,
+                                 int64_t next_offset) {
+  absl::StatusOr<TransactionIndex> index = TransactionIndex::Open(file_system, path, base_offset);
+  if (absl::IsNotFound(index.status())) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(index.status());
+  index->TruncateTo(next_offset);
+  if (index->entries().empty()) return file_system->Remove(path);
+  std::vector<std::byte> bytes(index->entries().size() * TransactionIndex::kEntryBytes);
+  for (size_t number = 0; number < index->entries().size(); ++number) {
+    TransactionIndex::Encode(index->entries()[number],
+                             std::span<std::byte, TransactionIndex::kEntryBytes>(
+                                 bytes.data() + number * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
+  }
+  return ReplaceFile(file_system, path, bytes);
+}
+
+}  // namespace
+
+absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset) {
+  for (const SegmentFileKind kind : {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex,
+                                     SegmentFileKind::kTransactionIndex, SegmentFileKind::kSnapshot}) {
+    absl::Status removed = file_system->Remove(PathOf(directory, base_offset, kind));
+    if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                             int64_t size_bytes, int64_t next_offset) {
+  const std::string path = PathOf(directory, base_offset, SegmentFileKind::kLog);
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> old_file, file_system->Open(path, OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t old_size, old_file->Size());
+  if (old_size > static_cast<uint64_t>(size_bytes)) {
+    const std::string cut_path = JoinPath(directory, kCutFileName);
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> cut, file_system->Open(cut_path, OpenMode::kTruncate));
+    VARVE_RETURN_IF_ERROR(cut->CopyPrefixFrom(*old_file, static_cast<uint64_t>(size_bytes)));
+    VARVE_RETURN_IF_ERROR(cut->SyncData());
+    VARVE_RETURN_IF_ERROR(file_system->Rename(cut_path, path));
+  }
+  VARVE_RETURN_IF_ERROR(CutIndex<SparseOffsetIndex>(
+      file_system, PathOf(directory, base_offset, SegmentFileKind::kOffsetIndex), base_offset, next_offset));
+  VARVE_RETURN_IF_ERROR(CutIndex<TimeIndex>(file_system, PathOf(directory, base_offset, SegmentFileKind::kTimeIndex),
+                                            base_offset, next_offset));
+  return CutTransactionIndex(file_system, PathOf(directory, base_offset, SegmentFileKind::kTransactionIndex),
+                             base_offset, next_offset);
+}
+
+}  // namespace varve::internal

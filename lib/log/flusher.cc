@@ -1,0 +1,198 @@
+#include "log/flusher.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/bytes.h"
+#include "base/status.h"
+#include "record/batch_format.h"
+#include "segment/segment_lookup.h"
+
+namespace varve::internal {
+
+// One sync, taken down under the lock and carried out without it.
+struct Flusher::Work {
+  std::vector<std::shared_ptr<File>> sealed;
+  FlushTarget active;
+  PublishedEnd end;  // of the active segment, before the sync begins
+  uint64_t names_changed = 0;
+  bool sync_names = false;
+};
+
+Flusher::Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers,
+                 std::unique_ptr<PartitionState> state)
+    : file_system_(file_system),
+      clock_(clock),
+      directory_(std::move(directory)),
+      frontiers_(frontiers),
+      state_(std::move(state)),
+      state_synced_ns_(clock->MonotonicNs()) {}
+
+void Flusher::SetActive(FlushTarget active) {
+  const absl::MutexLock lock(&mutex_);
+  active_ = std::move(active);
+}
+
+void Flusher::Rolled(FlushTarget active) {
+  const absl::MutexLock lock(&mutex_);
+  queue_.push_back(active_.file);
+  active_ = std::move(active);
+  ++names_changed_;
+}
+
+void Flusher::NamesChanged() {
+  const absl::MutexLock lock(&mutex_);
+  ++names_changed_;
+}
+
+absl::Status Flusher::Sync() {
+  const absl::MutexLock lock(&mutex_);
+  AwaitIdle();
+  VARVE_RETURN_IF_ERROR(frontiers_->Writable());
+  return SyncOnce();
+}
+
+void Flusher::Closed() {
+  const absl::MutexLock lock(&mutex_);
+  AwaitIdle();
+  idle_or_durable_.SignalAll();
+  RunCallbacks(frontiers_->durable(), frontiers_->Writable());
+}
+
+absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
+  if (frontiers_->durable() >= offset) return absl::OkStatus();
+  if (offset > frontiers_->log_end()) {
+    return Error(absl::StatusCode::kOutOfRange, "waiting for durable offset {}: the log ends at {}", offset,
+                 frontiers_->log_end());
+  }
+  durable_acks_wanted_.store(true, std::memory_order_relaxed);
+  const absl::Time deadline = absl::Now() + absl::FromChrono(timeout);
+  const absl::MutexLock lock(&mutex_);
+  while (frontiers_->durable() < offset) {
+    VARVE_RETURN_IF_ERROR(frontiers_->Writable());
+    if (offset > frontiers_->log_end()) {
+      return Error(absl::StatusCode::kAborted, "waiting for durable offset {}: truncated to {} meanwhile", offset,
+                   frontiers_->log_end());
+    }
+    if (!syncing_) {
+      VARVE_RETURN_IF_ERROR(SyncOnce());
+    } else if (idle_or_durable_.WaitWithDeadline(&mutex_, deadline) && frontiers_->durable() < offset) {
+      return Error(absl::StatusCode::kDeadlineExceeded, "waited for durable offset {}: it is still {}", offset,
+                   frontiers_->durable());
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Flusher::OnDurable(int64_t offset, std::function<void(const absl::Status&)> done) {
+  absl::Status status;
+  {
+    const absl::MutexLock lock(&mutex_);
+    status = frontiers_->Writable();
+    if (status.ok() && frontiers_->durable() < offset) {
+      callbacks_.emplace(offset, std::move(done));
+      return;
+    }
+  }
+  done(frontiers_->durable() >= offset ? absl::OkStatus() : status);
+}
+
+absl::Status Flusher::SyncOnce() {
+  syncing_ = true;
+  const Work work{.sealed = queue_,
+                  .active = active_,
+                  .end = active_.segment->published(),
+                  .names_changed = names_changed_,
+                  .sync_names = names_changed_ != names_synced_};
+  mutex_.Unlock();
+  absl::Status status = SyncFiles(work);
+  mutex_.Lock();
+  if (status.ok()) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(work.sealed.size()));
+    names_synced_ = work.names_changed;
+    StoreDurable(work);
+    frontiers_->PublishDurable(work.end.next_offset);
+  } else {
+    frontiers_->Poison(status);
+  }
+  syncing_ = false;
+  idle_or_durable_.SignalAll();
+  RunCallbacks(work.end.next_offset, status);
+  return status;
+}
+
+absl::Status Flusher::SyncFiles(const Work& work) {
+  for (const std::shared_ptr<File>& file : work.sealed) VARVE_RETURN_IF_ERROR(file->SyncData());
+  if (work.sync_names) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
+  return work.active.file->SyncData();
+}
+
+// The point is named by the last batch below it, which stays findable while the segment is pinned by `work`.
+void Flusher::StoreDurable(const Work& work) {
+  PartitionStateValues values = state_->values();
+  const int64_t covered_bytes =
+      work.end.end_position -
+      (values.durable.segment == work.active.segment->base_offset() ? values.durable.position : 0);
+  values.durable = {
+      .offset = work.end.next_offset, .segment = work.active.segment->base_offset(), .position = work.end.end_position};
+  const absl::StatusOr<std::optional<FoundBatch>> last =
+      FindBatch(*work.active.segment, work.end.next_offset - 1, work.end);
+  if (last.ok() && last->has_value()) {
+    values.durable.batch_position = (*last)->position;
+    values.durable.batch_crc = LoadBigEndian<uint32_t>(work.active.segment->log() + (*last)->position + kCrcPosition);
+  }
+  values.active = work.active.identity;
+  state_->Store(values);
+  unsynced_state_bytes_ += covered_bytes;
+  const int64_t now_ns = clock_->MonotonicNs();
+  if (unsynced_state_bytes_ < kStateSyncBytes && now_ns - state_synced_ns_ < kStateSyncNs) return;
+  // A lower bound that failed to reach the disk is a lower bound still: it costs a longer scan after a power loss.
+  (void)state_->Sync();
+  unsynced_state_bytes_ = 0;
+  state_synced_ns_ = now_ns;
+}
+
+void Flusher::RunCallbacks(int64_t durable_offset, const absl::Status& status) {
+  std::vector<std::function<void(const absl::Status&)>> ready;
+  const auto last = status.ok() ? callbacks_.upper_bound(durable_offset) : callbacks_.end();
+  for (auto callback = callbacks_.begin(); callback != last; ++callback) ready.push_back(std::move(callback->second));
+  callbacks_.erase(callbacks_.begin(), last);
+  if (ready.empty()) return;
+  mutex_.Unlock();
+  for (const auto& done : ready) done(status);
+  mutex_.Lock();
+}
+
+void Flusher::AwaitIdle() {
+  while (syncing_) idle_or_durable_.Wait(&mutex_);
+}
+
+absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*)>& change) {
+  const absl::MutexLock lock(&mutex_);
+  AwaitIdle();
+  PartitionStateValues values = state_->values();
+  change(&values);
+  state_->Store(values);
+  absl::Status synced = state_->Sync();
+  if (!synced.ok()) frontiers_->Poison(synced);
+  return synced;
+}
+
+void Flusher::Truncated(FlushTarget active, int64_t end_offset, const absl::Status& reason) {
+  std::vector<std::function<void(const absl::Status&)>> dropped;
+  {
+    const absl::MutexLock lock(&mutex_);
+    AwaitIdle();
+    queue_.clear();
+    active_ = std::move(active);
+    const auto first = callbacks_.upper_bound(end_offset);
+    for (auto callback = first; callback != callbacks_.end(); ++callback)
+      dropped.push_back(std::move(callback->second));
+    callbacks_.erase(first, callbacks_.end());
+    idle_or_durable_.SignalAll();
+  }
+  for (const auto& done : dropped) done(reason);
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,98 @@
+// Frontiers: the log's four offsets, who waits for them, and what stopped the log. Nothing else knows them.
+//
+//   log start ≤ high watermark ≤ log end,   durable ≤ log end
+//
+// Publishing an end costs one locked instruction while nobody waits. A waiter registers first and looks at the end
+// again behind a full barrier, the publisher stores the end and looks for waiters behind one: one of the two sees the
+// other, so no wake-up is lost.
+//
+// Thread rules: Publish* and the truncating calls from the log's writer (PublishDurable from whoever syncs, one at a
+// time); everything else from any thread.
+#ifndef VARVE_LIB_LOG_FRONTIERS_H_
+#define VARVE_LIB_LOG_FRONTIERS_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "varve/log.h"
+#include "varve/log_options.h"
+
+namespace varve::internal {
+
+class Frontiers {
+ public:
+  explicit Frontiers(Visibility visibility) : visibility_(visibility) {}
+
+  // Sets all four anew: at open, after a truncation, at a follower's refresh.
+  void Reset(int64_t log_start_offset, int64_t log_end_offset, int64_t durable_offset);
+
+  [[nodiscard]] int64_t log_start() const { return log_start_.load(std::memory_order_acquire); }
+  [[nodiscard]] int64_t log_end() const { return log_end_.load(std::memory_order_acquire); }
+  [[nodiscard]] int64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  [[nodiscard]] LogOffsets Load() const;
+
+  // Where a reader of this isolation stops.
+  [[nodiscard]] int64_t VisibleEnd(Isolation isolation) const;
+  // True if VisibleEnd(isolation) is simply the log end, so that what a segment publishes may be read whole.
+  [[nodiscard]] bool SeesLogEnd(Isolation isolation) const {
+    return isolation == Isolation::kLogEnd ||
+           (isolation == Isolation::kHighWatermark && visibility_ == Visibility::kLogEnd &&
+            managed_high_watermark_.load(std::memory_order_relaxed) == kFollowsLog);
+  }
+
+  void PublishEnd(int64_t log_end_offset) {
+    log_end_.store(log_end_offset, std::memory_order_seq_cst);
+    if (waiters_.load(std::memory_order_seq_cst) != 0) [[unlikely]] {
+      Wake();
+    }
+  }
+  void PublishDurable(int64_t durable_offset);
+  void AdvanceLogStart(int64_t log_start_offset);
+  // A replicating host's high watermark, clamped to [log start, log end].
+  void SetHighWatermark(int64_t offset);
+  // The first offset of the oldest open transaction; kNone if there is none.
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  void SetFirstUnstable(int64_t offset) { first_unstable_.store(offset, std::memory_order_release); }
+
+  // Until the visible end lies beyond `offset`. kDeadlineExceeded; kFailedPrecondition once closed.
+  [[nodiscard]] absl::Status WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) const;
+
+  // Stops the log for appends, for the first reason given; `reason` is what later appends answer.
+  void Poison(const absl::Status& reason);
+  void Close();
+  // OK, or why there can be no appends. One load while all is well.
+  [[nodiscard]] absl::Status Writable() const {
+    return stopped_.load(std::memory_order_acquire) ? StopReason() : absl::OkStatus();
+  }
+  [[nodiscard]] bool closed() const;
+
+ private:
+  static constexpr int64_t kFollowsLog = -1;
+
+  [[nodiscard]] int64_t HighWatermark(int64_t log_end_offset, int64_t durable_offset) const;
+  [[nodiscard]] absl::Status StopReason() const;
+  void Wake() const;
+  void AssertOrder() const;
+
+  const Visibility visibility_;
+  std::atomic<int64_t> log_start_{0};
+  std::atomic<int64_t> log_end_{0};
+  std::atomic<int64_t> durable_{0};
+  std::atomic<int64_t> managed_high_watermark_{kFollowsLog};
+  std::atomic<int64_t> first_unstable_{kNone};
+  std::atomic<bool> stopped_{false};
+  mutable std::atomic<int> waiters_{0};
+  mutable absl::Mutex mutex_;
+  mutable absl::CondVar changed_;
+  absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_FRONTIERS_H_

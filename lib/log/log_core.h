@@ -1,0 +1,72 @@
+// LogCore: what readers share with the log they read, and what outlives it while they do.
+#ifndef VARVE_LIB_LOG_LOG_CORE_H_
+#define VARVE_LIB_LOG_LOG_CORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "log/frontiers.h"
+#include "log/live_line.h"
+#include "log/segment_list.h"
+#include "state/leader_epoch_cache.h"
+#include "varve/log_options.h"
+
+namespace varve::internal {
+
+struct LogCore {
+  LogCore(std::string log_directory, const LogOptions& log_options)
+      : directory(std::move(log_directory)),
+        options(log_options),
+        frontiers(log_options.visibility),
+        cache(std::make_shared<OpenSegmentCache>(log_options.max_open_segments)) {}
+
+  const std::string directory;
+  const LogOptions options;
+  SegmentTable table;
+  Frontiers frontiers;
+  const std::shared_ptr<OpenSegmentCache> cache;
+
+  // Set at open; a read-only log sets it anew at a refresh, while readers use the one before.
+  void SetEpochs(std::shared_ptr<LeaderEpochCache> epochs) {
+    const absl::MutexLock lock(&epochs_mutex);
+    epochs_holder = std::move(epochs);
+  }
+  [[nodiscard]] std::shared_ptr<LeaderEpochCache> epochs() const {
+    const absl::MutexLock lock(&epochs_mutex);
+    return epochs_holder;
+  }
+
+  // Of a reader of another process's log: the writer's line, set once, and the generation that was taken in last;
+  // absent while nobody is followed.
+  static constexpr uint64_t kNobody = std::numeric_limits<uint64_t>::max();
+  std::shared_ptr<const LiveLine> followed;
+  std::atomic<uint64_t> followed_generation{kNobody};
+
+  // kAborted if the followed writer has taken published data away since the last Refresh.
+  [[nodiscard]] absl::Status CheckGeneration() const {
+    const uint64_t taken_in = followed_generation.load(std::memory_order_acquire);
+    if (taken_in == kNobody || followed->generation() == taken_in) [[likely]] {
+      return absl::OkStatus();
+    }
+    return absl::AbortedError(directory +
+                              ": the writer has truncated or replaced segments: call Refresh and read again");
+  }
+
+  mutable absl::Mutex epochs_mutex;
+  std::shared_ptr<LeaderEpochCache> epochs_holder ABSL_GUARDED_BY(epochs_mutex);
+};
+
+// A file system whose owner outlives the log, in the form that segments hold theirs by.
+[[nodiscard]] inline std::shared_ptr<FileSystem> Unowned(FileSystem* file_system) {
+  return {std::shared_ptr<FileSystem>(), file_system};
+}
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_LOG_CORE_H_

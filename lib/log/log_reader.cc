@@ -1,0 +1,177 @@
+#include "varve/log_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+#include "log/log_reader_impl.h"
+#include "varve/errors.h"
+
+namespace varve {
+
+using internal::Error;
+using internal::FoundBatch;
+using internal::OpenSegment;
+using internal::PublishedEnd;
+
+LogReader::LogReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LogReader::LogReader(LogReader&&) noexcept = default;
+LogReader& LogReader::operator=(LogReader&&) noexcept = default;
+LogReader::~LogReader() = default;
+
+// Takes over the list of the moment if it has changed.
+void LogReader::Impl::Catch() {
+  if (snapshot_.list != nullptr && snapshot_.generation == core_->table.generation()) [[likely]] {
+    return;
+  }
+  snapshot_ = core_->table.Load();
+  slots_.fill({});
+}
+
+absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
+  Slot& slot = slots_[index % kSlots];
+  if (slot.index != index) {
+    VARVE_ASSIGN_OR_RETURN(slot.segment, snapshot_.list->at(index)->Acquire());
+    slot.index = index;
+  }
+  return &slot;
+}
+
+absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace(int64_t offset) {
+  VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+  const int64_t log_end = core_->frontiers.log_end();
+  Catch();
+  if (offset < core_->frontiers.log_start() || offset > log_end) [[unlikely]] {
+    return WithKafkaError(Error(absl::StatusCode::kOutOfRange, "{}: offset {}: the log holds {} to {}",
+                                core_->directory, offset, core_->frontiers.log_start(), log_end),
+                          KafkaError::kOffsetOutOfRange);
+  }
+  // A truncation moves the end before it takes segments away.
+  if (offset == log_end) return std::nullopt;
+  for (size_t index = snapshot_.list->Floor(offset).value_or(0); index < snapshot_.list->size(); ++index) {
+    VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
+    const PublishedEnd end = slot->segment->published();
+    if (offset >= end.next_offset) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, internal::FindBatch(*slot->segment, offset, end));
+    if (found.has_value()) return Place{slot->segment.get(), &slot->segment, index, *found, end};
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindVisible(int64_t offset,
+                                                                                   Isolation isolation) {
+  VARVE_ASSIGN_OR_RETURN(std::optional<Place> place, FindPlace(offset));
+  if (!place.has_value() || core_->frontiers.SeesLogEnd(isolation)) return place;
+  if (place->batch.last_offset >= core_->frontiers.VisibleEnd(isolation)) return std::nullopt;
+  return place;
+}
+
+absl::StatusOr<PublishedEnd> LogReader::Impl::VisibleEndOf(const Place& place, Isolation isolation) {
+  if (core_->frontiers.SeesLogEnd(isolation)) return place.end;
+  const int64_t visible = core_->frontiers.VisibleEnd(isolation);
+  if (visible >= place.end.next_offset) return place.end;
+  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> first_hidden,
+                         internal::FindBatch(*place.segment, visible, place.end));
+  if (!first_hidden.has_value()) return place.end;
+  return PublishedEnd{first_hidden->position, visible};
+}
+
+absl::StatusOr<FileRange> LogReader::Read(int64_t offset, const ReadOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<Impl::Place> place, impl_->FindVisible(offset, options.isolation));
+  if (!place.has_value() || (!options.min_one_batch && place->batch.size_bytes > options.max_bytes)) {
+    return FileRange(offset);
+  }
+  VARVE_ASSIGN_OR_RETURN(const PublishedEnd visible, impl_->VisibleEndOf(*place, options.isolation));
+  VARVE_ASSIGN_OR_RETURN(const PublishedEnd run,
+                         internal::EndOfRun(*place->segment, place->batch, options.max_bytes, visible));
+  FileRange range(run.next_offset);
+  range.data_ = place->segment->log() + place->batch.position;
+  range.size_ = run.end_position - place->batch.position;
+  range.position_ = place->batch.position;
+  range.segment_base_ = place->segment->base_offset();
+  range.base_offset_ = place->batch.base_offset;
+  range.segment_ = place->segment;
+  range.borrowed_ = place->hold;
+  return range;
+}
+
+absl::StatusOr<std::optional<OffsetLookup>> LogReader::Find(int64_t offset, Isolation isolation) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<Impl::Place> place, impl_->FindVisible(offset, isolation));
+  if (!place.has_value()) return std::nullopt;
+  return OffsetLookup{.segment = place->segment->base_offset(),
+                      .position = place->batch.position,
+                      .size_bytes = place->batch.size_bytes,
+                      .base_offset = place->batch.base_offset,
+                      .last_offset = place->batch.last_offset,
+                      .index_offset = place->batch.floor.offset,
+                      .index_position = place->batch.floor.position,
+                      .batches_scanned = place->batch.batches_scanned};
+}
+
+absl::StatusOr<std::optional<RecordBatchView>> LogReader::ReadBatch(int64_t offset, Isolation isolation) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<Impl::Place> place, impl_->FindVisible(offset, isolation));
+  if (!place.has_value()) return std::nullopt;
+  return RecordBatchView(
+      std::span(place->segment->log() + place->batch.position, static_cast<size_t>(place->batch.size_bytes)));
+}
+
+absl::StatusOr<std::optional<TimestampLookup>> LogReader::OffsetForTimestamp(int64_t timestamp_ms) {
+  return impl_->OffsetForTimestamp(timestamp_ms);
+}
+
+TimestampLookup LogReader::Impl::WithEpoch(int64_t timestamp_ms, int64_t offset) const {
+  return {.timestamp_ms = timestamp_ms, .offset = offset, .leader_epoch = core_->epochs()->EpochForOffset(offset)};
+}
+
+absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimestamp(int64_t timestamp_ms) {
+  VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+  if (timestamp_ms == kEarliestTimestamp) return WithEpoch(kNoTimestamp, core_->frontiers.log_start());
+  if (timestamp_ms == kLatestTimestamp) {
+    return WithEpoch(kNoTimestamp, core_->frontiers.VisibleEnd(Isolation::kHighWatermark));
+  }
+  if (timestamp_ms < kMaxTimestamp) {
+    return Error(absl::StatusCode::kInvalidArgument, "timestamp {}: expected one since the epoch, or -1, -2, -3",
+                 timestamp_ms);
+  }
+  Catch();
+  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+                         timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms));
+  // An answer beyond what a consumer may see is none to it.
+  if (!found.has_value() || found->offset >= core_->frontiers.VisibleEnd(Isolation::kHighWatermark))
+    return std::nullopt;
+  return WithEpoch(found->timestamp_ms, found->offset);
+}
+
+// The first record in offset order. Unlike Kafka, a segment whose largest timestamp promised one that is not there (it
+// was compacted away, or lies below the log start) does not end the search.
+absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstAtOrAfter(int64_t timestamp_ms) {
+  const int64_t log_start = core_->frontiers.log_start();
+  for (size_t index = 0; index < snapshot_.list->size(); ++index) {
+    VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
+    const OpenSegment& segment = *slot->segment;
+    if (segment.largest_timestamp().timestamp_ms < timestamp_ms) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+                           internal::FindTimestamp(segment, timestamp_ms, log_start, segment.published(), &scratch_));
+    if (found.has_value()) return found;
+  }
+  return std::nullopt;
+}
+
+// In the segment with the largest timestamp, the earliest on ties, the first record that has it.
+absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximum() {
+  std::optional<size_t> best;
+  int64_t largest_ms = OpenSegment::kNoTimestampYet;
+  for (size_t index = 0; index < snapshot_.list->size(); ++index) {
+    VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
+    const int64_t timestamp_ms = slot->segment->largest_timestamp().timestamp_ms;
+    if (timestamp_ms <= largest_ms) continue;
+    largest_ms = timestamp_ms;
+    best = index;
+  }
+  if (!best.has_value()) return std::nullopt;
+  VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(*best));
+  return internal::FindTimestamp(*slot->segment, largest_ms, core_->frontiers.log_start(), slot->segment->published(),
+                                 &scratch_);
+}
+
+}  // namespace varve

@@ -1,0 +1,66 @@
+// LogReader::Impl: one thread's view of a log. Reads are: list floor, sparse index, short scan, range.
+#ifndef VARVE_LIB_LOG_LOG_READER_IMPL_H_
+#define VARVE_LIB_LOG_LOG_READER_IMPL_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "log/log_core.h"
+#include "segment/segment_lookup.h"
+#include "varve/log_reader.h"
+
+namespace varve {
+
+class LogReader::Impl {
+ public:
+  explicit Impl(std::shared_ptr<internal::LogCore> core) : core_(std::move(core)) {}
+
+  [[nodiscard]] const internal::LogCore& core() const { return *core_; }
+  [[nodiscard]] const std::shared_ptr<internal::LogCore>& core_ptr() const { return core_; }
+
+  // A batch found in the log, and the segment it lies in.
+  struct Place {
+    const internal::OpenSegment* segment = nullptr;
+    std::shared_ptr<const internal::OpenSegment>* hold = nullptr;  // the cached hold on it
+    size_t index = 0;                                              // in the list
+    internal::FoundBatch batch;
+    internal::PublishedEnd end;
+  };
+
+  // The first batch that ends at or above `offset`, wherever the log goes on; absent at its end. kOutOfRange,
+  // kDataLoss, kAborted.
+  [[nodiscard]] absl::StatusOr<std::optional<Place>> FindPlace(int64_t offset);
+
+  // FindPlace, clamped to what `isolation` may see.
+  [[nodiscard]] absl::StatusOr<std::optional<Place>> FindVisible(int64_t offset, Isolation isolation);
+
+  // Where reading stops in the segment of `place`, given what may be seen: a batch boundary.
+  [[nodiscard]] absl::StatusOr<internal::PublishedEnd> VisibleEndOf(const Place& place, Isolation isolation);
+
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
+
+ private:
+  struct Slot {
+    size_t index = SIZE_MAX;
+    std::shared_ptr<const internal::OpenSegment> segment;
+  };
+  static constexpr size_t kSlots = 16;
+
+  void Catch();
+  [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();
+  [[nodiscard]] TimestampLookup WithEpoch(int64_t timestamp_ms, int64_t offset) const;
+
+  const std::shared_ptr<internal::LogCore> core_;
+  internal::SegmentTable::Snapshot snapshot_;
+  std::array<Slot, kSlots> slots_;  // the last segments used, by index modulo kSlots
+  DecodeBuffer scratch_;
+};
+
+}  // namespace varve
+
+#endif  // VARVE_LIB_LOG_LOG_READER_IMPL_H_

@@ -1,0 +1,121 @@
+#include "log/segment_list.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status.h"
+
+namespace varve::internal {
+
+void OpenSegmentCache::Add(const std::shared_ptr<SegmentHandle>& handle) {
+  std::vector<std::shared_ptr<SegmentHandle>> released;  // let go outside the lock: unmapping takes time
+  {
+    const absl::MutexLock lock(&mutex_);
+    opened_.push_back(handle);
+    while (opened_.size() > max_open_segments_) {
+      if (std::shared_ptr<SegmentHandle> oldest = opened_.front().lock(); oldest != nullptr) {
+        released.push_back(std::move(oldest));
+      }
+      opened_.pop_front();
+    }
+  }
+  for (const std::shared_ptr<SegmentHandle>& oldest : released) oldest->Release();
+}
+
+SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory, int64_t base_offset,
+                             PublishedEnd end, std::vector<DamagedRange> damage,
+                             std::shared_ptr<OpenSegmentCache> cache)
+    : file_system_(std::move(file_system)),
+      directory_(std::move(directory)),
+      base_offset_(base_offset),
+      cache_(std::move(cache)),
+      end_(end),
+      damage_(std::move(damage)) {}
+
+SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory,
+                             std::shared_ptr<const OpenSegment> open, std::shared_ptr<OpenSegmentCache> cache)
+    : file_system_(std::move(file_system)),
+      directory_(std::move(directory)),
+      base_offset_(open->base_offset()),
+      cache_(std::move(cache)),
+      open_(std::move(open)) {}
+
+PublishedEnd SegmentHandle::end() const {
+  const absl::MutexLock lock(&mutex_);
+  return open_ != nullptr ? open_->published() : end_;
+}
+
+std::vector<DamagedRange> SegmentHandle::damage() const {
+  const absl::MutexLock lock(&mutex_);
+  return open_ != nullptr ? open_->damage() : damage_;
+}
+
+absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
+  std::shared_ptr<const OpenSegment> open;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (open_ != nullptr) return open_;
+    VARVE_ASSIGN_OR_RETURN(open_, OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
+    open = open_;
+  }
+  cache_->Add(shared_from_this());
+  return open;
+}
+
+void SegmentHandle::Sealed() { cache_->Add(shared_from_this()); }
+
+void SegmentHandle::Release() {
+  std::shared_ptr<const OpenSegment> last;  // unmapped behind the lock
+  const absl::MutexLock lock(&mutex_);
+  if (open_ == nullptr) return;
+  end_ = open_->published();
+  damage_ = open_->damage();
+  last = std::move(open_);
+}
+
+SegmentList::SegmentList(Handles handles) : handles_(std::move(handles)) {
+  base_offsets_.reserve(handles_.size());
+  for (const std::shared_ptr<SegmentHandle>& handle : handles_) base_offsets_.push_back(handle->base_offset());
+}
+
+std::optional<size_t> SegmentList::Floor(int64_t offset) const {
+  // Most reads are of the newest segment.
+  if (!base_offsets_.empty() && base_offsets_.back() <= offset) return base_offsets_.size() - 1;
+  const auto above = std::upper_bound(base_offsets_.begin(), base_offsets_.end(), offset);
+  if (above == base_offsets_.begin()) return std::nullopt;
+  return static_cast<size_t>(above - base_offsets_.begin()) - 1;
+}
+
+SegmentTable::Snapshot SegmentTable::Load() const {
+  const absl::MutexLock lock(&mutex_);
+  return {list_, generation_.load(std::memory_order_relaxed)};
+}
+
+void SegmentTable::ReplaceActive(std::shared_ptr<SegmentHandle> active) {
+  SegmentList::Handles handles = Load().list->handles();
+  handles.push_back(std::move(active));
+  Store(std::move(handles));
+}
+
+void SegmentTable::ReplaceRange(size_t begin, size_t end, const SegmentList::Handles& with) {
+  SegmentList::Handles handles = Load().list->handles();
+  const auto at = handles.erase(handles.begin() + static_cast<std::ptrdiff_t>(begin),
+                                handles.begin() + static_cast<std::ptrdiff_t>(end));
+  handles.insert(at, with.begin(), with.end());
+  Store(std::move(handles));
+}
+
+void SegmentTable::DropPrefix(size_t count) { ReplaceRange(0, count, {}); }
+
+void SegmentTable::DropSuffix(size_t from, std::shared_ptr<SegmentHandle> replacement) {
+  ReplaceRange(from, Load().list->size(), {std::move(replacement)});
+}
+
+void SegmentTable::Store(SegmentList::Handles handles) {
+  auto list = std::make_shared<const SegmentList>(std::move(handles));
+  const absl::MutexLock lock(&mutex_);
+  list_ = std::move(list);
+  generation_.fetch_add(1, std::memory_order_release);
+}
+
+}  // namespace varve::internal
