@@ -174,7 +174,8 @@ std::unique_ptr<MemoryFileImage> MemoryFileImage::AfterCrash(CrashMode mode, std
   uint64_t found_size = mode == CrashMode::kKeepAll ? size() : old_size;
   unsigned keep_eighths = 0;
   if (mode == CrashMode::kRandom) {
-    const auto [least, most] = std::minmax(old_size, size());
+    const uint64_t least = std::min(old_size, size());
+    const uint64_t most = std::max(old_size, size());
     switch ((*random)() % 3) {
       case 0:
         found_size = old_size;

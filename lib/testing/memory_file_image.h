@@ -14,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "testing/memory_content.h"
+#include "io/memory_content.h"
 #include "testing/space_account.h"
 #include "varve/testing/memory_file_system.h"
 

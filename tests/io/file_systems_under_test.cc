@@ -1,6 +1,7 @@
 #include "io/file_systems_under_test.h"
 
 #include "support/temporary_directory.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve::testing_support {
@@ -34,6 +35,16 @@ class MemoryWithoutAllocationUnderTest : public FileSystemUnderTest {
   MemoryFileSystem memory_{{.clock = nullptr, .allocation_is_promise = false}};
 };
 
+class FaultyUnderTest : public FileSystemUnderTest {
+ public:
+  FileSystem* file_system() override { return &faulty_; }
+  std::string root() override { return "/"; }
+
+ private:
+  MemoryFileSystem memory_;
+  FaultyFileSystem faulty_{&memory_};
+};
+
 template <typename T>
 std::unique_ptr<FileSystemUnderTest> Make() {
   return std::make_unique<T>();
@@ -45,6 +56,7 @@ std::vector<FileSystemKind> AllFileSystemKinds() {
   return {
       {.name = "Posix", .make = Make<PosixUnderTest>, .has_descriptors = true},
       {.name = "Memory", .make = Make<MemoryUnderTest>},
+      {.name = "FaultyWithoutFaults", .make = Make<FaultyUnderTest>},
       {.name = "MemoryWithoutAllocation", .make = Make<MemoryWithoutAllocationUnderTest>},
   };
 }

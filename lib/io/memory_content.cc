@@ -1,4 +1,4 @@
-#include "testing/memory_content.h"
+#include "io/memory_content.h"
 
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 // MemoryContent: the bytes of one file in memory, at an address that stays once they have been mapped.
-#ifndef VARVE_LIB_TESTING_MEMORY_CONTENT_H_
-#define VARVE_LIB_TESTING_MEMORY_CONTENT_H_
+#ifndef VARVE_LIB_IO_MEMORY_CONTENT_H_
+#define VARVE_LIB_IO_MEMORY_CONTENT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -45,4 +45,4 @@ class MemoryContent {
 
 }  // namespace varve::internal
 
-#endif  // VARVE_LIB_TESTING_MEMORY_CONTENT_H_
+#endif  // VARVE_LIB_IO_MEMORY_CONTENT_H_

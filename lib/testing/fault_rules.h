@@ -1,0 +1,61 @@
+// FaultRules: which operation fails next.
+#ifndef VARVE_LIB_TESTING_FAULT_RULES_H_
+#define VARVE_LIB_TESTING_FAULT_RULES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "varve/testing/faulty_file_system.h"
+
+namespace varve::internal {
+
+// How an operation is to fail.
+struct Fault {
+  absl::Status status;
+  std::optional<size_t> partial_bytes;
+};
+
+// Every operation may be called from any thread.
+class FaultRules {
+ public:
+  size_t Add(const FaultRule& rule) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Clear() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts an operation on a path; answers how it fails, if it does. `other_path` is a rename's second.
+  [[nodiscard]] std::optional<Fault> Next(FileOperation operation, std::string_view path,
+                                          std::string_view other_path = {}) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // As Next, where a fault is just a status: OK if there is none.
+  [[nodiscard]] absl::Status Check(FileOperation operation, std::string_view path, std::string_view other_path = {})
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  [[nodiscard]] uint64_t operation_count(FileOperation operation) const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] uint64_t operation_count() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] uint64_t faults_fired() const ABSL_LOCKS_EXCLUDED(mutex_);
+  [[nodiscard]] uint64_t faults_fired(size_t rule) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  static constexpr size_t kOperationCount = static_cast<size_t>(FileOperation::kLock) + 1;
+
+  struct CountedRule {
+    FaultRule rule;
+    uint64_t match_count = 0;
+    uint64_t fired_count = 0;
+  };
+
+  mutable absl::Mutex mutex_;
+  std::vector<CountedRule> rules_ ABSL_GUARDED_BY(mutex_);
+  std::array<uint64_t, kOperationCount> operation_counts_ ABSL_GUARDED_BY(mutex_) = {};
+  uint64_t fired_count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_TESTING_FAULT_RULES_H_
