@@ -1,6 +1,7 @@
 #include "io/file_systems_under_test.h"
 
 #include "support/temporary_directory.h"
+#include "varve/overlay_file_system.h"
 #include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
@@ -45,6 +46,17 @@ class FaultyUnderTest : public FileSystemUnderTest {
   FaultyFileSystem faulty_{&memory_};
 };
 
+template <typename Base>
+class OverlayUnderTest : public FileSystemUnderTest {
+ public:
+  FileSystem* file_system() override { return &overlay_; }
+  std::string root() override { return base_.root(); }
+
+ private:
+  Base base_;
+  OverlayFileSystem overlay_{base_.file_system()};
+};
+
 template <typename T>
 std::unique_ptr<FileSystemUnderTest> Make() {
   return std::make_unique<T>();
@@ -57,6 +69,9 @@ std::vector<FileSystemKind> AllFileSystemKinds() {
       {.name = "Posix", .make = Make<PosixUnderTest>, .has_descriptors = true},
       {.name = "Memory", .make = Make<MemoryUnderTest>},
       {.name = "FaultyWithoutFaults", .make = Make<FaultyUnderTest>},
+      {.name = "OverlayOverPosix", .make = Make<OverlayUnderTest<PosixUnderTest>>},
+      {.name = "OverlayOverMemory", .make = Make<OverlayUnderTest<MemoryUnderTest>>},
+      {.name = "OverlayWithoutAllocation", .make = Make<OverlayUnderTest<MemoryWithoutAllocationUnderTest>>},
       {.name = "MemoryWithoutAllocation", .make = Make<MemoryWithoutAllocationUnderTest>},
   };
 }
