@@ -29,8 +29,8 @@ template <typename... Args>
 #define VARVE_STATUS_NAME_(a, b) VARVE_STATUS_CONCAT_(a, b)
 
 // Returns the status from the enclosing function unless it is OK.
-#define VARVE_RETURN_IF_ERROR(expression)                  \
-  do {                                                     \
+#define VARVE_RETURN_IF_ERROR(expression)                                                     \
+  do {                                                                                        \
     if (absl::Status varve_status_ = (expression); !varve_status_.ok()) return varve_status_; \
   } while (false)
 

@@ -40,6 +40,13 @@ class SourceTreeTest(MiniatureTreeTest):
     def test_without_git_every_file_counts(self):
         self.assertEqual(self.tree({"lib/log/log.cc": "", "README.md": ""}).files, ["README.md", "lib/log/log.cc"])
 
+    def test_without_git_what_builds_make_does_not_count(self):
+        tree = self.tree({"lib/log/build.cc": "", "build/gcc/a.cc": "", "build-x/b.cc": "", "tests/repo/__pycache__/c": ""})
+        self.assertEqual(tree.files, ["lib/log/build.cc"])
+
+    def test_a_broken_git_directory_counts_as_none(self):
+        self.assertIn("lib/log/log.cc", self.tree({".git": "gitdir: nowhere\n", "lib/log/log.cc": ""}).files)
+
     def test_with_git_ignored_files_do_not_count(self):
         self.tree({".gitignore": "/build*/\n", "build-x/made.cc": "", "lib/log/log.cc": ""})
         subprocess.run(["git", "init", "--quiet", self.root], check=True)

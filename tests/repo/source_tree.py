@@ -9,8 +9,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 CODE_DIRECTORIES = ("include", "lib", "tests", "examples", "bench")
 
 
+# What .gitignore names, for a tree that came without git.
+MADE_BY_BUILDS = re.compile(r"(build[^/]*|\.cache|\.git|(.*/)?__pycache__)/")
+
+
 class SourceTree:
-    """A checkout: what git tracks and what it would offer to add; without git, whatever lies in the directory."""
+    """A checkout: what git tracks and would offer to add; without git, what lies in the directory but for builds."""
 
     def __init__(self, root):
         self.root = os.path.abspath(root)
@@ -18,16 +22,22 @@ class SourceTree:
     @functools.cached_property
     def files(self):
         """Paths relative to the root, with slashes, sorted."""
-        if os.path.exists(os.path.join(self.root, ".git")):
-            listing = subprocess.run(
-                ["git", "-c", "safe.directory=*", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-                check=True, stdout=subprocess.PIPE, text=True).stdout
-            names = {name for name in listing.split("\0") if name}
-            return sorted(name for name in names if os.path.isfile(os.path.join(self.root, name)))
-        found = []
+        names = self._known_to_git() or self._walked()
+        return sorted(name for name in names if os.path.isfile(os.path.join(self.root, name)))
+
+    def _known_to_git(self):
+        if not os.path.exists(os.path.join(self.root, ".git")):
+            return set()
+        listing = subprocess.run(
+            ["git", "-c", "safe.directory=*", "-C", self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return {name for name in listing.stdout.split("\0") if name}
+
+    def _walked(self):
+        found = set()
         for directory, _, names in os.walk(self.root):
-            found += [os.path.relpath(os.path.join(directory, name), self.root) for name in names]
-        return sorted(found)
+            found |= {os.path.relpath(os.path.join(directory, name), self.root) for name in names}
+        return {name for name in found if not MADE_BY_BUILDS.match(name)}
 
     def read(self, path):
         """The text of a file; bytes that are not UTF-8 are replaced."""
