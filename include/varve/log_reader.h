@@ -26,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "varve/file_range.h"
 #include "varve/log_options.h"
+#include "varve/offset_lookup.h"
 #include "varve/record.h"
 #include "varve/record_batch.h"
 
@@ -40,18 +41,6 @@ struct TimestampLookup {
   int64_t timestamp_ms = kNoTimestamp;  // of the record found; kNoTimestamp for earliest and latest
   int64_t offset = 0;
   std::optional<int32_t> leader_epoch;  // of that offset; absent where none is known
-};
-
-// How an offset was found: where its batch lies, and what the search went through.
-struct OffsetLookup {
-  int64_t segment = 0;     // base offset of the segment
-  int64_t position = 0;    // of the batch in the .log
-  int64_t size_bytes = 0;  // of the batch
-  int64_t base_offset = 0;
-  int64_t last_offset = 0;
-  int64_t index_offset = 0;  // the index's floor entry, (segment base, 0) where there is none
-  int64_t index_position = 0;
-  int64_t batches_scanned = 0;  // batch headers looked at, the found one included
 };
 
 class LogScan;

@@ -25,7 +25,7 @@
 
 #include "absl/status/statusor.h"
 #include "varve/file_system.h"
-#include "varve/log_reader.h"
+#include "varve/offset_lookup.h"
 #include "varve/record_batch.h"
 #include "varve/sparse_offset_index.h"
 #include "varve/time_index.h"

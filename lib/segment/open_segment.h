@@ -27,8 +27,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "varve/damaged_range.h"
 #include "varve/file_system.h"
-#include "varve/recovery_report.h"
 #include "varve/sparse_offset_index.h"
 #include "varve/time_index.h"
 
