@@ -48,7 +48,8 @@ class DecodeBuffer {
   // What a hostile batch may make its reader allocate: far above anything a batch holds in practice.
   static constexpr size_t kDefaultLimitBytes = size_t{1} << 30;
 
-  explicit DecodeBuffer(size_t limit_bytes = kDefaultLimitBytes) : limit_bytes_(limit_bytes) {}
+  DecodeBuffer() = default;
+  explicit DecodeBuffer(size_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_.get(), size_}; }
   [[nodiscard]] size_t limit_bytes() const { return limit_bytes_; }
@@ -67,7 +68,7 @@ class DecodeBuffer {
   std::unique_ptr<std::byte[]> data_;
   size_t size_ = 0;
   size_t capacity_ = 0;
-  size_t limit_bytes_;
+  size_t limit_bytes_ = kDefaultLimitBytes;
 };
 
 // Appends the encoded form of `input` to `out`. `level` is the library's: gzip -1 to 9, lz4 1 to 17, zstd -131072 to

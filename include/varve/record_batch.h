@@ -190,7 +190,8 @@ struct RecordBatchBuilderOptions {
 //   absl::StatusOr<std::span<const std::byte>> batch = builder.Build();
 class RecordBatchBuilder {
  public:
-  explicit RecordBatchBuilder(const RecordBatchBuilderOptions& options = {});
+  RecordBatchBuilder() : RecordBatchBuilder(RecordBatchBuilderOptions()) {}
+  explicit RecordBatchBuilder(const RecordBatchBuilderOptions& options);
 
   // Adds a record at the offset behind the last one. kInvalidArgument: a timestamp below -1, or a batch that would
   // exceed 2^31-1 bytes or offsets; the batch is as it was.

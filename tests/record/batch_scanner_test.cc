@@ -12,11 +12,11 @@
 namespace varve::internal {
 namespace {
 
-using testing::ByteFile;
 using ::testing::ElementsAre;
-using testing::FromHex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing_support::ByteFile;
+using testing_support::FromHex;
 
 constexpr size_t kTinyReadBytes = 64;
 
@@ -160,7 +160,7 @@ TYPED_TEST(BatchWalkTest, PreallocatedZerosAreInvalidAndAFewOfThemTorn) {
 
 TYPED_TEST(BatchWalkTest, RefusesOldMagicNamingFilePositionAndMagic) {
   const std::vector<std::byte> first = BatchOf(0, 10);
-  for (const std::string_view old : {testing::kMagic0, testing::kMagic1}) {
+  for (const std::string_view old : {testing_support::kMagic0, testing_support::kMagic1}) {
     std::vector<std::byte> bytes = first;
     Append(&bytes, FromHex(old));
     ByteFile file(bytes);
@@ -170,7 +170,7 @@ TYPED_TEST(BatchWalkTest, RefusesOldMagicNamingFilePositionAndMagic) {
     EXPECT_EQ(found.status().code(), absl::StatusCode::kUnimplemented);
     EXPECT_EQ(std::string(found.status().message()), "byte.log, position " + std::to_string(first.size()) +
                                                          ": magic 2 expected, found " +
-                                                         (old == testing::kMagic0 ? "0" : "1"));
+                                                         (old == testing_support::kMagic0 ? "0" : "1"));
   }
 }
 

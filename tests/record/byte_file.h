@@ -11,7 +11,7 @@
 
 #include "varve/file_system.h"
 
-namespace varve::testing {
+namespace varve::testing_support {
 
 class ByteFile : public File {
  public:
@@ -61,6 +61,6 @@ class ByteFile : public File {
   int failing_read_ = 0;
 };
 
-}  // namespace varve::testing
+}  // namespace varve::testing_support
 
 #endif  // VARVE_TESTS_RECORD_BYTE_FILE_H_

@@ -10,7 +10,7 @@
 
 #include "fmt/format.h"
 
-namespace varve::testing {
+namespace varve::testing_support {
 
 inline std::vector<std::byte> FromHex(std::string_view digits) {
   std::vector<std::byte> bytes;
@@ -26,6 +26,6 @@ inline std::string ToHex(std::span<const std::byte> bytes) {
   return digits;
 }
 
-}  // namespace varve::testing
+}  // namespace varve::testing_support
 
 #endif  // VARVE_TESTS_RECORD_HEX_H_

@@ -17,11 +17,11 @@ namespace varve {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::FromHex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::kOneRecord;
-using testing::ToHex;
+using testing_support::FromHex;
+using testing_support::kOneRecord;
+using testing_support::ToHex;
 
 static_assert(std::is_trivially_copyable_v<RecordView>);
 static_assert(std::forward_iterator<HeaderRange::Iterator>);
@@ -39,7 +39,7 @@ std::vector<RecordView> ReadAll(RecordBatchView batch, DecodeBuffer* scratch, ab
 std::vector<Header> HeadersOf(const RecordView& record) { return {record.headers().begin(), record.headers().end()}; }
 
 TEST(RecordBatchView, ReadsEveryFieldOfABatchThatKafkaWrote) {
-  const std::vector<std::byte> bytes = FromHex(testing::kThreeRecords);
+  const std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecords);
   const absl::StatusOr<RecordBatchView> batch = RecordBatchView::Parse(bytes);
   ASSERT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ(batch->size_bytes(), 96U);
@@ -76,7 +76,7 @@ TEST(RecordBatchView, HasNoSequenceWithoutAProducer) {
 }
 
 TEST(RecordBatchView, TakesTheFirstOfSeveralBatches) {
-  std::vector<std::byte> bytes = FromHex(testing::kThreeRecords);
+  std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecords);
   const std::vector<std::byte> second = FromHex(kOneRecord[0].batch);
   bytes.insert(bytes.end(), second.begin(), second.end());
   EXPECT_EQ(RecordBatchView::Parse(bytes)->size_bytes(), 96U);
@@ -105,8 +105,8 @@ TEST(RecordBatchView, RefusesWhatIsNoBatchAndSaysWhy) {
       {length_48, absl::StatusCode::kDataLoss, "a batch length of at least 49 expected, found 48"},
       {magic_3, absl::StatusCode::kDataLoss, "magic 2 expected, found 3"},
       {magic_negative, absl::StatusCode::kDataLoss, "magic 2 expected, found -1"},
-      {std::string(testing::kMagic0), absl::StatusCode::kUnimplemented, "magic 2 expected, found 0"},
-      {std::string(testing::kMagic1), absl::StatusCode::kUnimplemented, "magic 2 expected, found 1"},
+      {std::string(testing_support::kMagic0), absl::StatusCode::kUnimplemented, "magic 2 expected, found 0"},
+      {std::string(testing_support::kMagic1), absl::StatusCode::kUnimplemented, "magic 2 expected, found 1"},
   };
   for (const Case& c : cases) {
     const std::vector<std::byte> bytes = FromHex(c.hex);
@@ -117,7 +117,7 @@ TEST(RecordBatchView, RefusesWhatIsNoBatchAndSaysWhy) {
 }
 
 TEST(RecordBatchView, ChecksumCoversEverythingFromTheAttributesOn) {
-  const std::vector<std::byte> whole = FromHex(testing::kThreeRecords);
+  const std::vector<std::byte> whole = FromHex(testing_support::kThreeRecords);
   constexpr size_t kFirstCovered = 21;
   constexpr size_t kChecksum = 17;
   for (size_t bit = 0; bit < whole.size() * 8; ++bit) {
@@ -129,7 +129,7 @@ TEST(RecordBatchView, ChecksumCoversEverythingFromTheAttributesOn) {
 }
 
 TEST(RecordCursor, ReadsEveryCodecThatKafkaWrote) {
-  for (const testing::CodecVector& vector : kOneRecord) {
+  for (const testing_support::CodecVector& vector : kOneRecord) {
     SCOPED_TRACE(CodecName(vector.codec));
     const std::vector<std::byte> bytes = FromHex(vector.batch);
     const absl::StatusOr<RecordBatchView> batch = RecordBatchView::Parse(bytes);
@@ -151,7 +151,7 @@ TEST(RecordCursor, ReadsEveryCodecThatKafkaWrote) {
 }
 
 TEST(RecordCursor, TellsNullFromEmptyAndKeepsNegativeDeltasAndHeaders) {
-  const std::vector<std::byte> bytes = FromHex(testing::kThreeRecords);
+  const std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecords);
   absl::Status status;
   const std::vector<RecordView> records = ReadAll(RecordBatchView(bytes), nullptr, &status);
   ASSERT_TRUE(status.ok()) << status;
@@ -172,7 +172,7 @@ TEST(RecordCursor, TellsNullFromEmptyAndKeepsNegativeDeltasAndHeaders) {
 }
 
 TEST(RecordCursor, GivesEveryRecordTheLogAppendTime) {
-  const std::vector<std::byte> bytes = FromHex(testing::kThreeRecordsLogAppendTime);
+  const std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecordsLogAppendTime);
   const RecordBatchView batch(bytes);
   EXPECT_TRUE(batch.CrcMatches());
   EXPECT_EQ(batch.timestamp_type(), TimestampType::kLogAppendTime);
@@ -185,7 +185,7 @@ TEST(RecordCursor, GivesEveryRecordTheLogAppendTime) {
 }
 
 TEST(RecordCursor, DoesNotCopyUncompressedRecords) {
-  const std::vector<std::byte> bytes = FromHex(testing::kThreeRecords);
+  const std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecords);
   absl::Status status;
   const std::vector<RecordView> records = ReadAll(RecordBatchView(bytes), nullptr, &status);
   const auto* first = reinterpret_cast<const char*>(bytes.data());
@@ -193,7 +193,7 @@ TEST(RecordCursor, DoesNotCopyUncompressedRecords) {
 }
 
 TEST(RecordCursor, ReadsBatchesThatCompactionRewrote) {
-  const std::vector<std::byte> kept_bytes = FromHex(testing::kCompactionKept);
+  const std::vector<std::byte> kept_bytes = FromHex(testing_support::kCompactionKept);
   const RecordBatchView kept(kept_bytes);
   EXPECT_TRUE(kept.CrcMatches());
   EXPECT_EQ(kept.delete_horizon_ms(), 60'000);
@@ -206,7 +206,7 @@ TEST(RecordCursor, ReadsBatchesThatCompactionRewrote) {
   EXPECT_EQ(records[0].timestamp_ms(), 2000);
   EXPECT_TRUE(records[0].is_tombstone());
 
-  const std::vector<std::byte> emptied_bytes = FromHex(testing::kCompactionEmptied);
+  const std::vector<std::byte> emptied_bytes = FromHex(testing_support::kCompactionEmptied);
   const RecordBatchView emptied(emptied_bytes);
   EXPECT_TRUE(emptied.CrcMatches());
   EXPECT_THAT(ReadAll(emptied, nullptr, &status), IsEmpty());
@@ -332,7 +332,7 @@ TEST(RecordCursor, ReadsNegativeLengthsOtherThanMinusOneAsNull) {
 }
 
 TEST(NextBatch, WalksWholeBatchesAndLeavesThePartialTail) {
-  std::vector<std::byte> bytes = FromHex(testing::kThreeRecords);
+  std::vector<std::byte> bytes = FromHex(testing_support::kThreeRecords);
   const std::vector<std::byte> second = FromHex(kOneRecord[0].batch);
   bytes.insert(bytes.end(), second.begin(), second.end());
   bytes.insert(bytes.end(), second.begin(), second.end() - 1);
@@ -349,7 +349,7 @@ TEST(NextBatch, WalksWholeBatchesAndLeavesThePartialTail) {
 }
 
 TEST(NextBatch, LeavesWhatIsNoBatch) {
-  std::vector<std::byte> bytes = FromHex(testing::kMagic1);
+  std::vector<std::byte> bytes = FromHex(testing_support::kMagic1);
   std::span<const std::byte> rest = bytes;
   RecordBatchView batch;
   EXPECT_FALSE(NextBatch(&rest, &batch));

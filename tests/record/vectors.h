@@ -6,7 +6,7 @@
 
 #include "varve/compression.h"
 
-namespace varve::testing {
+namespace varve::testing_support {
 
 // One record: timestamp 1700000000000, key "k1", value "hello"; offset 0, no epoch, no producer.
 struct CodecVector {
@@ -77,6 +77,6 @@ inline constexpr std::string_view kMagic1 =
     "00000000000000050000001d9e34959601000000018bcfe56800000000026b310000000568656c6c6f000000000000000600000017c91d6c"
     "fc01000000018bcfe56801ffffffff0000000178";
 
-}  // namespace varve::testing
+}  // namespace varve::testing_support
 
 #endif  // VARVE_TESTS_RECORD_VECTORS_H_
