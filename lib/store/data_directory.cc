@@ -1,0 +1,125 @@
+#include "varve/data_directory.h"
+
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "state/checkpoint_file.h"
+#include "varve/topic_partition.h"
+
+namespace varve {
+namespace {
+
+using internal::JoinPath;
+using internal::OffsetCheckpoint;
+
+constexpr std::string_view kCleanMarker = ".kafka_cleanshutdown";
+constexpr std::string_view kMetaProperties = "meta.properties";
+constexpr std::string_view kLockFile = ".lock";
+
+absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path) {
+  const absl::StatusOr<FileInfo> info = file_system->Info(path);
+  if (absl::IsNotFound(info.status())) return false;
+  if (!info.ok()) return info.status();
+  return true;
+}
+
+// Any of the files that only Kafka puts beside partitions. Its `.lock` is not among them: other programs use that name.
+absl::StatusOr<bool> HoldsKafkaFiles(FileSystem* file_system, const std::string& directory) {
+  for (const std::string_view name :
+       {std::string_view(internal::kRecoveryPointCheckpoint), std::string_view(internal::kLogStartOffsetCheckpoint),
+        std::string_view(internal::kReplicationOffsetCheckpoint), std::string_view(internal::kCleanerOffsetCheckpoint),
+        kCleanMarker, kMetaProperties}) {
+    VARVE_ASSIGN_OR_RETURN(const bool exists, Exists(file_system, JoinPath(directory, name)));
+    if (exists) return true;
+  }
+  return false;
+}
+
+// The partition that a live directory's name stands for. The marks of a live partition are not those of its copy on the
+// way in (-future) or out (-delete, -stray), though both names speak of the same partition.
+std::optional<TopicPartition> LivePartition(const std::string& directory_name) {
+  absl::StatusOr<TopicPartition> partition = ParseTopicPartition(directory_name);
+  if (!partition.ok() || partition->DirectoryName() != directory_name) return std::nullopt;
+  return *std::move(partition);
+}
+
+// The partition's line of a checkpoint; absent where there is no line, no file, or a file that cannot be parsed, which
+// is noted.
+absl::StatusOr<std::optional<int64_t>> OffsetIn(FileSystem* file_system, const std::string& path,
+                                                const TopicPartition& partition, std::vector<std::string>* notes) {
+  const absl::StatusOr<OffsetCheckpoint> checkpoint = internal::ReadOffsetCheckpoint(file_system, path);
+  if (absl::IsNotFound(checkpoint.status())) return std::nullopt;
+  if (absl::IsDataLoss(checkpoint.status())) {
+    notes->push_back(std::string(checkpoint.status().message()) + "; taken as absent");
+    return std::nullopt;
+  }
+  if (!checkpoint.ok()) return checkpoint.status();
+  const auto line = checkpoint->find(partition);
+  if (line == checkpoint->end()) return std::nullopt;
+  return line->second;
+}
+
+}  // namespace
+
+absl::StatusOr<DataDirectory> DataDirectory::Of(FileSystem* file_system, const std::string& partition_directory) {
+  DataDirectory data;
+  data.file_system_ = file_system;
+  data.parent_ = internal::ParentDirectory(partition_directory);
+  data.partition_name_ = internal::BaseName(partition_directory);
+  VARVE_ASSIGN_OR_RETURN(data.is_kafka_, HoldsKafkaFiles(file_system, data.parent_));
+  const std::optional<TopicPartition> partition = LivePartition(data.partition_name_);
+  if (!data.is_kafka_ || !partition.has_value()) return data;
+
+  VARVE_ASSIGN_OR_RETURN(const bool clean, Exists(file_system, JoinPath(data.parent_, kCleanMarker)));
+  data.marks_.clean = clean;
+  VARVE_ASSIGN_OR_RETURN(
+      data.marks_.recovery_point,
+      OffsetIn(file_system, JoinPath(data.parent_, internal::kRecoveryPointCheckpoint), *partition, &data.notes_));
+  VARVE_ASSIGN_OR_RETURN(
+      data.marks_.log_start_offset,
+      OffsetIn(file_system, JoinPath(data.parent_, internal::kLogStartOffsetCheckpoint), *partition, &data.notes_));
+  return data;
+}
+
+absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
+  if (!is_kafka_) return false;
+  if (lock_ == nullptr) {
+    const std::string lock_path = JoinPath(parent_, kLockFile);
+    VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system_, lock_path));
+    if (!has_lock_file) {
+      // Another process may make it at the same moment: it is the lock that decides, not the file.
+      const absl::Status created = file_system_->Open(lock_path, OpenMode::kCreate).status();
+      if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
+    }
+    VARVE_ASSIGN_OR_RETURN(lock_, file_system_->Lock(lock_path, LockKind::kShared));
+  }
+  const absl::Status removed = file_system_->Remove(JoinPath(parent_, kCleanMarker));
+  if (absl::IsNotFound(removed)) return false;
+  VARVE_RETURN_IF_ERROR(removed);
+  // Before the first change of data: a marker that came back after a power cut would vouch for files it never saw.
+  VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(parent_));
+  return true;
+}
+
+absl::Status DataDirectory::LowerCheckpoints(int64_t offset) {
+  const std::optional<TopicPartition> partition = LivePartition(partition_name_);
+  if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
+  for (const char* name : {internal::kRecoveryPointCheckpoint, internal::kReplicationOffsetCheckpoint,
+                           internal::kCleanerOffsetCheckpoint}) {
+    const std::string path = JoinPath(parent_, name);
+    absl::StatusOr<OffsetCheckpoint> checkpoint = internal::ReadOffsetCheckpoint(file_system_, path);
+    // What cannot be parsed counts for nothing, for Kafka as well: there is nothing in it to lower.
+    if (absl::IsNotFound(checkpoint.status()) || absl::IsDataLoss(checkpoint.status())) continue;
+    VARVE_RETURN_IF_ERROR(checkpoint.status());
+    const auto line = checkpoint->find(*partition);
+    if (line == checkpoint->end() || line->second <= offset) continue;
+    line->second = offset;
+    VARVE_RETURN_IF_ERROR(internal::WriteOffsetCheckpoint(file_system_, path, *checkpoint));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace varve

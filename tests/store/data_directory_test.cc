@@ -1,0 +1,225 @@
+#include "varve/data_directory.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
+#include "varve/testing/memory_file_system.h"
+
+namespace varve {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::Eq;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+using testing_support::IsOk;
+using testing_support::IsOkAndHolds;
+using testing_support::StatusIs;
+
+constexpr char kPartition[] = "data/orders-3";
+constexpr char kCleanMarker[] = "data/.kafka_cleanshutdown";
+constexpr char kRecoveryPoints[] = "data/recovery-point-offset-checkpoint";
+constexpr char kLogStarts[] = "data/log-start-offset-checkpoint";
+constexpr char kHighWatermarks[] = "data/replication-offset-checkpoint";
+constexpr char kCleanerOffsets[] = "data/cleaner-offset-checkpoint";
+
+class DataDirectoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    VARVE_ASSERT_OK(fs_.CreateDirectory("data"));
+    VARVE_ASSERT_OK(fs_.CreateDirectory(kPartition));
+    VARVE_ASSERT_OK(fs_.SyncDirectory("/"));
+    VARVE_ASSERT_OK(fs_.SyncDirectory("data"));
+  }
+
+  void Write(const std::string& path, std::string_view text) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, fs_.Open(path, OpenMode::kTruncate));
+    VARVE_ASSERT_OK(file->WriteAt(0, internal::AsBytes(text)));
+    VARVE_ASSERT_OK(file->SyncData());
+    VARVE_ASSERT_OK(fs_.SyncDirectory("data"));
+  }
+
+  std::string Read(const std::string& path) {
+    const absl::StatusOr<std::unique_ptr<File>> file = fs_.Open(path, OpenMode::kRead);
+    if (!file.ok()) return file.status().ToString();
+    std::string text(static_cast<size_t>(*(*file)->Size()), '\0');
+    EXPECT_THAT((*file)->ReadAt(0, std::as_writable_bytes(std::span(text))), IsOkAndHolds(Eq(text.size())));
+    return text;
+  }
+
+  MemoryFileSystem fs_;
+};
+
+TEST_F(DataDirectoryTest, ADirectoryWithoutKafkasFilesHasNoMarks) {
+  Write("data/.lock", "");
+  Write("data/notes.txt", "mine");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_FALSE(data.is_kafka());
+  EXPECT_EQ(data.marks(), OpenMarks());
+  EXPECT_THAT(data.PrepareForWriting(), IsOkAndHolds(false));
+  VARVE_EXPECT_OK(data.LowerCheckpoints(0));
+  EXPECT_THAT(fs_.List("data"), IsOkAndHolds(ElementsAre(".lock", "notes.txt", "orders-3")));
+}
+
+TEST_F(DataDirectoryTest, EachOfKafkasFilesMakesItOne) {
+  for (const std::string path :
+       {kRecoveryPoints, kLogStarts, kHighWatermarks, kCleanerOffsets, kCleanMarker, "data/meta.properties"}) {
+    Write(path, "");
+    VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+    EXPECT_TRUE(data.is_kafka()) << path;
+    VARVE_ASSERT_OK(fs_.Remove(path));
+  }
+}
+
+TEST_F(DataDirectoryTest, ReadsTheMarksOfItsOwnPartition) {
+  Write(kCleanMarker, R"({"version":0,"brokerEpoch":9})");
+  Write(kRecoveryPoints, "0\n3\norders 3 42\norders 4 7\norders-3 0 9\n");
+  Write(kLogStarts, "0\n1\norders 3 17\n");
+  for (const std::string path : {"data/orders-3", "data/orders-3/", "/data/orders-3"}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory data, DataDirectory::Of(&fs_, path));
+    EXPECT_THAT(data.marks().clean, Optional(true)) << path;
+    EXPECT_THAT(data.marks().recovery_point, Optional(42)) << path;
+    EXPECT_THAT(data.marks().log_start_offset, Optional(17)) << path;
+    EXPECT_THAT(data.notes(), IsEmpty());
+  }
+}
+
+TEST_F(DataDirectoryTest, WithoutTheMarkerTheStopWasNotClean) {
+  Write(kRecoveryPoints, "0\n1\nothers 0 5\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_THAT(data.marks().clean, Optional(false));
+  EXPECT_EQ(data.marks().recovery_point, std::nullopt);
+  EXPECT_EQ(data.marks().log_start_offset, std::nullopt);
+}
+
+TEST_F(DataDirectoryTest, ACheckpointThatCannotBeParsedCountsAsAbsentAndIsNoted) {
+  Write(kCleanMarker, "");
+  Write(kRecoveryPoints, "0\n2\norders 3 42\n");
+  Write(kLogStarts, "1\n1\norders 3 17\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_THAT(data.marks().clean, Optional(true));
+  EXPECT_EQ(data.marks().recovery_point, std::nullopt);
+  EXPECT_EQ(data.marks().log_start_offset, std::nullopt);
+  EXPECT_THAT(data.notes(), ElementsAre(HasSubstr(kRecoveryPoints), HasSubstr(kLogStarts)));
+}
+
+TEST_F(DataDirectoryTest, ACopyOnItsWayInOrOutHasNotTheLivePartitionsMarks) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  for (const std::string name : {"orders-3.0123456789abcdef0123456789abcdef-delete",
+                                 "orders-3.0123456789abcdef0123456789abcdef-future", "copy-of-orders"}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory data, DataDirectory::Of(&fs_, "data/" + name));
+    EXPECT_TRUE(data.is_kafka());
+    EXPECT_EQ(data.marks(), OpenMarks()) << name;
+  }
+}
+
+TEST_F(DataDirectoryTest, PreparingRemovesTheCleanMarkerForGood) {
+  Write(kCleanMarker, "");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_THAT(fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced})->Info(kCleanMarker), IsOk());
+  EXPECT_THAT(data.PrepareForWriting(), IsOkAndHolds(true));
+  EXPECT_THAT(data.PrepareForWriting(), IsOkAndHolds(false));  // gone already
+  const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  EXPECT_THAT(after->Info(kCleanMarker), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(data.marks().clean, Optional(true));  // what the opening is to believe is what was there
+}
+
+TEST_F(DataDirectoryTest, WritersShareTheLockAndABrokerExcludesThem) {
+  Write(kCleanMarker, "");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory first, DataDirectory::Of(&fs_, kPartition));
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory second, DataDirectory::Of(&fs_, kPartition));
+  VARVE_ASSERT_OK(first.PrepareForWriting());
+  VARVE_ASSERT_OK(second.PrepareForWriting());
+  EXPECT_THAT(fs_.Lock("data/.lock", LockKind::kExclusive), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(DataDirectoryTest, UnderARunningBrokerNothingIsTouched) {
+  Write(kCleanMarker, "");
+  Write("data/.lock", "");
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> broker, fs_.Lock("data/.lock", LockKind::kExclusive));
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_THAT(data.PrepareForWriting(), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(fs_.Info(kCleanMarker), IsOk());
+}
+
+TEST_F(DataDirectoryTest, TheLockGoesWithTheObject) {
+  Write(kCleanMarker, "");
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+    VARVE_ASSERT_OK(data.PrepareForWriting());
+  }
+  EXPECT_THAT(fs_.Lock("data/.lock", LockKind::kExclusive), IsOk());
+}
+
+TEST_F(DataDirectoryTest, LoweringTouchesOnlyHigherLinesOfThisPartition) {
+  Write(kRecoveryPoints, "0\n2\nothers 0 99\norders 3 42\n");
+  Write(kHighWatermarks, "0\n1\norders 3 30\n");
+  Write(kCleanerOffsets, "0\n1\norders 3 31\n");
+  Write(kLogStarts, "0\n1\norders 3 40\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  VARVE_ASSERT_OK(data.LowerCheckpoints(30));
+  EXPECT_THAT(Read(kRecoveryPoints), HasSubstr("orders 3 30\n"));
+  EXPECT_THAT(Read(kRecoveryPoints), HasSubstr("others 0 99\n"));
+  EXPECT_EQ(Read(kHighWatermarks), "0\n1\norders 3 30\n");
+  EXPECT_EQ(Read(kCleanerOffsets), "0\n1\norders 3 30\n");
+  EXPECT_EQ(Read(kLogStarts), "0\n1\norders 3 40\n");
+  const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory reread, DataDirectory::Of(after.get(), kPartition));
+  EXPECT_THAT(reread.marks().recovery_point, Optional(30));
+}
+
+TEST_F(DataDirectoryTest, LoweringLeavesWhatItCannotParse) {
+  Write(kRecoveryPoints, "nonsense");
+  Write(kHighWatermarks, "0\n1\norders 3 30\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  VARVE_ASSERT_OK(data.LowerCheckpoints(10));
+  EXPECT_EQ(Read(kRecoveryPoints), "nonsense");
+  EXPECT_EQ(Read(kHighWatermarks), "0\n1\norders 3 10\n");
+}
+
+TEST_F(DataDirectoryTest, AFailedSyncOfTheDirectoryIsTold) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  fs_.FailNextSync("recovery-point-offset-checkpoint", absl::InternalError("EIO"));
+  EXPECT_THAT(data.LowerCheckpoints(10), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_EQ(Read(kRecoveryPoints), "0\n1\norders 3 42\n");
+}
+
+// Every operation fails once: the caller is told, the marker is not lost without a word, and the next try succeeds.
+TEST_F(DataDirectoryTest, EveryFailureIsToldAndLeavesWholeFiles) {
+  for (uint64_t n = 1;; ++n) {
+    Write(kCleanMarker, "");
+    Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+    FaultyFileSystem faulty(&fs_);
+    faulty.AddRule({.nth = n, .status = absl::InternalError("EIO")});
+    const auto prepare_and_lower = [](FileSystem* fs) -> absl::Status {
+      absl::StatusOr<DataDirectory> data = DataDirectory::Of(fs, kPartition);
+      if (!data.ok()) return data.status();
+      if (const absl::StatusOr<bool> prepared = data->PrepareForWriting(); !prepared.ok()) return prepared.status();
+      return data->LowerCheckpoints(10);
+    };
+    const absl::Status status = prepare_and_lower(&faulty);
+    if (faulty.faults_fired() == 0) {
+      VARVE_ASSERT_OK(status);
+      ASSERT_GT(n, 10u);
+      break;
+    }
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal)) << "operation " << n;
+    EXPECT_THAT(Read(kRecoveryPoints), AnyOf("0\n1\norders 3 42\n", "0\n1\norders 3 10\n")) << "operation " << n;
+    VARVE_ASSERT_OK(prepare_and_lower(&fs_)) << "operation " << n;
+    EXPECT_EQ(Read(kRecoveryPoints), "0\n1\norders 3 10\n");
+    EXPECT_THAT(fs_.Info(kCleanMarker), StatusIs(absl::StatusCode::kNotFound));
+  }
+}
+
+}  // namespace
+}  // namespace varve
