@@ -15,7 +15,8 @@
 //   kAborted             the directory has changed under a reader of another process: call Log::Refresh and go on
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong
 //   kDataLoss            damaged bytes; the message names the file, the position and the offsets that cannot be served
-//   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader allows; the
+//   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader allows;
+//   the
 //                        log goes on once there is room
 //   kUnimplemented       magic 0 or 1, a codec left out of this build, or an operation the file system does not offer
 //   kInternal            the system reported an I/O error
