@@ -1,10 +1,10 @@
 // Opening: from names to a log that can be written (durability notes, "Opening"; format notes §5.2 to §5.6).
 //
-// In order: a pending operation of varve.state is carried through; Kafka's leftovers are dealt with; marks are believed or
-// not; segments above the durable point are scanned, torn tails cut, damage listed, indexes rebuilt; what may never have
-// reached the disk is written again; epochs and producers are loaded and brought up to date. Running it again changes
-// nothing; a crash at any point of it changes nothing that matters. All I/O goes through the given file system: on an
-// OverlayFileSystem it is a trial run, which is how read-only logs of a stopped writer are opened.
+// In order: a pending operation of varve.state is carried through; Kafka's leftovers are dealt with; marks are believed
+// or not; segments above the durable point are scanned, torn tails cut, damage listed, indexes rebuilt; what may never
+// have reached the disk is written again; epochs and producers are loaded and brought up to date. Running it again
+// changes nothing; a crash at any point of it changes nothing that matters. All I/O goes through the given file system:
+// on an OverlayFileSystem it is a trial run, which is how read-only logs of a stopped writer are opened.
 #ifndef VARVE_LIB_LOG_LOG_LOADER_H_
 #define VARVE_LIB_LOG_LOG_LOADER_H_
 
@@ -23,6 +23,9 @@
 
 namespace varve::internal {
 
+// The last report that had anything to say, as JSON.
+inline constexpr char kReportFileName[] = "varve.report";
+
 struct LoadedSegment {
   int64_t base_offset = 0;
   int64_t size_bytes = 0;  // of valid bytes; the file is exactly that long
@@ -30,7 +33,8 @@ struct LoadedSegment {
 };
 
 struct LoadedLog {
-  std::vector<LoadedSegment> segments;  // ascending, at least one; the last is to be the active one, its indexes trimmed
+  std::vector<LoadedSegment>
+      segments;  // ascending, at least one; the last is to be the active one, its indexes trimmed
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   std::unique_ptr<PartitionState> state;  // stored with clean = false and synced
@@ -39,8 +43,8 @@ struct LoadedLog {
   RecoveryReport report;  // durable_offset: everything below it is on stable storage now
 };
 
-// Loads the partition in `directory`, which must exist; an empty directory becomes an empty log at the log start mark, or
-// 0. The caller holds the partition's lock.
+// Loads the partition in `directory`, which must exist; an empty directory becomes an empty log at the log start mark,
+// or 0. The caller holds the partition's lock.
 [[nodiscard]] absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory,
                                                 const LogOptions& options, const ProgressCallback& progress = {});
 

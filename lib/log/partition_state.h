@@ -1,9 +1,11 @@
-// varve.state: what varve must remember of a partition beyond Kafka's own files. Kafka ignores it and no reader needs it.
+// varve.state: what varve must remember of a partition beyond Kafka's own files. Kafka ignores it and no reader needs
+// it.
 //
-// Two 512-byte slots written in turn, each with its own sequence number and checksum, in one mapped file: the valid slot
-// with the higher number counts. A slot is never rewritten while it is the one that counts, so a crash in the middle of a
-// store leaves the one before. Store() puts values into the page cache (they survive the process); Sync() makes them
-// stable. A directory without the file, or with two invalid slots, has durable point 0 and counts as restarted.
+// Two 512-byte slots written in turn, each with its own sequence number and checksum, in one mapped file: the valid
+// slot with the higher number counts. A slot is never rewritten while it is the one that counts, so a crash in the
+// middle of a store leaves the one before. Store() puts values into the page cache (they survive the process); Sync()
+// makes them stable. A directory without the file, or with two invalid slots, has durable point 0 and counts as
+// restarted.
 #ifndef VARVE_LIB_LOG_PARTITION_STATE_H_
 #define VARVE_LIB_LOG_PARTITION_STATE_H_
 
@@ -19,23 +21,23 @@
 
 namespace varve::internal {
 
-// A change of names or sizes that is announced before it begins, so that opening can carry it through (durability notes,
-// Writing 7).
+// A change of names or sizes that is announced before it begins, so that opening can carry it through (durability
+// notes, Writing 7).
 enum class PendingOperation : uint8_t {
   kNone = 0,
-  kTruncateTo = 1,     // drop everything at and above pending_offset
-  kStartAt = 2,        // drop everything; an empty log at pending_offset
-  kDeleteBefore = 3,   // drop the segments wholly below pending_offset, the new log start
+  kTruncateTo = 1,    // drop everything at and above pending_offset
+  kStartAt = 2,       // drop everything; an empty log at pending_offset
+  kDeleteBefore = 3,  // drop the segments wholly below pending_offset, the new log start
 };
 
-// Everything below `offset` is on stable storage. Named by the last batch below it, so that a directory that somebody else
-// has changed meanwhile is recognised: where that batch is not there, the point is void.
+// Everything below `offset` is on stable storage. Named by the last batch below it, so that a directory that somebody
+// else has changed meanwhile is recognised: where that batch is not there, the point is void.
 struct DurablePoint {
   int64_t offset = 0;
-  int64_t segment = 0;           // base offset of the segment the point lies in
-  int64_t position = 0;          // bytes of that segment below the point
-  int64_t batch_position = -1;   // of the last batch below the point in that segment; -1 where the segment has none
-  uint32_t batch_crc = 0;        // its header's checksum
+  int64_t segment = 0;          // base offset of the segment the point lies in
+  int64_t position = 0;         // bytes of that segment below the point
+  int64_t batch_position = -1;  // of the last batch below the point in that segment; -1 where the segment has none
+  uint32_t batch_crc = 0;       // its header's checksum
 
   friend bool operator==(const DurablePoint&, const DurablePoint&) = default;
 };

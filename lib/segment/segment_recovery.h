@@ -26,7 +26,7 @@
 #include "segment/damage_analysis.h"
 #include "segment/index_rebuilder.h"
 #include "varve/file_system.h"
-#include "varve/recovery_report.h"
+#include "varve/damaged_range.h"
 #include "varve/sparse_offset_index.h"
 
 namespace varve::internal {

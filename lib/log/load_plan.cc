@@ -1,0 +1,296 @@
+#include "log/load_plan.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "fmt/format.h"
+#include "log/live_line.h"
+#include "log/tail_check.h"
+#include "segment/segment_files.h"
+#include "varve/record_batch.h"
+
+namespace varve::internal {
+namespace {
+
+// Hands a segment's batches to what is kept beside the segments.
+class StateVisitor : public BatchVisitor {
+ public:
+  StateVisitor(ProducerRebuild* producers, std::vector<LeaderEpoch>* epochs, std::vector<AbortedTransaction>* aborted)
+      : producers_(producers), epochs_(epochs), aborted_(aborted) {}
+
+  absl::Status Visit(const BatchHeader& header, std::span<const std::byte> bytes) override {
+    if (header.leader_epoch >= 0 && (epochs_->empty() || header.leader_epoch > epochs_->back().epoch)) {
+      epochs_->push_back({.epoch = header.leader_epoch, .start_offset = header.base_offset});
+    }
+    std::optional<CompletedTransaction> completed;
+    VARVE_RETURN_IF_ERROR(producers_->Add(RecordBatchView(bytes), &completed));
+    if (completed.has_value() && completed->aborted) {
+      aborted_->push_back({.producer_id = completed->producer_id,
+                           .first_offset = completed->first_offset,
+                           .last_offset = completed->last_offset,
+                           .last_stable_offset = completed->last_stable_offset});
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  ProducerRebuild* const producers_;
+  std::vector<LeaderEpoch>* const epochs_;
+  std::vector<AbortedTransaction>* const aborted_;
+};
+
+// Up to where everything must be there: the durable point, or the published end of a process that died while the page
+// cache survived.
+struct RequiredEnd {
+  int64_t offset = 0;
+  std::optional<int64_t> segment = std::nullopt;  // absent: only the offset is known
+  int64_t position = 0;
+};
+
+class Planner {
+ public:
+  Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+          const ProgressCallback& progress)
+      : file_system_(file_system), directory_(directory), options_(options), progress_(progress) {}
+
+  absl::StatusOr<LoadPlan> Run(const std::optional<PartitionStateValues>& state) {
+    VARVE_RETURN_IF_ERROR(FindSegments());
+    VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
+    plan_.findings = plan_.marks.findings;
+    SetLeftoversAside();
+    plan_.producers = std::make_unique<ProducerRebuild>(file_system_, directory_, options_.producer_id_expiration_ms,
+                                                        options_.clock->WallMs(), found_, listing_.snapshots);
+    if (found_.empty()) {
+      plan_.clean = plan_.marks.clean || !state.has_value();
+      plan_.log_start_offset = plan_.log_end_offset = plan_.marks.log_start_offset;
+      VARVE_RETURN_IF_ERROR(plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, /*clean=*/true, {}));
+      return std::move(plan_);
+    }
+    if (plan_.marks.clean && !options_.recover_all) VARVE_RETURN_IF_ERROR(TryClean(state));
+    if (!plan_.clean) VARVE_RETURN_IF_ERROR(PlanRecovery(state));
+    VARVE_RETURN_IF_ERROR(FinishPlan());
+    return std::move(plan_);
+  }
+
+ private:
+  absl::Status FindSegments() {
+    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
+    for (const auto& [base_offset, kinds] : listing_.segments) {
+      const std::string name = SegmentFileName(base_offset, SegmentFileKind::kLog);
+      VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(JoinPath(directory_, name)));
+      found_.push_back({.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size)});
+    }
+    return absl::OkStatus();
+  }
+
+  // An interrupted prefix deletion may leave any of the segments below the log start: they are never judged.
+  void SetLeftoversAside() {
+    while (found_.size() > 1 && found_[1].base_offset <= plan_.marks.deleted_before_offset) {
+      plan_.deleted.push_back(found_.front().base_offset);
+      found_.erase(found_.begin());
+    }
+  }
+
+  // --- After a clean stop ---
+
+  absl::Status TryClean(const std::optional<PartitionStateValues>& state) {
+    VARVE_ASSIGN_OR_RETURN(const SegmentTail tail, CheckTail(file_system_, directory_, listing_, found_.back()));
+    plan_.bytes_scanned += tail.bytes_scanned;
+    if (!tail.log_is_whole) {
+      NoteUnclean(SegmentFileName(found_.back().base_offset, SegmentFileKind::kLog), tail.fault);
+      return absl::OkStatus();
+    }
+    if (plan_.marks.durable_point.has_value() && plan_.marks.written_by_varve && state.has_value() &&
+        state->durable.offset != tail.next_offset) {
+      NoteUnclean(PartitionState::kFileName,
+                  fmt::format("closed at offset {}, the log ends at {}", state->durable.offset, tail.next_offset));
+      return absl::OkStatus();
+    }
+    plan_.clean = true;
+    plan_.log_end_offset = tail.next_offset;
+    plan_.last_batch = {.position = tail.last_batch_position, .crc = tail.last_batch_crc};
+    for (const FoundSegment& segment : found_) {
+      const bool last = segment.base_offset == found_.back().base_offset;
+      VARVE_ASSIGN_OR_RETURN(const std::string fault,
+                             last ? tail.fault : IndexFault(file_system_, directory_, listing_, segment));
+      plan_.segments.push_back({.found = segment});
+      if (!fault.empty()) VARVE_RETURN_IF_ERROR(RecoverWhole(&plan_.segments.back()));
+    }
+    return absl::OkStatus();
+  }
+
+  void NoteUnclean(const std::string& file, const std::string& evidence) {
+    plan_.findings.push_back({.action = RecoveryAction::kIgnored,
+                              .rule = "9",
+                              .file = file,
+                              .evidence = "the clean mark does not match: " + evidence});
+  }
+
+  // --- Recovery ---
+
+  absl::Status PlanRecovery(const std::optional<PartitionStateValues>& state) {
+    plan_.segments.clear();
+    const RequiredEnd required = RequiredEndOf(state);
+    const size_t first = options_.recover_all ? 0 : FirstToRecover();
+    std::optional<int64_t> expected_offset;
+    for (size_t i = 0; i < found_.size(); ++i) {
+      VARVE_ASSIGN_OR_RETURN(const std::string fault,
+                             i >= first ? std::string() : IndexFault(file_system_, directory_, listing_, found_[i]));
+      if (i < first && fault.empty()) {
+        plan_.segments.push_back({.found = found_[i]});
+        continue;
+      }
+      if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, *expected_offset);
+      plan_.segments.push_back({.found = found_[i]});
+      VARVE_RETURN_IF_ERROR(Recover(i, required, &plan_.segments.back()));
+      const SegmentRecovery& recovery = *plan_.segments.back().recovery;
+      expected_offset = recovery.next_offset;
+      if (recovery.log_end != LogEnd::kNowhere) {
+        plan_.beyond.assign(found_.begin() + static_cast<std::ptrdiff_t>(i) + 1, found_.end());
+        return absl::OkStatus();
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  RequiredEnd RequiredEndOf(const std::optional<PartitionStateValues>& state) const {
+    RequiredEnd required{.offset = plan_.marks.durable_offset};
+    if (plan_.marks.durable_point.has_value()) {
+      required.segment = plan_.marks.durable_point->segment;
+      required.position = plan_.marks.durable_point->position;
+    }
+    if (!plan_.marks.cache_survived || !state.has_value()) return required;
+    const absl::StatusOr<std::unique_ptr<LiveLine>> line = LiveLine::Open(file_system_, directory_);
+    if (!line.ok() || (*line)->lineage() != LiveLine::ShortLineage(state->lineage)) return required;
+    const std::optional<LiveValues> live = (*line)->Load();
+    // A line that is behind the durable point, or in a segment that is not there, says nothing.
+    const bool counts =
+        live.has_value() && live->end_offset >= required.offset && listing_.segments.contains(live->active_base);
+    if (counts) required = {.offset = live->end_offset, .segment = live->active_base, .position = live->end_position};
+    return required;
+  }
+
+  // The segment that holds the durable point.
+  size_t FirstToRecover() const {
+    const int64_t offset =
+        plan_.marks.durable_point.has_value() ? plan_.marks.durable_point->segment : plan_.marks.durable_offset;
+    const auto above =
+        std::upper_bound(found_.begin(), found_.end(), offset,
+                         [](int64_t value, const FoundSegment& found) { return value < found.base_offset; });
+    return above == found_.begin() ? 0 : static_cast<size_t>(above - found_.begin()) - 1;
+  }
+
+  // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. varve
+  // makes each of its segments where the one before ends.
+  bool BreaksRow(const FoundSegment& segment, const std::optional<int64_t>& expected_offset,
+                 const RequiredEnd& required) const {
+    return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset.has_value() &&
+           segment.base_offset != *expected_offset && *expected_offset >= required.offset;
+  }
+
+  absl::Status EndBefore(size_t index, int64_t expected_offset) {
+    plan_.beyond.assign(found_.begin() + static_cast<std::ptrdiff_t>(index), found_.end());
+    plan_.end_reason =
+        fmt::format("a segment at offset {} expected, found {}", expected_offset, found_[index].base_offset);
+    return absl::OkStatus();
+  }
+
+  absl::Status Recover(size_t index, const RequiredEnd& required, PlannedSegment* planned) {
+    const FoundSegment& segment = found_[index];
+    SegmentRecoveryInput input = InputFor(index);
+    input.cache_survived = plan_.marks.cache_survived;
+    const bool ends_below = index + 1 < found_.size() && found_[index + 1].base_offset <= required.offset;
+    if (required.segment.has_value() ? segment.base_offset < *required.segment : ends_below) {
+      input.durable_position = segment.size_bytes;
+    } else if (required.segment == segment.base_offset) {
+      input.durable_position = required.position;
+      input.durable_offset = required.offset;
+      input.durable_point_is_boundary = true;
+    } else if (!required.segment.has_value()) {
+      input.durable_offset = required.offset;
+    }
+    return RunRecovery(input, planned);
+  }
+
+  // Everything in the segment must be there.
+  absl::Status RecoverWhole(PlannedSegment* planned) {
+    SegmentRecoveryInput input = InputFor(static_cast<size_t>(planned - plan_.segments.data()));
+    input.durable_position = planned->found.size_bytes;
+    return RunRecovery(input, planned);
+  }
+
+  SegmentRecoveryInput InputFor(size_t index) const {
+    SegmentRecoveryInput input{.base_offset = found_[index].base_offset,
+                               .size_bytes = found_[index].size_bytes,
+                               .previous_epoch = plan_.epochs.empty() ? kUnknownEpoch : plan_.epochs.back().epoch,
+                               .index_entries = RisingIndexEntries(file_system_, directory_, found_[index])};
+    if (index + 1 < found_.size()) input.next_segment_base_offset = found_[index + 1].base_offset;
+    input.ends_at_damage = options_.on_damage == OnDamage::kTruncate;
+    input.excises_damage = options_.on_damage == OnDamage::kQuarantine;
+    input.index_interval_bytes = options_.index_interval_bytes;
+    input.segment_index_bytes = options_.segment_index_bytes;
+    return input;
+  }
+
+  absl::Status RunRecovery(const SegmentRecoveryInput& input, PlannedSegment* planned) {
+    const std::string name = SegmentFileName(input.base_offset, SegmentFileKind::kLog);
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                           file_system_->Open(JoinPath(directory_, name), OpenMode::kRead));
+    VARVE_RETURN_IF_ERROR(plan_.producers->BeginSegment(plan_.marks.log_start_offset, input.base_offset));
+    StateVisitor visitor(plan_.producers.get(), &plan_.epochs, &planned->aborted);
+    VARVE_ASSIGN_OR_RETURN(planned->recovery, RecoverSegment(*log, input, visitor));
+    plan_.producers->EndSegment(planned->recovery->next_offset);
+    plan_.bytes_scanned += planned->recovery->bytes_scanned;
+    if (progress_) progress_(plan_.bytes_scanned, TotalBytes());
+    return absl::OkStatus();
+  }
+
+  int64_t TotalBytes() const {
+    int64_t total = 0;
+    for (const FoundSegment& segment : found_) total += segment.size_bytes;
+    return total;
+  }
+
+  // --- The end ---
+
+  absl::Status FinishPlan() {
+    const PlannedSegment& last = plan_.segments.back();
+    if (last.recovery.has_value()) {
+      plan_.log_end_offset = last.recovery->next_offset;
+      plan_.last_batch = {.position = last.recovery->last_batch_position, .crc = last.recovery->last_batch_crc};
+    }
+    if (plan_.marks.log_start_offset > plan_.log_end_offset) {
+      plan_.findings.push_back({.action = RecoveryAction::kIgnored,
+                                .rule = "2",
+                                .file = "log start offset",
+                                .evidence = fmt::format("{} is beyond the log end {}, which counts instead",
+                                                        plan_.marks.log_start_offset, plan_.log_end_offset)});
+    }
+    plan_.log_start_offset = std::max(std::min(plan_.marks.log_start_offset, plan_.log_end_offset),
+                                      plan_.segments.front().found.base_offset);
+    std::vector<int64_t> base_offsets;
+    for (const PlannedSegment& segment : plan_.segments) base_offsets.push_back(segment.found.base_offset);
+    return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, plan_.clean, base_offsets);
+  }
+
+  FileSystem* const file_system_;
+  const std::string& directory_;
+  const LogOptions& options_;
+  const ProgressCallback& progress_;
+  PartitionListing listing_;
+  std::vector<FoundSegment> found_;
+  LoadPlan plan_;
+};
+
+}  // namespace
+
+absl::StatusOr<LoadPlan> MakeLoadPlan(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+                                      const std::optional<PartitionStateValues>& state,
+                                      const ProgressCallback& progress) {
+  return Planner(file_system, directory, options, progress).Run(state);
+}
+
+}  // namespace varve::internal

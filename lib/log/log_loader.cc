@@ -1,0 +1,126 @@
+#include "log/log_loader.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/path.h"
+#include "base/status.h"
+#include "fmt/format.h"
+#include "io/whole_file.h"
+#include "log/cut_segment.h"
+#include "log/leftovers.h"
+#include "log/load_plan.h"
+#include "log/pending_operation.h"
+#include "log/plan_execution.h"
+#include "varve/overlay_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+bool HasPending(const std::optional<PartitionStateValues>& state) {
+  return state.has_value() && state->pending != PendingOperation::kNone;
+}
+
+// True where something has to be finished before the directory can be judged.
+absl::StatusOr<bool> NeedsPreparation(FileSystem* file_system, const std::string& directory,
+                                      const std::optional<PartitionStateValues>& state) {
+  VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
+  return HasPending(state) || !listing.leftovers.empty();
+}
+
+std::string_view NameOf(PendingOperation operation) {
+  switch (operation) {
+    case PendingOperation::kTruncateTo:
+      return "truncation to";
+    case PendingOperation::kStartAt:
+      return "fresh start at";
+    case PendingOperation::kDeleteBefore:
+      return "deletion before";
+    case PendingOperation::kNone:
+      break;
+  }
+  return "nothing at";
+}
+
+// Carries an announced operation through, then takes the announcement back.
+absl::Status CompletePending(FileSystem* file_system, const std::string& directory, PartitionStateValues values,
+                             RecoveryReport* report) {
+  VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values.pending, values.pending_offset));
+  report->findings.push_back(
+      {.action = RecoveryAction::kCompleted,
+       .rule = "Writing 7",
+       .file = PartitionState::kFileName,
+       .first_offset = values.pending_offset,
+       .last_offset = values.pending_offset,
+       .evidence = fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset)});
+  if (values.pending == PendingOperation::kStartAt) {
+    values.durable = {.offset = values.pending_offset, .segment = values.pending_offset};
+    values.log_start_offset = values.pending_offset;
+  }
+  if (values.pending == PendingOperation::kDeleteBefore) {
+    values.log_start_offset = std::max(values.log_start_offset, values.pending_offset);
+  }
+  if (values.pending == PendingOperation::kTruncateTo) {
+    values.log_start_offset = std::min(values.log_start_offset, values.pending_offset);
+  }
+  values.clean = false;
+  values.pending = PendingOperation::kNone;
+  values.pending_offset = 0;
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
+  state->Store(values);
+  return state->Sync();
+}
+
+// Finishes what was interrupted, and answers the state as it is then.
+absl::StatusOr<std::optional<PartitionStateValues>> Prepare(FileSystem* file_system, const std::string& directory,
+                                                            std::optional<PartitionStateValues> state,
+                                                            RecoveryReport* report) {
+  if (HasPending(state)) {
+    VARVE_RETURN_IF_ERROR(CompletePending(file_system, directory, *std::move(state), report));
+    VARVE_ASSIGN_OR_RETURN(state, PartitionState::Peek(file_system, directory));
+  }
+  VARVE_RETURN_IF_ERROR(ClearLeftovers(file_system, directory, &report->findings));
+  return state;
+}
+
+// Prepares and judges; on the file system itself nothing but the preparation is done.
+absl::StatusOr<LoadPlan> PrepareAndPlan(FileSystem* file_system, const std::string& directory,
+                                        const LogOptions& options,
+                                        const std::optional<PartitionStateValues>& found_state,
+                                        const ProgressCallback& progress, RecoveryReport* report) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         Prepare(file_system, directory, found_state, report));
+  return MakeLoadPlan(file_system, directory, options, state, progress);
+}
+
+// The report stays in the directory for `varve explain`. A disk without room for it is no reason to refuse.
+void KeepReport(FileSystem* file_system, const std::string& directory, const RecoveryReport& report) {
+  const std::string json = report.ToJson();
+  const absl::Status kept = ReplaceFile(file_system, JoinPath(directory, kReportFileName), AsBytes(json));
+  kept.IgnoreError();
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+                                  const ProgressCallback& progress) {
+  const int64_t started_ns = options.clock->MonotonicNs();
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state, PartitionState::Peek(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(const bool needs_preparation, NeedsPreparation(file_system, directory, state));
+  if (needs_preparation) {
+    // Finishing changes names, and judging may refuse: tried first where nothing is changed.
+    OverlayFileSystem trial(file_system);
+    RecoveryReport trial_report;
+    VARVE_RETURN_IF_ERROR(PrepareAndPlan(&trial, directory, options, state, nullptr, &trial_report).status());
+  }
+  RecoveryReport report;
+  VARVE_ASSIGN_OR_RETURN(LoadPlan plan, PrepareAndPlan(file_system, directory, options, state, progress, &report));
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
+                         ExecutePlan(file_system, directory, options, std::move(plan), std::move(report)));
+  loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;
+  if (loaded.report.HasNews()) KeepReport(file_system, directory, loaded.report);
+  return loaded;
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,53 @@
+#include "log/partition_listing.h"
+
+#include <optional>
+
+#include "base/status.h"
+
+namespace varve::internal {
+
+bool PartitionListing::Has(int64_t base_offset, SegmentFileKind kind) const {
+  const auto segment = segments.find(base_offset);
+  return segment != segments.end() && segment->second.contains(kind);
+}
+
+std::vector<int64_t> PartitionListing::BaseOffsets() const {
+  std::vector<int64_t> base_offsets;
+  base_offsets.reserve(segments.size());
+  for (const auto& [base_offset, kinds] : segments) base_offsets.push_back(base_offset);
+  return base_offsets;
+}
+
+PartitionListing SortNames(const std::vector<std::string>& names) {
+  PartitionListing listing;
+  std::vector<LeftoverFile> indexes;
+  for (const std::string& name : names) {
+    const std::optional<ParsedSegmentFile> parts = ParseSegmentFileName(name);
+    if (!parts.has_value()) continue;
+    if (parts->suffix != SegmentFileSuffix::kNone) {
+      listing.leftovers.push_back({name, *parts});
+    } else if (parts->kind == SegmentFileKind::kSnapshot) {
+      listing.snapshots.insert(parts->base_offset);
+    } else if (parts->kind == SegmentFileKind::kLog) {
+      listing.segments[parts->base_offset].insert(SegmentFileKind::kLog);
+    } else {
+      indexes.push_back({name, *parts});
+    }
+  }
+  for (const LeftoverFile& index : indexes) {
+    const auto segment = listing.segments.find(index.parts.base_offset);
+    if (segment == listing.segments.end()) {
+      listing.leftovers.push_back(index);
+    } else {
+      segment->second.insert(index.parts.kind);
+    }
+  }
+  return listing;
+}
+
+absl::StatusOr<PartitionListing> ListPartition(FileSystem* file_system, const std::string& directory) {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system->List(directory));
+  return SortNames(names);
+}
+
+}  // namespace varve::internal

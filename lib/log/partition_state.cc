@@ -1,0 +1,193 @@
+#include "log/partition_state.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "base/path.h"
+#include "base/status.h"
+
+namespace varve::internal {
+namespace {
+
+// One slot, big-endian. 512 bytes are the sector that a disk writes whole (durability notes, "Assumptions").
+constexpr size_t kSlotBytes = 512;
+constexpr size_t kSlotCount = 2;
+constexpr size_t kFileBytes = kSlotCount * kSlotBytes;
+constexpr std::string_view kMagic = "varvest1";
+constexpr size_t kBootIdBytes = 36;
+
+constexpr size_t kMagicAt = 0;
+constexpr size_t kSequenceAt = kMagicAt + kMagic.size();
+constexpr size_t kLineageAt = kSequenceAt + sizeof(uint64_t);
+constexpr size_t kCleanAt = kLineageAt + 16;
+constexpr size_t kPendingAt = kCleanAt + 1;
+constexpr size_t kBootIdSizeAt = kPendingAt + 1;
+constexpr size_t kBootIdAt = kBootIdSizeAt + 1;
+constexpr size_t kDeviceAt = kBootIdAt + kBootIdBytes;
+constexpr size_t kMountAt = kDeviceAt + sizeof(uint64_t);
+constexpr size_t kInodeAt = kMountAt + sizeof(uint64_t);
+constexpr size_t kBirthAt = kInodeAt + sizeof(uint64_t);
+constexpr size_t kDurableOffsetAt = kBirthAt + sizeof(int64_t);
+constexpr size_t kDurableSegmentAt = kDurableOffsetAt + sizeof(int64_t);
+constexpr size_t kDurablePositionAt = kDurableSegmentAt + sizeof(int64_t);
+constexpr size_t kBatchPositionAt = kDurablePositionAt + sizeof(int64_t);
+constexpr size_t kBatchCrcAt = kBatchPositionAt + sizeof(int64_t);
+constexpr size_t kLogStartAt = kBatchCrcAt + sizeof(uint32_t);
+constexpr size_t kIndexIntervalAt = kLogStartAt + sizeof(int64_t);
+constexpr size_t kPendingOffsetAt = kIndexIntervalAt + sizeof(int64_t);
+constexpr size_t kEndOfFields = kPendingOffsetAt + sizeof(int64_t);
+constexpr size_t kCrcAt = kSlotBytes - sizeof(uint32_t);
+static_assert(kEndOfFields <= kCrcAt, "the fields fit into a sector");
+
+struct Slot {
+  uint64_t sequence = 0;
+  PartitionStateValues values;
+};
+
+void EncodeSlot(const Slot& slot, std::span<std::byte, kSlotBytes> out) {
+  const PartitionStateValues& values = slot.values;
+  std::fill(out.begin(), out.end(), std::byte{0});
+  std::byte* const bytes = out.data();
+  std::memcpy(bytes + kMagicAt, kMagic.data(), kMagic.size());
+  StoreBigEndian(bytes + kSequenceAt, slot.sequence);
+  std::memcpy(bytes + kLineageAt, values.lineage.data(), values.lineage.size());
+  StoreBigEndian(bytes + kCleanAt, static_cast<uint8_t>(values.clean ? 1 : 0));
+  StoreBigEndian(bytes + kPendingAt, static_cast<uint8_t>(values.pending));
+  const size_t boot_id_bytes = std::min(values.boot_id.size(), kBootIdBytes);
+  StoreBigEndian(bytes + kBootIdSizeAt, static_cast<uint8_t>(boot_id_bytes));
+  std::memcpy(bytes + kBootIdAt, values.boot_id.data(), boot_id_bytes);
+  StoreBigEndian(bytes + kDeviceAt, values.active.device);
+  StoreBigEndian(bytes + kMountAt, values.active.mount);
+  StoreBigEndian(bytes + kInodeAt, values.active.inode);
+  StoreBigEndian(bytes + kBirthAt, values.active.birth_ns);
+  StoreBigEndian(bytes + kDurableOffsetAt, values.durable.offset);
+  StoreBigEndian(bytes + kDurableSegmentAt, values.durable.segment);
+  StoreBigEndian(bytes + kDurablePositionAt, values.durable.position);
+  StoreBigEndian(bytes + kBatchPositionAt, values.durable.batch_position);
+  StoreBigEndian(bytes + kBatchCrcAt, values.durable.batch_crc);
+  StoreBigEndian(bytes + kLogStartAt, values.log_start_offset);
+  StoreBigEndian(bytes + kIndexIntervalAt, values.index_interval_bytes);
+  StoreBigEndian(bytes + kPendingOffsetAt, values.pending_offset);
+  StoreBigEndian(bytes + kCrcAt, Crc32c(out.first(kCrcAt)));
+}
+
+// The slot's content; absent if it was never written, torn, or written by something else.
+std::optional<Slot> DecodeSlot(std::span<const std::byte, kSlotBytes> in) {
+  const std::byte* const bytes = in.data();
+  if (std::memcmp(bytes + kMagicAt, kMagic.data(), kMagic.size()) != 0) return std::nullopt;
+  if (LoadBigEndian<uint32_t>(bytes + kCrcAt) != Crc32c(in.first(kCrcAt))) return std::nullopt;
+  const size_t boot_id_bytes = LoadBigEndian<uint8_t>(bytes + kBootIdSizeAt);
+  const uint8_t pending = LoadBigEndian<uint8_t>(bytes + kPendingAt);
+  if (boot_id_bytes > kBootIdBytes || pending > static_cast<uint8_t>(PendingOperation::kDeleteBefore)) {
+    return std::nullopt;
+  }
+  Slot slot{.sequence = LoadBigEndian<uint64_t>(bytes + kSequenceAt), .values = {}};
+  PartitionStateValues& values = slot.values;
+  std::memcpy(values.lineage.data(), bytes + kLineageAt, values.lineage.size());
+  values.clean = LoadBigEndian<uint8_t>(bytes + kCleanAt) != 0;
+  values.boot_id = std::string(AsText(in.subspan(kBootIdAt, boot_id_bytes)));
+  values.active = {.device = LoadBigEndian<uint64_t>(bytes + kDeviceAt),
+                   .mount = LoadBigEndian<uint64_t>(bytes + kMountAt),
+                   .inode = LoadBigEndian<uint64_t>(bytes + kInodeAt),
+                   .birth_ns = LoadBigEndian<int64_t>(bytes + kBirthAt)};
+  values.durable = {.offset = LoadBigEndian<int64_t>(bytes + kDurableOffsetAt),
+                    .segment = LoadBigEndian<int64_t>(bytes + kDurableSegmentAt),
+                    .position = LoadBigEndian<int64_t>(bytes + kDurablePositionAt),
+                    .batch_position = LoadBigEndian<int64_t>(bytes + kBatchPositionAt),
+                    .batch_crc = LoadBigEndian<uint32_t>(bytes + kBatchCrcAt)};
+  values.log_start_offset = LoadBigEndian<int64_t>(bytes + kLogStartAt);
+  values.index_interval_bytes = LoadBigEndian<int64_t>(bytes + kIndexIntervalAt);
+  values.pending = static_cast<PendingOperation>(pending);
+  values.pending_offset = LoadBigEndian<int64_t>(bytes + kPendingOffsetAt);
+  return slot;
+}
+
+// The slot that counts: the valid one with the higher number.
+std::optional<Slot> NewestSlot(std::span<const std::byte, kFileBytes> file) {
+  std::optional<Slot> newest;
+  for (size_t i = 0; i < kSlotCount; ++i) {
+    std::optional<Slot> slot =
+        DecodeSlot(std::span<const std::byte, kSlotBytes>(file.data() + i * kSlotBytes, kSlotBytes));
+    if (slot.has_value() && (!newest.has_value() || slot->sequence > newest->sequence)) newest = std::move(slot);
+  }
+  return newest;
+}
+
+std::array<uint8_t, 16> NewLineage() {
+  std::random_device random;
+  std::uniform_int_distribution<unsigned> byte(0, std::numeric_limits<uint8_t>::max());
+  std::array<uint8_t, 16> lineage;
+  for (uint8_t& b : lineage) b = static_cast<uint8_t>(byte(random));
+  return lineage;
+}
+
+// Opens the file, or makes it; two slots long in any case. A file cut short by a crash while it was made holds nothing.
+absl::StatusOr<std::unique_ptr<File>> OpenOrCreate(FileSystem* file_system, const std::string& directory) {
+  const std::string path = JoinPath(directory, PartitionState::kFileName);
+  absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
+  const bool created = absl::IsNotFound(file.status());
+  if (created) file = file_system->Open(path, OpenMode::kCreate);
+  if (!file.ok()) return std::move(file).status();
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, (*file)->Size());
+  if (size_bytes < kFileBytes) {
+    // Written, not only extended: the stores into the mapping must find their blocks.
+    const std::array<std::byte, kFileBytes> zeros{};
+    VARVE_RETURN_IF_ERROR((*file)->WriteAt(size_bytes, std::span(zeros).subspan(size_bytes)));
+  }
+  if (created) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
+  return file;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem* file_system,
+                                                                     const std::string& directory) {
+  auto state = std::unique_ptr<PartitionState>(new PartitionState());
+  VARVE_ASSIGN_OR_RETURN(state->file_, OpenOrCreate(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(state->mapping_, state->file_->Map(kFileBytes, Access::kReadWrite));
+  VARVE_RETURN_IF_ERROR(state->mapping_->Populate(0, kFileBytes));
+  std::optional<Slot> slot = NewestSlot(std::span<const std::byte, kFileBytes>(state->mapping_->data(), kFileBytes));
+  state->stored_ = slot.has_value();
+  if (slot.has_value()) {
+    state->sequence_ = slot->sequence;
+    state->values_ = std::move(slot->values);
+  } else {
+    state->values_.lineage = NewLineage();
+  }
+  return state;
+}
+
+absl::StatusOr<std::optional<PartitionStateValues>> PartitionState::Peek(FileSystem* file_system,
+                                                                         const std::string& directory) {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      file_system->Open(JoinPath(directory, PartitionState::kFileName), OpenMode::kRead);
+  if (absl::IsNotFound(file.status())) return std::nullopt;
+  if (!file.ok()) return std::move(file).status();
+  std::array<std::byte, kFileBytes> bytes{};  // what a short file lacks reads as a slot never written
+  VARVE_RETURN_IF_ERROR((*file)->ReadAt(0, bytes).status());
+  std::optional<Slot> slot = NewestSlot(bytes);
+  if (!slot.has_value()) return std::nullopt;
+  return std::move(slot->values);
+}
+
+void PartitionState::Store(const PartitionStateValues& values) {
+  ++sequence_;
+  std::array<std::byte, kSlotBytes> slot;
+  EncodeSlot({.sequence = sequence_, .values = values}, slot);
+  // Numbers alternate between the slots, so this is never the one that counts.
+  std::memcpy(mapping_->data() + (sequence_ % kSlotCount) * kSlotBytes, slot.data(), slot.size());
+  values_ = values;
+  stored_ = true;
+}
+
+absl::Status PartitionState::Sync() { return file_->SyncData(); }
+
+}  // namespace varve::internal

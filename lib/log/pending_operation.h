@@ -1,0 +1,36 @@
+// Pending operations: a truncation, a fresh start or a prefix deletion whose intent is in varve.state, carried through
+// by the next opening before it judges anything (durability notes, Writing 7). Log's own operations act by the same
+// function, so that what a crash interrupts and what resumes it are one piece of code.
+//
+// Each may be done again after a crash at any point of it: the suffix goes newest first, the prefix oldest first, and
+// the directory is synced before anything else may depend on it. Clearing the intent is the caller's.
+#ifndef VARVE_LIB_LOG_PENDING_OPERATION_H_
+#define VARVE_LIB_LOG_PENDING_OPERATION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "log/partition_listing.h"
+#include "log/partition_state.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+// The base offsets of the segments to remove, in order.
+[[nodiscard]] std::vector<int64_t> SegmentsToRemove(const std::vector<int64_t>& base_offsets,
+                                                    PendingOperation operation, int64_t offset);
+
+// Carries `operation` through on the files of the segments and their snapshots:
+//   kTruncateTo    segments at or above `offset` go (but the first stays, emptied), then the .log that holds it is cut
+//                  before the batch that holds it
+//   kStartAt       every segment and snapshot goes, and an empty segment is made at `offset`
+//   kDeleteBefore  segments that end at or below `offset` go; the last one stays
+// Indexes of a cut .log are removed; opening rebuilds them. Errors: as the file system. Durable when it returns OK.
+[[nodiscard]] absl::Status CarryThrough(FileSystem* file_system, const std::string& directory,
+                                        PendingOperation operation, int64_t offset);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_PENDING_OPERATION_H_

@@ -1,0 +1,406 @@
+#include "log/plan_execution.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "fmt/format.h"
+#include "log/cut_segment.h"
+#include "log/epoch_rebuild.h"
+#include "log/saved_aside.h"
+#include "log/segment_rewrite.h"
+#include "segment/segment_files.h"
+
+namespace varve::internal {
+namespace {
+
+std::string LogName(int64_t base_offset) { return SegmentFileName(base_offset, SegmentFileKind::kLog); }
+
+// True if what is damaged reaches to the end of the file, so that nothing may be appended behind it.
+bool EndsDamaged(const SegmentRecovery& recovery) {
+  if (recovery.damage.empty()) return false;
+  const DamagedRange& last = recovery.damage.back();
+  return last.bytes == 0 || last.position + last.bytes >= recovery.end_position;
+}
+
+class Execution {
+ public:
+  Execution(FileSystem* file_system, const std::string& directory, const LogOptions& options, LoadPlan plan,
+            RecoveryReport report)
+      : file_system_(file_system), directory_(directory), options_(options), plan_(std::move(plan)) {
+    loaded_.report = std::move(report);
+    auto& findings = loaded_.report.findings;
+    findings.insert(findings.end(), plan_.findings.begin(), plan_.findings.end());
+  }
+
+  absl::StatusOr<LoadedLog> Run() {
+    VARVE_RETURN_IF_ERROR(OpenState());
+    VARVE_RETURN_IF_ERROR(RemoveDeleted());
+    VARVE_RETURN_IF_ERROR(CutLog());
+    for (PlannedSegment& segment : plan_.segments) {
+      if (segment.recovery.has_value()) VARVE_RETURN_IF_ERROR(PutRight(segment));
+    }
+    VARVE_RETURN_IF_ERROR(SyncUnsynced());
+    VARVE_RETURN_IF_ERROR(MakeActive());
+    VARVE_RETURN_IF_ERROR(LoadEpochs());
+    VARVE_RETURN_IF_ERROR(plan_.producers->Write(&loaded_.report.findings));
+    loaded_.producers = plan_.producers->Take();
+    FillResult();
+    VARVE_RETURN_IF_ERROR(StoreState());
+    return std::move(loaded_);
+  }
+
+ private:
+  std::string PathOf(int64_t base_offset, SegmentFileKind kind) const {
+    return JoinPath(directory_, SegmentFileName(base_offset, kind));
+  }
+
+  void Note(RecoveryFinding finding) { loaded_.report.findings.push_back(std::move(finding)); }
+
+  // From here on the directory is not clean, whatever happens.
+  absl::Status OpenState() {
+    VARVE_ASSIGN_OR_RETURN(loaded_.state, PartitionState::Open(file_system_, directory_));
+    if (!loaded_.state->stored() || !loaded_.state->values().clean) return absl::OkStatus();
+    PartitionStateValues values = loaded_.state->values();
+    values.clean = false;
+    loaded_.state->Store(values);
+    return loaded_.state->Sync();
+  }
+
+  // What a prefix deletion began: the oldest first, so that the log start only rises.
+  absl::Status RemoveDeleted() {
+    for (const int64_t base_offset : plan_.deleted) {
+      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, base_offset));
+      Note({.action = RecoveryAction::kRemoved,
+            .rule = "Writing 7",
+            .file = LogName(base_offset),
+            .evidence = fmt::format("wholly below the log start {}", plan_.marks.deleted_before_offset)});
+    }
+    if (plan_.deleted.empty()) return absl::OkStatus();
+    return file_system_->SyncDirectory(directory_);
+  }
+
+  // --- The end of the log ---
+
+  // First everything that is worth it is saved aside, then later segments go, the newest first, and when that is stable
+  // the last one is cut: a crash never leaves later batches behind an end that looks good.
+  absl::Status CutLog() {
+    if (!plan_.segments.empty() && plan_.segments.back().recovery.has_value()) {
+      VARVE_RETURN_IF_ERROR(SaveTail(plan_.segments.back()));
+    }
+    for (const FoundSegment& segment : plan_.beyond) VARVE_RETURN_IF_ERROR(SaveSegment(segment));
+    for (size_t i = plan_.beyond.size(); i-- > 0;) {
+      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, plan_.beyond[i].base_offset));
+      loaded_.report.bytes_cut += plan_.beyond[i].size_bytes;
+    }
+    if (!plan_.beyond.empty()) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
+    if (plan_.segments.empty() || !plan_.segments.back().recovery.has_value()) return absl::OkStatus();
+    return CutTail(plan_.segments.back());
+  }
+
+  absl::Status SaveTail(const PlannedSegment& segment) {
+    const SegmentRecovery& recovery = *segment.recovery;
+    if (recovery.log_end != LogEnd::kAtInvalid && recovery.log_end != LogEnd::kAtDamage) return absl::OkStatus();
+    return Save(segment.found, recovery.end_position, recovery.next_offset, recovery.log_end == LogEnd::kAtDamage,
+                recovery.end_reason);
+  }
+
+  absl::Status SaveSegment(const FoundSegment& segment) {
+    const std::string& reason =
+        plan_.end_reason.empty() ? plan_.segments.back().recovery->end_reason : plan_.end_reason;
+    return Save(segment, 0, segment.base_offset, /*even_without_batches=*/false, "the log ends before: " + reason);
+  }
+
+  // Copies what is behind `position` aside, up to the last good batch; nothing if there is none.
+  absl::Status Save(const FoundSegment& segment, int64_t position, int64_t first_offset, bool even_without_batches,
+                    const std::string& reason) {
+    const std::string name = LogName(segment.base_offset);
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                           file_system_->Open(JoinPath(directory_, name), OpenMode::kRead));
+    VARVE_ASSIGN_OR_RETURN(const BatchesBehind behind, CountBatchesBehind(*log, position, segment.size_bytes));
+    const int64_t end_position = even_without_batches ? segment.size_bytes : behind.end_position;
+    if (end_position == position) return absl::OkStatus();
+    VARVE_ASSIGN_OR_RETURN(const std::string aside,
+                           SaveAside(file_system_, directory_, name, position, end_position - position, first_offset));
+    loaded_.report.bytes_saved_aside += end_position - position;
+    loaded_.report.batches_saved_aside += behind.batches;
+    Note({.action = RecoveryAction::kSavedAside,
+          .rule = even_without_batches ? "5" : "4c",
+          .file = name,
+          .position = position,
+          .bytes = end_position - position,
+          .first_offset = first_offset,
+          .last_offset = std::max(behind.last_offset, first_offset - 1),
+          .evidence = fmt::format("{} batches to {}; {}, {}, durable point {}", behind.batches, aside, reason,
+                                  plan_.marks.evidence, plan_.marks.durable_offset)});
+    return absl::OkStatus();
+  }
+
+  absl::Status CutTail(const PlannedSegment& segment) {
+    const SegmentRecovery& recovery = *segment.recovery;
+    const int64_t cut_bytes = segment.found.size_bytes - recovery.end_position;
+    if (recovery.log_end == LogEnd::kNowhere || cut_bytes == 0) return absl::OkStatus();
+    const std::string name = LogName(segment.found.base_offset);
+    if (recovery.log_end == LogEnd::kAtDamage) {
+      // Readers may have been behind the damage: they keep the old inode.
+      VARVE_RETURN_IF_ERROR(
+          RewriteFile(file_system_, directory_, name, {{.position = 0, .bytes = recovery.end_position}}, {}));
+    } else {
+      VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                             file_system_->Open(JoinPath(directory_, name), OpenMode::kReadWrite));
+      VARVE_RETURN_IF_ERROR(log->Truncate(static_cast<uint64_t>(recovery.end_position)));
+      VARVE_RETURN_IF_ERROR(log->SyncData());
+    }
+    loaded_.report.bytes_cut += cut_bytes;
+    Note({.action = RecoveryAction::kCut,
+          .rule = recovery.log_end == LogEnd::kAtInvalid ? "4c" : "5",
+          .file = name,
+          .position = recovery.end_position,
+          .bytes = cut_bytes,
+          .evidence = fmt::format("{}{}; {}, durable point {}", recovery.end_is_zeros ? "preallocated zeros: " : "",
+                                  recovery.end_reason, plan_.marks.evidence, plan_.marks.durable_offset)});
+    return absl::OkStatus();
+  }
+
+  // --- Recovered segments ---
+
+  absl::Status PutRight(const PlannedSegment& segment) {
+    const SegmentRecovery& recovery = *segment.recovery;
+    const bool excise = options_.on_damage == OnDamage::kQuarantine && !recovery.damage.empty();
+    if (excise) VARVE_RETURN_IF_ERROR(SaveDamage(segment));
+    if (excise || !recovery.mended.empty()) VARVE_RETURN_IF_ERROR(Rewrite(segment, excise));
+    for (const DamagedRange& range : recovery.damage) {
+      loaded_.report.damage.push_back(range);
+      if (!excise) NoteKept(segment, range);
+    }
+    return WriteIndexes(segment);
+  }
+
+  void NoteKept(const PlannedSegment& segment, const DamagedRange& range) {
+    Note({.action = RecoveryAction::kKept,
+          .rule = "5",
+          .file = LogName(segment.found.base_offset),
+          .position = range.position,
+          .bytes = range.bytes,
+          .first_offset = range.first_offset,
+          .last_offset = range.last_offset,
+          .evidence =
+              fmt::format("{}; {}, durable point {}", range.reason, plan_.marks.evidence, plan_.marks.durable_offset)});
+  }
+
+  absl::Status SaveDamage(const PlannedSegment& segment) {
+    const std::string name = LogName(segment.found.base_offset);
+    for (const DamagedRange& range : segment.recovery->damage) {
+      if (range.bytes == 0) continue;
+      VARVE_ASSIGN_OR_RETURN(const std::string aside, SaveAside(file_system_, directory_, name, range.position,
+                                                                range.bytes, range.first_offset));
+      loaded_.report.bytes_saved_aside += range.bytes;
+      Note({.action = RecoveryAction::kSavedAside,
+            .rule = "5",
+            .file = name,
+            .position = range.position,
+            .bytes = range.bytes,
+            .first_offset = range.first_offset,
+            .last_offset = range.last_offset,
+            .evidence = fmt::format("to {}; {}", aside, range.reason)});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status Rewrite(const PlannedSegment& segment, bool excise) {
+    const SegmentRecovery& recovery = *segment.recovery;
+    std::vector<FileExtent> extents;
+    int64_t position = 0;
+    const auto keep_up_to = [&](int64_t end) {
+      if (end > position) extents.push_back({.position = position, .bytes = end - position});
+    };
+    if (excise) {
+      for (const DamagedRange& range : recovery.damage) {
+        keep_up_to(range.position);
+        position = range.position + range.bytes;
+      }
+    }
+    keep_up_to(recovery.end_position);
+    std::vector<FilePatch> patches;
+    const std::string name = LogName(segment.found.base_offset);
+    for (const MendedHeader& mended : recovery.mended) {
+      patches.push_back({.position = mended.position, .bytes = {mended.bytes.begin(), mended.bytes.end()}});
+      Note({.action = RecoveryAction::kMended,
+            .rule = "6",
+            .file = name,
+            .position = mended.position,
+            .bytes = static_cast<int64_t>(mended.bytes.size()),
+            .first_offset = mended.base_offset,
+            .last_offset = mended.last_offset,
+            .evidence = mended.evidence});
+    }
+    return RewriteFile(file_system_, directory_, name, extents, patches);
+  }
+
+  absl::Status WriteIndexes(const PlannedSegment& segment) {
+    const int64_t base_offset = segment.found.base_offset;
+    VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kOffsetIndex, segment.recovery->offset_index));
+    VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kTimeIndex, segment.recovery->time_index));
+    std::vector<std::byte> aborted(segment.aborted.size() * TransactionIndex::kEntryBytes);
+    for (size_t i = 0; i < segment.aborted.size(); ++i) {
+      TransactionIndex::Encode(segment.aborted[i],
+                               std::span<std::byte, TransactionIndex::kEntryBytes>(
+                                   aborted.data() + i * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
+    }
+    if (aborted.empty()) {
+      // The file exists once a transaction was aborted, and not before.
+      const absl::Status removed = file_system_->Remove(PathOf(base_offset, SegmentFileKind::kTransactionIndex));
+      return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+    }
+    return WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted);
+  }
+
+  absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes) {
+    VARVE_ASSIGN_OR_RETURN(const IndexWrite write, WriteIndexFile(file_system_, PathOf(base_offset, kind), bytes));
+    if (!write.changed || write.only_padding) return absl::OkStatus();
+    Note({.action = RecoveryAction::kRebuilt,
+          .rule = "8",
+          .file = SegmentFileName(base_offset, kind),
+          .bytes = static_cast<int64_t>(bytes.size()),
+          .evidence = "differed from what the .log asks for, or was missing"});
+    return absl::OkStatus();
+  }
+
+  // --- Durability ---
+
+  // Everything above the durable point is written again and synced, segment after segment, then the names.
+  absl::Status SyncUnsynced() {
+    if (plan_.clean) return absl::OkStatus();
+    for (const PlannedSegment& segment : plan_.segments) {
+      if (!segment.recovery.has_value()) continue;
+      const int64_t position = UnsyncedFrom(segment);
+      if (position >= segment.recovery->final_size_bytes) continue;
+      VARVE_ASSIGN_OR_RETURN(
+          const int64_t bytes,
+          RewriteInPlace(file_system_, PathOf(segment.found.base_offset, SegmentFileKind::kLog), position));
+      Note({.action = RecoveryAction::kRewritten,
+            .rule = "Writing 3",
+            .file = LogName(segment.found.base_offset),
+            .position = position,
+            .bytes = bytes,
+            .evidence = fmt::format("above the durable point {}", plan_.marks.durable_offset)});
+    }
+    return file_system_->SyncDirectory(directory_);
+  }
+
+  // The first byte of a segment that may never have reached the disk.
+  int64_t UnsyncedFrom(const PlannedSegment& segment) const {
+    const SegmentRecovery& recovery = *segment.recovery;
+    const int64_t base_offset = segment.found.base_offset;
+    if (plan_.marks.durable_point.has_value()) {
+      const DurablePoint& point = *plan_.marks.durable_point;
+      if (base_offset < point.segment) return recovery.final_size_bytes;
+      const bool moved = recovery.final_size_bytes != recovery.end_position;  // rewritten and synced whole
+      return base_offset == point.segment ? (moved ? recovery.final_size_bytes : point.position) : 0;
+    }
+    return recovery.next_offset <= plan_.marks.durable_offset ? recovery.final_size_bytes : 0;
+  }
+
+  // --- The active segment ---
+
+  // An empty directory gets its first segment; behind damage that stays nothing is appended, a new segment begins.
+  absl::Status MakeActive() {
+    if (plan_.segments.empty()) return MakeSegment(plan_.log_end_offset);
+    const PlannedSegment& last = plan_.segments.back();
+    const bool excised = options_.on_damage == OnDamage::kQuarantine;
+    if (!last.recovery.has_value() || excised || !EndsDamaged(*last.recovery)) return absl::OkStatus();
+    plan_.last_batch = {};
+    return MakeSegment(plan_.log_end_offset);
+  }
+
+  // The .log last: with its name the segment is there.
+  absl::Status MakeSegment(int64_t base_offset) {
+    for (const SegmentFileKind kind :
+         {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex, SegmentFileKind::kLog}) {
+      VARVE_RETURN_IF_ERROR(file_system_->Open(PathOf(base_offset, kind), OpenMode::kTruncate).status());
+    }
+    made_active_ = base_offset;
+    return file_system_->SyncDirectory(directory_);
+  }
+
+  // --- What is kept beside the segments ---
+
+  absl::Status LoadEpochs() {
+    VARVE_ASSIGN_OR_RETURN(loaded_.epochs,
+                           OpenEpochs(file_system_, directory_, plan_.segments, &loaded_.report.findings));
+    for (const LeaderEpoch& epoch : plan_.epochs) {
+      const std::optional<LeaderEpoch> latest = loaded_.epochs->Latest();
+      if (latest.has_value() && latest->epoch >= epoch.epoch) continue;
+      VARVE_RETURN_IF_ERROR(loaded_.epochs->Assign(epoch.epoch, epoch.start_offset));
+    }
+    VARVE_RETURN_IF_ERROR(loaded_.epochs->TruncateFromEnd(plan_.log_end_offset));
+    return loaded_.epochs->TruncateFromStart(std::min(plan_.marks.log_start_offset, plan_.log_end_offset));
+  }
+
+  void FillResult() {
+    for (const PlannedSegment& segment : plan_.segments) {
+      LoadedSegment loaded{
+          .base_offset = segment.found.base_offset, .size_bytes = segment.found.size_bytes, .damage = {}};
+      if (segment.recovery.has_value()) {
+        loaded.size_bytes = segment.recovery->final_size_bytes;
+        if (options_.on_damage != OnDamage::kQuarantine) loaded.damage = segment.recovery->damage;
+        ++loaded_.report.segments_recovered;
+      }
+      loaded_.segments.push_back(std::move(loaded));
+    }
+    if (made_active_.has_value())
+      loaded_.segments.push_back({.base_offset = *made_active_, .size_bytes = 0, .damage = {}});
+    loaded_.log_start_offset = plan_.log_start_offset;
+    loaded_.log_end_offset = plan_.log_end_offset;
+    RecoveryReport& report = loaded_.report;
+    report.clean = plan_.clean;
+    report.cache_survived = plan_.marks.cache_survived;
+    report.durable_offset = plan_.log_end_offset;
+    report.log_start_offset = plan_.log_start_offset;
+    report.log_end_offset = plan_.log_end_offset;
+    report.segments = static_cast<int64_t>(loaded_.segments.size());
+    report.bytes_scanned = plan_.bytes_scanned;
+  }
+
+  // Only now does the state speak of the files as they are.
+  absl::Status StoreState() {
+    PartitionStateValues values = loaded_.state->values();
+    const LoadedSegment& active = loaded_.segments.back();
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(PathOf(active.base_offset, SegmentFileKind::kLog)));
+    values.clean = false;
+    values.boot_id = file_system_->BootId();
+    values.active = info.identity;
+    values.durable = {.offset = plan_.log_end_offset,
+                      .segment = active.base_offset,
+                      .position = active.size_bytes,
+                      .batch_position = plan_.last_batch.position,
+                      .batch_crc = plan_.last_batch.crc};
+    values.log_start_offset = plan_.log_start_offset;
+    values.index_interval_bytes = options_.index_interval_bytes;
+    values.pending = PendingOperation::kNone;
+    values.pending_offset = 0;
+    loaded_.state->Store(values);
+    return loaded_.state->Sync();
+  }
+
+  FileSystem* const file_system_;
+  const std::string& directory_;
+  const LogOptions& options_;
+  LoadPlan plan_;
+  LoadedLog loaded_;
+  std::optional<int64_t> made_active_;
+};
+
+}  // namespace
+
+absl::StatusOr<LoadedLog> ExecutePlan(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+                                      LoadPlan plan, RecoveryReport report) {
+  return Execution(file_system, directory, options, std::move(plan), std::move(report)).Run();
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,128 @@
+#include "log/segment_rewrite.h"
+
+#include <algorithm>
+#include <memory>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/path.h"
+#include "base/status.h"
+#include "io/whole_file.h"
+
+namespace varve::internal {
+namespace {
+
+constexpr int64_t kCopyBytes = int64_t{1} << 20;
+constexpr size_t kPageBytes = 4096;
+constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;  // relative offsets are 31 bits and rise
+
+absl::Status WriteExtents(const File& source, const std::vector<FileExtent>& extents, File* target) {
+  int64_t position = 0;
+  for (const FileExtent& extent : extents) {
+    if (position == 0 && extent.position == 0) {
+      VARVE_RETURN_IF_ERROR(target->CopyPrefixFrom(source, static_cast<uint64_t>(extent.bytes)));
+    } else {
+      VARVE_RETURN_IF_ERROR(CopyRange(source, extent.position, target, position, extent.bytes));
+    }
+    position += extent.bytes;
+  }
+  return absl::OkStatus();
+}
+
+// Where a position of the source is in the target; -1 if it is not copied.
+int64_t TargetPosition(const std::vector<FileExtent>& extents, int64_t source_position) {
+  int64_t before = 0;
+  for (const FileExtent& extent : extents) {
+    if (source_position >= extent.position && source_position < extent.position + extent.bytes) {
+      return before + source_position - extent.position;
+    }
+    before += extent.bytes;
+  }
+  return -1;
+}
+
+}  // namespace
+
+absl::Status CopyRange(const File& from, int64_t from_position, File* to, int64_t to_position, int64_t bytes) {
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min(bytes, kCopyBytes)));
+  while (bytes > 0) {
+    const std::span<std::byte> wanted(buffer.data(), static_cast<size_t>(std::min(bytes, kCopyBytes)));
+    VARVE_ASSIGN_OR_RETURN(const size_t read, from.ReadAt(static_cast<uint64_t>(from_position), wanted));
+    if (read == 0) {
+      return Error(absl::StatusCode::kInternal, "{}, position {}: {} more bytes expected, the file ends", from.path(),
+                   from_position, bytes);
+    }
+    VARVE_RETURN_IF_ERROR(to->WriteAt(static_cast<uint64_t>(to_position), wanted.first(read)));
+    from_position += static_cast<int64_t>(read);
+    to_position += static_cast<int64_t>(read);
+    bytes -= static_cast<int64_t>(read);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RewriteFile(FileSystem* file_system, const std::string& directory, const std::string& name,
+                         const std::vector<FileExtent>& extents, const std::vector<FilePatch>& patches) {
+  const std::string path = JoinPath(directory, name);
+  const std::string aside = path + ".cleaned";
+  {
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> source, file_system->Open(path, OpenMode::kRead));
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> target, file_system->Open(aside, OpenMode::kTruncate));
+    VARVE_RETURN_IF_ERROR(WriteExtents(*source, extents, target.get()));
+    for (const FilePatch& patch : patches) {
+      const int64_t position = TargetPosition(extents, patch.position);
+      if (position < 0) continue;
+      VARVE_RETURN_IF_ERROR(target->WriteAt(static_cast<uint64_t>(position), patch.bytes));
+    }
+    VARVE_RETURN_IF_ERROR(target->SyncData());
+  }
+  VARVE_RETURN_IF_ERROR(file_system->Rename(aside, path));
+  return file_system->SyncDirectory(directory);
+}
+
+absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
+                                          std::span<const std::byte> bytes) {
+  IndexWrite write;
+  const absl::StatusOr<std::string> found = ReadWholeFile(file_system, path, kMaxIndexBytes);
+  if (found.ok()) {
+    const std::span<const std::byte> held = AsBytes(*found);
+    if (std::equal(held.begin(), held.end(), bytes.begin(), bytes.end())) return write;
+    const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
+    write.only_padding = held.size() > bytes.size() && std::equal(bytes.begin(), bytes.end(), held.begin()) &&
+                         std::all_of(held.begin() + static_cast<std::ptrdiff_t>(bytes.size()), held.end(), is_zero);
+  }
+  const std::string aside = path + ".cleaned";
+  {
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(aside, OpenMode::kTruncate));
+    if (!bytes.empty()) VARVE_RETURN_IF_ERROR(file->WriteAt(0, bytes));
+  }
+  VARVE_RETURN_IF_ERROR(file_system->Rename(aside, path));
+  write.changed = true;
+  return write;
+}
+
+absl::StatusOr<int64_t> RewriteInPlace(FileSystem* file_system, const std::string& path, int64_t position) {
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(path, OpenMode::kReadWrite));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, file->Size());
+  std::vector<std::byte> buffer(static_cast<size_t>(kCopyBytes));
+  size_t step_bytes = buffer.size();
+  int64_t written_bytes = 0;
+  for (auto at = static_cast<uint64_t>(position); at < size_bytes;) {
+    const std::span<std::byte> wanted = std::span(buffer).first(std::min<size_t>(step_bytes, size_bytes - at));
+    const absl::StatusOr<size_t> read = file->ReadAt(at, wanted);
+    if (absl::IsInternal(read.status())) {
+      // A bad sector somewhere in these bytes: go on in pages, and over the page that holds it.
+      if (step_bytes == kPageBytes) at += kPageBytes - at % kPageBytes;
+      step_bytes = kPageBytes;
+      continue;
+    }
+    VARVE_RETURN_IF_ERROR(read.status());
+    if (*read == 0) break;
+    VARVE_RETURN_IF_ERROR(file->WriteAt(at, wanted.first(*read)));
+    at += *read;
+    written_bytes += static_cast<int64_t>(*read);
+  }
+  VARVE_RETURN_IF_ERROR(file->SyncData());
+  return written_bytes;
+}
+
+}  // namespace varve::internal

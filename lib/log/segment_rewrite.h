@@ -1,0 +1,59 @@
+// Changing bytes of a .log that readers may have seen: never in place (durability notes, Writing 6).
+//
+// Thread rules: free functions; the caller holds the partition's lock.
+#ifndef VARVE_LIB_LOG_SEGMENT_REWRITE_H_
+#define VARVE_LIB_LOG_SEGMENT_REWRITE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+// A range of a file, [position, position + bytes).
+struct FileExtent {
+  int64_t position = 0;
+  int64_t bytes = 0;
+};
+
+// Bytes to be stored over what an extent holds at `position` of the source.
+struct FilePatch {
+  int64_t position = 0;
+  std::vector<std::byte> bytes;
+};
+
+// Gives the file `name` the content of `extents` of itself, in order, `patches` applied. A new inode takes the name, so
+// that readers keep the old bytes; it is synced before the rename, the directory after it. The first extent is copied
+// by reference where the file system can. A crash leaves the old file and at most `name`.cleaned, which opening
+// removes.
+[[nodiscard]] absl::Status RewriteFile(FileSystem* file_system, const std::string& directory, const std::string& name,
+                                       const std::vector<FileExtent>& extents, const std::vector<FilePatch>& patches);
+
+// Copies `bytes` bytes between two open files.
+[[nodiscard]] absl::Status CopyRange(const File& from, int64_t from_position, File* to, int64_t to_position,
+                                     int64_t bytes);
+
+// Gives an index file its content, under a new inode as well; nothing is synced, since an index is a hint. Leaves a
+// file that holds just that as it is, and says so: true if it was changed, other than by losing zeros at its end.
+struct IndexWrite {
+  bool changed = false;       // the file was replaced
+  bool only_padding = false;  // all that went were zeros behind the entries
+};
+[[nodiscard]] absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
+                                                        std::span<const std::byte> bytes);
+
+// Writes the bytes from `position` to the end of a .log again, unchanged, and syncs the file: after a failed sync the
+// page cache can hold good bytes, thought clean, that the disk never got (durability notes, Writing 3). Bytes that
+// cannot be read are passed over. Returns how many were written.
+[[nodiscard]] absl::StatusOr<int64_t> RewriteInPlace(FileSystem* file_system, const std::string& path,
+                                                     int64_t position);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_SEGMENT_REWRITE_H_

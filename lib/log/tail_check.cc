@@ -1,0 +1,144 @@
+#include "log/tail_check.h"
+
+#include <limits>
+#include <memory>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "fmt/format.h"
+#include "io/whole_file.h"
+#include "record/batch_scanner.h"
+#include "segment/damage_analysis.h"
+#include "segment/raw_log.h"
+#include "segment/segment_files.h"
+#include "varve/time_index.h"
+#include "varve/transaction_index.h"
+
+namespace varve::internal {
+namespace {
+
+// Indexes are read, not mapped: a bad sector must be an error, not a signal. Relative offsets are 31 bits and do not
+// repeat in an index, so no real one is larger than this.
+constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;
+
+absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                                      SegmentFileKind kind) {
+  return ReadWholeFile(file_system, JoinPath(directory, SegmentFileName(base_offset, kind)), kMaxIndexBytes);
+}
+
+// What is wrong with the last segment's indexes; `tail` tells where the log ends.
+absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std::string& directory,
+                                              const FoundSegment& segment, const SegmentTail& tail) {
+  VARVE_ASSIGN_OR_RETURN(const std::string offsets,
+                         ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex));
+  absl::Status checked = SparseOffsetIndex(segment.base_offset, AsBytes(offsets)).Check(segment.size_bytes);
+  if (!checked.ok()) return std::string(checked.message());
+  VARVE_ASSIGN_OR_RETURN(const std::string times,
+                         ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kTimeIndex));
+  checked = TimeIndex(segment.base_offset, AsBytes(times)).Check(tail.next_offset);
+  if (!checked.ok()) return std::string(checked.message());
+  return std::string();
+}
+
+// Reads the batches from `position` on.
+absl::Status ReadTail(const File& log, const FoundSegment& segment, int64_t position, SegmentTail* tail) {
+  BatchReader reader(&log, static_cast<uint64_t>(position), static_cast<uint64_t>(segment.size_bytes));
+  const auto fail = [&](std::string fault) {
+    tail->fault = fmt::format("position {}: {}", reader.position(), fault);
+    tail->log_is_whole = false;
+    return absl::OkStatus();
+  };
+  while (true) {
+    const absl::StatusOr<bool> found = reader.Next();
+    if (absl::IsInternal(found.status()) || absl::IsUnimplemented(found.status())) {
+      return fail(std::string(found.status().message()));
+    }
+    if (!found.ok()) return found.status();
+    if (!*found) return reader.end() == ScanEnd::kLimit ? absl::OkStatus() : fail(reader.reason());
+    const BatchHeader& header = reader.header();
+    if (!reader.crc_matches()) {
+      return fail(fmt::format("checksum {:08x} expected, computed {:08x}", header.crc, reader.computed_crc()));
+    }
+    if (!HasSaneOffsets(header) || header.base_offset < tail->next_offset ||
+        header.last_offset() - segment.base_offset > std::numeric_limits<int32_t>::max()) {
+      return fail(fmt::format("base offset of at least {} expected, found {}", tail->next_offset, header.base_offset));
+    }
+    tail->next_offset = header.next_offset();
+    tail->last_batch_position = static_cast<int64_t>(reader.position());
+    tail->last_batch_crc = header.crc;
+    tail->bytes_scanned += static_cast<int64_t>(header.size_bytes);
+  }
+}
+
+// Where the reading of a tail may begin: the last index entry that agrees with its batch.
+absl::StatusOr<OffsetPosition> TailStart(const File& log, const FoundSegment& segment,
+                                         const std::vector<OffsetPosition>& entries) {
+  RawLog raw(&log, segment.size_bytes);
+  for (size_t i = entries.size(); i-- > 0;) {
+    VARVE_ASSIGN_OR_RETURN(const bool agrees, EntryAgrees(raw, entries[i]));
+    if (agrees) return entries[i];
+  }
+  return OffsetPosition{.offset = segment.base_offset, .position = 0};
+}
+
+}  // namespace
+
+absl::StatusOr<SegmentTail> CheckTail(FileSystem* file_system, const std::string& directory,
+                                      const PartitionListing& listing, const FoundSegment& segment) {
+  SegmentTail tail{.fault = {}, .next_offset = segment.base_offset};
+  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexFault(file_system, directory, listing, segment));
+  const std::string name = SegmentFileName(segment.base_offset, SegmentFileKind::kLog);
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                         file_system->Open(JoinPath(directory, name), OpenMode::kRead));
+  const std::vector<OffsetPosition> entries = RisingIndexEntries(file_system, directory, segment);
+  VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, TailStart(*log, segment, entries));
+  VARVE_RETURN_IF_ERROR(ReadTail(*log, segment, start.position, &tail));
+  if (!tail.fault.empty()) return tail;
+  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexContentFault(file_system, directory, segment, tail));
+  return tail;
+}
+
+absl::StatusOr<std::string> IndexFault(FileSystem* file_system, const std::string& directory,
+                                       const PartitionListing& listing, const FoundSegment& segment) {
+  struct Width {
+    SegmentFileKind kind;
+    size_t entry_bytes;
+  };
+  constexpr Width kWidths[] = {{SegmentFileKind::kOffsetIndex, SparseOffsetIndex::kEntryBytes},
+                               {SegmentFileKind::kTimeIndex, TimeIndex::kEntryBytes}};
+  for (const auto& [kind, entry_bytes] : kWidths) {
+    const std::string name = SegmentFileName(segment.base_offset, kind);
+    if (!listing.Has(segment.base_offset, kind)) return fmt::format("{} is missing", name);
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
+    if (info.size % entry_bytes != 0) {
+      return fmt::format("{}: entries of {} bytes expected, found {} bytes", name, entry_bytes, info.size);
+    }
+  }
+  if (!listing.Has(segment.base_offset, SegmentFileKind::kTransactionIndex)) return std::string();
+  const std::string path =
+      JoinPath(directory, SegmentFileName(segment.base_offset, SegmentFileKind::kTransactionIndex));
+  const absl::Status read = TransactionIndex::Open(file_system, path, segment.base_offset).status();
+  if (absl::IsDataLoss(read)) return std::string(read.message());
+  VARVE_RETURN_IF_ERROR(read);
+  return std::string();
+}
+
+std::vector<OffsetPosition> RisingIndexEntries(FileSystem* file_system, const std::string& directory,
+                                               const FoundSegment& segment) {
+  const absl::StatusOr<std::string> bytes =
+      ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex);
+  if (!bytes.ok()) return {};
+  const SparseOffsetIndex index(segment.base_offset, AsBytes(*bytes));
+  std::vector<OffsetPosition> entries;
+  OffsetPosition last{.offset = segment.base_offset, .position = 0};
+  for (size_t i = 0; i < index.entry_count(); ++i) {
+    const OffsetPosition entry = index.entry(i);
+    const bool rises = entry.position > last.position && entry.offset > last.offset;
+    if (!rises || entry.position >= segment.size_bytes) break;
+    entries.push_back(entry);
+    last = entry;
+  }
+  return entries;
+}
+
+}  // namespace varve::internal
