@@ -318,12 +318,12 @@ class Execution {
     return MakeSegment(plan_.log_end_offset);
   }
 
-  // The .log last: with its name the segment is there.
+  // The .log last: with its name the segment is there. One that is there already is never emptied.
   absl::Status MakeSegment(int64_t base_offset) {
-    for (const SegmentFileKind kind :
-         {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex, SegmentFileKind::kLog}) {
+    for (const SegmentFileKind kind : {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
       VARVE_RETURN_IF_ERROR(file_system_->Open(PathOf(base_offset, kind), OpenMode::kTruncate).status());
     }
+    VARVE_RETURN_IF_ERROR(file_system_->Open(PathOf(base_offset, SegmentFileKind::kLog), OpenMode::kCreate).status());
     made_active_ = base_offset;
     return file_system_->SyncDirectory(directory_);
   }

@@ -260,6 +260,10 @@ class Recovery {
   absl::StatusOr<bool> SkipDamage(int64_t resume_position, const std::string& reason) {
     const int64_t next_offset = result_.next_offset;
     int64_t resume_offset = std::max(next_offset, OffsetBehindDamage());
+    if (resume_position == input_.size_bytes && !input_.next_segment_base_offset.has_value()) {
+      VARVE_ASSIGN_OR_RETURN(const int64_t least, OffsetBehindLostTail());
+      resume_offset = std::max(resume_offset, least);
+    }
     if (resume_position < input_.size_bytes) {
       VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> next, raw_.HeaderAt(resume_position));
       if (next.has_value()) {
@@ -282,6 +286,16 @@ class Recovery {
 
   // What the damage at the end of a segment may have held: everything up to the next segment or the durable point.
   int64_t OffsetBehindDamage() const { return input_.next_segment_base_offset.value_or(input_.durable_offset); }
+
+  // An offset that nothing lost at the end of the log can have had, as far as it shows: at least one batch was lost,
+  // and those that still look good are counted in. So no lost offset is given out again, and the next segment has a new
+  // name.
+  absl::StatusOr<int64_t> OffsetBehindLostTail() const {
+    VARVE_ASSIGN_OR_RETURN(const BatchesBehind behind, CountBatchesBehind(file_, position_, input_.size_bytes));
+    const int64_t least = result_.next_offset + 1;
+    const bool within = behind.last_offset - input_.base_offset < std::numeric_limits<int32_t>::max();
+    return within ? std::max(least, behind.last_offset + 1) : least;
+  }
 
   // Offsets below the durable point that the file ends before.
   void NoteMissingTail() {
