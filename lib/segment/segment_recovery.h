@@ -25,8 +25,8 @@
 #include "record/batch_header.h"
 #include "segment/damage_analysis.h"
 #include "segment/index_rebuilder.h"
-#include "varve/file_system.h"
 #include "varve/damaged_range.h"
+#include "varve/file_system.h"
 #include "varve/sparse_offset_index.h"
 
 namespace varve::internal {
