@@ -1,0 +1,190 @@
+#include "log/live_line.h"
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/status_matchers.h"
+#include "support/temporary_directory.h"
+#include "varve/testing/faulty_file_system.h"
+#include "varve/testing/memory_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+using ::testing::HasSubstr;
+using testing_support::StatusIs;
+
+constexpr std::array<uint8_t, 16> kLineage = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+constexpr LiveValues kValues{.generation = 3,
+                             .active_base = 100,
+                             .end_position = 4711,
+                             .end_offset = 140,
+                             .high_watermark = 130,
+                             .durable_offset = 120};
+constexpr size_t kLineBytes = 64;
+
+class LiveLineTest : public ::testing::Test {
+ protected:
+  LiveLineTest() { VARVE_EXPECT_OK(memory_.CreateDirectory("orders-0")); }
+
+  std::unique_ptr<LiveLine> Create() {
+    auto line = LiveLine::Create(&memory_, "orders-0", kLineage);
+    EXPECT_TRUE(line.ok()) << line.status();
+    return *std::move(line);
+  }
+  std::unique_ptr<LiveLine> Open() {
+    auto line = LiveLine::Open(&memory_, "orders-0");
+    EXPECT_TRUE(line.ok()) << line.status();
+    return *std::move(line);
+  }
+  // Sets one of the line's eight words behind everybody's back.
+  void SetWord(size_t index, uint64_t value) {
+    const auto file = memory_.Open(kPath, OpenMode::kReadWrite);
+    ASSERT_TRUE(file.ok()) << file.status();
+    std::array<std::byte, sizeof value> bytes;
+    std::memcpy(bytes.data(), &value, sizeof value);
+    VARVE_ASSERT_OK((*file)->WriteAt(index * sizeof value, bytes));
+  }
+  uint64_t Word(size_t index) {
+    const auto file = memory_.Open(kPath, OpenMode::kRead);
+    std::array<std::byte, sizeof(uint64_t)> bytes{};
+    EXPECT_THAT((*file)->ReadAt(index * sizeof(uint64_t), bytes), testing_support::IsOkAndHolds(sizeof(uint64_t)));
+    uint64_t value = 0;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+  }
+
+  const std::string kPath = "orders-0/varve.live";
+  MemoryFileSystem memory_;
+};
+
+TEST_F(LiveLineTest, AReaderSeesWhatTheWriterStored) {
+  const auto writer = Create();
+  const auto reader = Open();
+  EXPECT_EQ(reader->Load(), LiveValues());
+  writer->Store(kValues);
+  EXPECT_EQ(reader->Load(), kValues);
+  EXPECT_EQ(reader->generation(), 3u);
+  EXPECT_EQ(reader->end_offset(), 140);
+  EXPECT_EQ(reader->lineage(), LiveLine::ShortLineage(kLineage));
+}
+
+TEST_F(LiveLineTest, TheFileHasTheFormAtTheTopOfTheHeader) {
+  const auto writer = Create();
+  writer->Store(kValues);
+  VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(kPath));
+  EXPECT_EQ(info.size, kLineBytes);
+  const std::vector<uint64_t> expected = {2, 3, 100, 4711, 140, 130, 120, LiveLine::ShortLineage(kLineage)};
+  for (size_t index = 0; index < expected.size(); ++index) EXPECT_EQ(Word(index), expected[index]) << index;
+}
+
+TEST_F(LiveLineTest, TheNextWriterGoesOnFromWhatIsThere) {
+  Create()->Store(kValues);
+  constexpr std::array<uint8_t, 16> kOther = {9};
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto next, LiveLine::Create(&memory_, "orders-0", kOther));
+  EXPECT_EQ(next->generation(), 3u);
+  EXPECT_EQ(next->lineage(), LiveLine::ShortLineage(kOther));
+  EXPECT_EQ(Open()->Load(), kValues);
+}
+
+// A writer died in the middle of a store: its values are worth nothing, and its successor makes the line whole.
+TEST_F(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
+  Create()->Store(kValues);
+  SetWord(0, 7);
+  const auto reader = Open();
+  EXPECT_EQ(reader->Load(), std::nullopt);
+  const auto writer = Create();
+  EXPECT_EQ(Word(0) % 2, 0u);
+  writer->Store(kValues);
+  EXPECT_EQ(reader->Load(), kValues);
+}
+
+TEST_F(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders) {
+  for (const size_t size : {size_t{0}, kLineBytes - 1, kLineBytes + 1, size_t{5000}}) {
+    SCOPED_TRACE(size);
+    const auto file = memory_.Open(kPath, OpenMode::kTruncate);
+    ASSERT_TRUE(file.ok());
+    VARVE_ASSERT_OK((*file)->WriteAt(0, std::vector<std::byte>(size, std::byte{0xff})));
+    if (size < kLineBytes) {
+      EXPECT_THAT(LiveLine::Open(&memory_, "orders-0"),
+                  StatusIs(absl::StatusCode::kDataLoss,
+                           HasSubstr("varve.live: expected 64 bytes, found " + std::to_string(size))));
+    }
+    const auto writer = Create();
+    EXPECT_EQ(writer->Load(), LiveValues());
+    EXPECT_EQ(memory_.Info(kPath)->size, kLineBytes);
+  }
+}
+
+TEST_F(LiveLineTest, NoWriterHasBeenHere) {
+  EXPECT_THAT(LiveLine::Open(&memory_, "orders-0"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("varve.live")));
+}
+
+TEST_F(LiveLineTest, EveryFailingOperationIsAnError) {
+  for (const bool create : {true, false}) {
+    uint64_t fired = 0;
+    for (uint64_t nth = 1;; ++nth) {
+      if (!create) Create()->Store(kValues);
+      FaultyFileSystem faulty(&memory_);
+      faulty.AddRule({.nth = nth, .status = absl::InternalError("injected")});
+      const absl::Status status = create ? LiveLine::Create(&faulty, "orders-0", kLineage).status()
+                                         : LiveLine::Open(&faulty, "orders-0").status();
+      if (faulty.faults_fired() == 0) {
+        VARVE_EXPECT_OK(status);
+        break;
+      }
+      ++fired;
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kInternal));
+      if (create) (void)memory_.Remove(kPath);
+    }
+    EXPECT_GE(fired, 3u);
+  }
+}
+
+// A full disk is met when the line is made, not by a store into its mapping.
+TEST_F(LiveLineTest, AFullDiskIsAnErrorOfCreate) {
+  memory_.set_capacity_bytes(0);
+  EXPECT_THAT(LiveLine::Create(&memory_, "orders-0", kLineage), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(LiveLineTest, WithoutPopulateItWorksAllTheSame) {
+  FaultyFileSystem faulty(&memory_);
+  const size_t rule =
+      faulty.AddRule({.operation = FileOperation::kPopulate, .status = absl::UnimplementedError("old kernel")});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&faulty, "orders-0", kLineage));
+  EXPECT_EQ(faulty.faults_fired(rule), 1u);
+  writer->Store(kValues);
+  EXPECT_EQ(Open()->Load(), kValues);
+}
+
+// All six values of a load belong to one store, on files of the system too.
+TEST_F(LiveLineTest, ALoadIsOfOneStore) {
+  const testing_support::TemporaryDirectory directory;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(FileSystem::Default(), directory.path(), kLineage));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto reader, LiveLine::Open(FileSystem::Default(), directory.path()));
+  std::atomic<bool> done{false};
+  std::thread load([&] {
+    int64_t last = 0;
+    while (!done.load()) {
+      const auto values = reader->Load();
+      ASSERT_TRUE(values.has_value());
+      const int64_t value = values->end_offset;
+      ASSERT_EQ(*values, (LiveValues{static_cast<uint64_t>(value), value, value, value, value, value}));
+      ASSERT_GE(value, last);
+      last = value;
+    }
+  });
+  for (int64_t value = 1; value <= 100'000; ++value) {
+    writer->Store({static_cast<uint64_t>(value), value, value, value, value, value});
+    if (value % 16 == 0) std::this_thread::yield();
+  }
+  done.store(true);
+  load.join();
+}
+
+}  // namespace
+}  // namespace varve::internal
