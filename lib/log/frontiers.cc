@@ -20,7 +20,7 @@ void Frontiers::Reset(int64_t log_start_offset, int64_t log_end_offset, int64_t 
 }
 
 int64_t Frontiers::HighWatermark(int64_t log_end_offset, int64_t durable_offset) const {
-  const int64_t managed = managed_high_watermark_.load(std::memory_order_acquire);
+  const int64_t managed = managed_high_watermark_.load(std::memory_order_seq_cst);
   if (managed != kFollowsLog) return managed;
   return visibility_ == Visibility::kDurable ? durable_offset : log_end_offset;
 }

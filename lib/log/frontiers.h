@@ -2,9 +2,10 @@
 //
 //   log start ≤ high watermark ≤ log end,   durable ≤ log end
 //
-// Publishing an end costs one locked instruction while nobody waits. A waiter registers first and looks at the end
-// again behind a full barrier, the publisher stores the end and looks for waiters behind one: one of the two sees the
-// other, so no wake-up is lost.
+// Publishing an end costs one locked instruction while nobody waits. A waiter registers first and then looks at the end
+// again, the publisher stores the end and then looks for waiters, all in the one order of sequentially consistent
+// operations: one of the two sees the other, so no wake-up is lost. (With loads that only acquire, both could look too
+// early.)
 //
 // Thread rules: Publish* and the truncating calls from the log's writer (PublishDurable from whoever syncs, one at a
 // time); everything else from any thread.
@@ -32,8 +33,8 @@ class Frontiers {
   void Reset(int64_t log_start_offset, int64_t log_end_offset, int64_t durable_offset);
 
   [[nodiscard]] int64_t log_start() const { return log_start_.load(std::memory_order_acquire); }
-  [[nodiscard]] int64_t log_end() const { return log_end_.load(std::memory_order_acquire); }
-  [[nodiscard]] int64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  [[nodiscard]] int64_t log_end() const { return log_end_.load(std::memory_order_seq_cst); }
+  [[nodiscard]] int64_t durable() const { return durable_.load(std::memory_order_seq_cst); }
   [[nodiscard]] LogOffsets Load() const;
 
   // Where a reader of this isolation stops.
@@ -42,7 +43,7 @@ class Frontiers {
   [[nodiscard]] bool SeesLogEnd(Isolation isolation) const {
     return isolation == Isolation::kLogEnd ||
            (isolation == Isolation::kHighWatermark && visibility_ == Visibility::kLogEnd &&
-            managed_high_watermark_.load(std::memory_order_relaxed) == kFollowsLog);
+            managed_high_watermark_.load(std::memory_order_seq_cst) == kFollowsLog);
   }
 
   void PublishEnd(int64_t log_end_offset) {
