@@ -3,6 +3,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -23,8 +24,10 @@ constexpr size_t kDurableOffset = 6;
 constexpr size_t kLineage = 7;
 static_assert((kLineage + 1) * sizeof(uint64_t) == kLineBytes);
 
-// A writer that is alive stores seven words; whoever has looked this often meets one that died among them.
-constexpr int kMaxLooks = 10'000;
+// A writer stores seven words, which takes no time unless the system takes the processor away from it among them: after
+// the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
+constexpr int kLooksWithoutYield = 100;
+constexpr int kMaxLooks = 100'000;
 
 uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memory_order_relaxed); }
 void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }
@@ -83,6 +86,7 @@ void LiveLine::Store(const LiveValues& values) {
 
 std::optional<LiveValues> LiveLine::Load() const {
   for (int look = 0; look < kMaxLooks; ++look) {
+    if (look >= kLooksWithoutYield) std::this_thread::yield();
     const uint64_t before = std::atomic_ref(*word(kSequence)).load(std::memory_order_acquire);
     if (before % 2 != 0) continue;
     const LiveValues values{.generation = Relaxed(word(kGeneration)),
