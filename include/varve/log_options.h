@@ -43,9 +43,9 @@ enum class Visibility { kLogEnd, kDurable };
 // Marks that lie outside the partition directory: Kafka's checkpoints and clean marker. Log::Open reads nothing outside
 // its directory; DataDirectory::MarksFor reads them. A mark that does not match the files counts for nothing.
 struct OpenMarks {
-  std::optional<bool> clean;                // .kafka_cleanshutdown is there; absent where there is no Kafka directory
-  std::optional<int64_t> recovery_point;    // recovery-point-offset-checkpoint
-  std::optional<int64_t> log_start_offset;  // log-start-offset-checkpoint
+  std::optional<bool> clean = std::nullopt;  // .kafka_cleanshutdown is there; absent where there is no Kafka directory
+  std::optional<int64_t> recovery_point = std::nullopt;    // recovery-point-offset-checkpoint
+  std::optional<int64_t> log_start_offset = std::nullopt;  // log-start-offset-checkpoint
 
   friend bool operator==(const OpenMarks&, const OpenMarks&) = default;
 };
@@ -59,7 +59,7 @@ struct LogOptions {
   bool create = true;      // make the directory where it is missing; its name must then be TOPIC-PARTITION
   bool read_only = false;  // takes no lock and changes nothing; follows a live writer (Log::Refresh)
   OnDamage on_damage = OnDamage::kKeep;
-  OpenMarks marks;
+  OpenMarks marks = {};
   bool recover_all = false;  // scan every segment, whatever the marks say; costs a read of the whole log
 
   // --- Segments (topic settings of the same names) ---
@@ -73,8 +73,8 @@ struct LogOptions {
   int64_t message_timestamp_before_max_ms = std::numeric_limits<int64_t>::max();
   int64_t message_timestamp_after_max_ms = std::numeric_limits<int64_t>::max();  // Kafka: 1 hour; unlimited here, as a
                                                                                  // replayed log is not a client
-  std::optional<Codec> compression_type;  // recompress to this codec; absent: as the producer sent it
-  bool compacted = false;                 // cleanup.policy has `compact`: every record needs a key
+  std::optional<Codec> compression_type = std::nullopt;  // recompress to this codec; absent: as the producer sent it
+  bool compacted = false;                                // cleanup.policy has `compact`: every record needs a key
   int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();  // rolls a compacted log earlier than segment_ms
   int64_t producer_id_expiration_ms = int64_t{24} * 3600 * 1000;
 
@@ -87,8 +87,8 @@ struct LogOptions {
 
 struct AppendOptions {
   Ack ack = Ack::kWritten;
-  std::optional<int32_t> leader_epoch;  // absent: the latest known, else 0
-  Codec compression = Codec::kNone;     // of records; a ready-made batch keeps its own
+  std::optional<int32_t> leader_epoch = std::nullopt;  // absent: the latest known, else 0
+  Codec compression = Codec::kNone;                    // of records; a ready-made batch keeps its own
   // How long kDurable waits for another thread's sync before it answers kDeadlineExceeded; the record stays appended.
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
 };

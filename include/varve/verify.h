@@ -48,12 +48,12 @@ using ProgressCallback = std::function<void(int64_t done_bytes, int64_t total_by
 
 struct RepairOptions {
   OnDamage on_damage = OnDamage::kKeep;
-  bool all = false;                             // recover every segment, not only those from the recovery point on
-  bool force = false;                           // recover also where the directory is clean and sound
-  std::optional<int64_t> index_interval_bytes;  // absent: varve.state's, else 4096
-  OpenMarks marks;
+  bool all = false;    // recover every segment, not only those from the recovery point on
+  bool force = false;  // recover also where the directory is clean and sound
+  std::optional<int64_t> index_interval_bytes = std::nullopt;  // absent: varve.state's, else 4096
+  OpenMarks marks = {};
   Clock* clock = Clock::Default();
-  ProgressCallback progress;
+  ProgressCallback progress = nullptr;
 };
 
 // Recovers as opening would after an unclean stop, and closes cleanly. Without `force` a clean and sound directory

@@ -20,25 +20,42 @@ struct Flusher::Work {
   bool sync_names = false;
 };
 
-Flusher::Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers,
-                 std::unique_ptr<PartitionState> state)
+Flusher::Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers)
     : file_system_(file_system),
       clock_(clock),
       directory_(std::move(directory)),
       frontiers_(frontiers),
-      state_(std::move(state)),
       state_synced_ns_(clock->MonotonicNs()) {}
 
-void Flusher::SetActive(FlushTarget active) {
+void Flusher::Suspend() {
   const absl::MutexLock lock(&mutex_);
-  active_ = std::move(active);
+  AwaitIdle();
+  suspended_ = true;
+}
+
+void Flusher::Resume() {
+  const absl::MutexLock lock(&mutex_);
+  suspended_ = false;
+  idle_or_durable_.SignalAll();
 }
 
 void Flusher::Rolled(FlushTarget active) {
   const absl::MutexLock lock(&mutex_);
   queue_.push_back(active_.file);
+  active_.segment->ReleaseFile(active_.identity);
   active_ = std::move(active);
   ++names_changed_;
+  PartitionStateValues values = state_->values();
+  values.active = active_.identity;
+  state_->Store(values);
+}
+
+absl::Status Flusher::LimitQueue() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (queue_.size() < kMaxQueuedFiles) return absl::OkStatus();
+  }
+  return Sync();
 }
 
 void Flusher::NamesChanged() {
@@ -48,16 +65,9 @@ void Flusher::NamesChanged() {
 
 absl::Status Flusher::Sync() {
   const absl::MutexLock lock(&mutex_);
-  AwaitIdle();
+  while (syncing_ || suspended_) idle_or_durable_.Wait(&mutex_);
   VARVE_RETURN_IF_ERROR(frontiers_->Writable());
   return SyncOnce();
-}
-
-void Flusher::Closed() {
-  const absl::MutexLock lock(&mutex_);
-  AwaitIdle();
-  idle_or_durable_.SignalAll();
-  RunCallbacks(frontiers_->durable(), frontiers_->Writable());
 }
 
 absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
@@ -66,8 +76,14 @@ absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeo
     return Error(absl::StatusCode::kOutOfRange, "waiting for durable offset {}: the log ends at {}", offset,
                  frontiers_->log_end());
   }
-  durable_acks_wanted_.store(true, std::memory_order_relaxed);
-  const absl::Time deadline = absl::Now() + absl::FromChrono(timeout);
+  waiting_.fetch_add(1, std::memory_order_relaxed);
+  absl::Status status = SyncUpTo(offset, absl::Now() + absl::FromChrono(timeout));
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  RunReadyCallbacks();
+  return status;
+}
+
+absl::Status Flusher::SyncUpTo(int64_t offset, absl::Time deadline) {
   const absl::MutexLock lock(&mutex_);
   while (frontiers_->durable() < offset) {
     VARVE_RETURN_IF_ERROR(frontiers_->Writable());
@@ -75,7 +91,7 @@ absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeo
       return Error(absl::StatusCode::kAborted, "waiting for durable offset {}: truncated to {} meanwhile", offset,
                    frontiers_->log_end());
     }
-    if (!syncing_) {
+    if (!syncing_ && !suspended_) {
       VARVE_RETURN_IF_ERROR(SyncOnce());
     } else if (idle_or_durable_.WaitWithDeadline(&mutex_, deadline) && frontiers_->durable() < offset) {
       return Error(absl::StatusCode::kDeadlineExceeded, "waited for durable offset {}: it is still {}", offset,
@@ -118,7 +134,6 @@ absl::Status Flusher::SyncOnce() {
   }
   syncing_ = false;
   idle_or_durable_.SignalAll();
-  RunCallbacks(work.end.next_offset, status);
   return status;
 }
 
@@ -128,7 +143,8 @@ absl::Status Flusher::SyncFiles(const Work& work) {
   return work.active.file->SyncData();
 }
 
-// The point is named by the last batch below it, which stays findable while the segment is pinned by `work`.
+// The point is named by the last batch below it, which stays findable while the segment is pinned by `work`. A roll
+// meanwhile has named a newer file, which stays named.
 void Flusher::StoreDurable(const Work& work) {
   PartitionStateValues values = state_->values();
   const int64_t covered_bytes =
@@ -142,7 +158,7 @@ void Flusher::StoreDurable(const Work& work) {
     values.durable.batch_position = (*last)->position;
     values.durable.batch_crc = LoadBigEndian<uint32_t>(work.active.segment->log() + (*last)->position + kCrcPosition);
   }
-  values.active = work.active.identity;
+  values.active = active_.identity;
   state_->Store(values);
   unsynced_state_bytes_ += covered_bytes;
   const int64_t now_ns = clock_->MonotonicNs();
@@ -153,15 +169,24 @@ void Flusher::StoreDurable(const Work& work) {
   state_synced_ns_ = now_ns;
 }
 
-void Flusher::RunCallbacks(int64_t durable_offset, const absl::Status& status) {
-  std::vector<std::function<void(const absl::Status&)>> ready;
-  const auto last = status.ok() ? callbacks_.upper_bound(durable_offset) : callbacks_.end();
-  for (auto callback = callbacks_.begin(); callback != last; ++callback) ready.push_back(std::move(callback->second));
-  callbacks_.erase(callbacks_.begin(), last);
-  if (ready.empty()) return;
-  mutex_.Unlock();
-  for (const auto& done : ready) done(status);
-  mutex_.Lock();
+// Callbacks run without the mutex, so that they may append and register others.
+void Flusher::RunReadyCallbacks() {
+  std::vector<std::function<void()>> ready;
+  {
+    const absl::MutexLock lock(&mutex_);
+    ready.swap(overtaken_);
+    const absl::Status stopped = frontiers_->Writable();
+    const auto last_durable = callbacks_.upper_bound(frontiers_->durable());
+    for (auto callback = callbacks_.begin(); callback != last_durable; ++callback) {
+      ready.push_back([done = std::move(callback->second)] { done(absl::OkStatus()); });
+    }
+    callbacks_.erase(callbacks_.begin(), last_durable);
+    if (!stopped.ok()) {
+      for (auto& [offset, done] : callbacks_) ready.push_back([done = std::move(done), stopped] { done(stopped); });
+      callbacks_.clear();
+    }
+  }
+  for (const auto& call : ready) call();
 }
 
 void Flusher::AwaitIdle() {
@@ -179,20 +204,20 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
   return synced;
 }
 
-void Flusher::Truncated(FlushTarget active, int64_t end_offset, const absl::Status& reason) {
-  std::vector<std::function<void(const absl::Status&)>> dropped;
-  {
-    const absl::MutexLock lock(&mutex_);
-    AwaitIdle();
-    queue_.clear();
-    active_ = std::move(active);
-    const auto first = callbacks_.upper_bound(end_offset);
-    for (auto callback = first; callback != callbacks_.end(); ++callback)
-      dropped.push_back(std::move(callback->second));
-    callbacks_.erase(first, callbacks_.end());
-    idle_or_durable_.SignalAll();
+void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, int64_t end_offset,
+                      const absl::Status& reason) {
+  const absl::MutexLock lock(&mutex_);
+  AwaitIdle();
+  suspended_ = false;
+  state_ = std::move(state);
+  queue_.clear();
+  active_ = std::move(active);
+  const auto first = callbacks_.upper_bound(end_offset);
+  for (auto callback = first; callback != callbacks_.end(); ++callback) {
+    overtaken_.push_back([done = std::move(callback->second), reason] { done(reason); });
   }
-  for (const auto& done : dropped) done(reason);
+  callbacks_.erase(first, callbacks_.end());
+  idle_or_durable_.SignalAll();
 }
 
 }  // namespace varve::internal

@@ -21,6 +21,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "log/frontiers.h"
 #include "log/partition_state.h"
 #include "segment/open_segment.h"
@@ -38,37 +39,43 @@ struct FlushTarget {
 
 class Flusher {
  public:
+  static constexpr size_t kMaxQueuedFiles = 128;
   // varve.state is a lower bound of what is durable: it is itself synced after so many bytes or so long.
   static constexpr int64_t kStateSyncBytes = 1 << 20;
   static constexpr int64_t kStateSyncNs = 1'000'000'000;
 
-  // `state` belongs to the flusher from now on: see UpdateState.
-  Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers,
-          std::unique_ptr<PartitionState> state);
+  Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers);
 
-  // Writer. The first active file after opening, or the one after a truncation.
-  void SetActive(FlushTarget active);
+  // Writer, after opening and after a truncation: what is written from now on. Nothing is queued any more; those who
+  // wait for more than `end_offset` get `reason` (from RunReadyCallbacks). varve.state is the flusher's to change from
+  // now on: see UpdateState.
+  void Restart(std::unique_ptr<PartitionState> state, FlushTarget active, int64_t end_offset,
+               const absl::Status& reason);
+
+  // Writer: waits for a sync under way and lets nobody begin another until Restart or Resume.
+  void Suspend();
+  void Resume();
   // Writer, before anything is appended to the new segment: the old active file joins the queue, new names need a
-  // directory sync.
+  // directory sync. varve.state names the new file, so that the next opening knows it again.
   void Rolled(FlushTarget active);
+  // Writer, before a roll: syncs if the queue is long, as each file in it holds a descriptor. The one sync on the way
+  // of an append; a log that is flushed now and then never meets it.
+  [[nodiscard]] absl::Status LimitQueue();
 
   // See Log::WaitDurable, Log::OnDurable, Log::Flush.
   [[nodiscard]] absl::Status WaitDurable(int64_t offset, std::chrono::nanoseconds timeout);
   void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
   // Syncs everything published so far, and the directory if a name is new, even where all of it is durable already.
+  // Calls nobody back: the writer lock may be held.
   [[nodiscard]] absl::Status Sync();
+  // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
+  void RunReadyCallbacks();
 
-  // True while somebody waits for a sync, or did a moment ago: write-ahead then stays small.
-  [[nodiscard]] bool durable_acks_wanted() const { return durable_acks_wanted_.load(std::memory_order_relaxed); }
+  // True while somebody waits for a sync: write-ahead then stays small.
+  [[nodiscard]] bool durable_acks_wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
   // Writer. Waits for a sync under way, changes varve.state by `change` and syncs it. Poisons on failure.
   [[nodiscard]] absl::Status UpdateState(const std::function<void(PartitionStateValues*)>& change);
-
-  // Writer, after a truncation: nothing is queued any more, and those who wait for more than `end_offset` get `reason`.
-  void Truncated(FlushTarget active, int64_t end_offset, const absl::Status& reason);
-
-  // Writer, at last: whoever waits still gets the reason why the log takes no more appends.
-  void Closed();
 
   // Writer. A name in the directory is new or gone.
   void NamesChanged();
@@ -76,31 +83,32 @@ class Flusher {
  private:
   struct Work;
 
+  [[nodiscard]] absl::Status SyncUpTo(int64_t offset, absl::Time deadline);
   // Carries one sync out for everything published; the mutex is let go of meanwhile.
   [[nodiscard]] absl::Status SyncOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status SyncFiles(const Work& work);
   void AwaitIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreDurable(const Work& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Callbacks run without the mutex, so that they may append and register others.
-  void RunCallbacks(int64_t durable_offset, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   FileSystem* const file_system_;
   Clock* const clock_;
   const std::string directory_;
   Frontiers* const frontiers_;
-  const std::unique_ptr<PartitionState> state_;
 
   absl::Mutex mutex_;
+  std::unique_ptr<PartitionState> state_ ABSL_GUARDED_BY(mutex_);
   absl::CondVar idle_or_durable_;
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::shared_ptr<File>> queue_ ABSL_GUARDED_BY(mutex_);  // sealed, not yet synced, oldest first
   FlushTarget active_ ABSL_GUARDED_BY(mutex_);
   uint64_t names_changed_ ABSL_GUARDED_BY(mutex_) = 0;  // counts; synced up to names_synced_
   uint64_t names_synced_ ABSL_GUARDED_BY(mutex_) = 0;
   std::multimap<int64_t, std::function<void(const absl::Status&)>> callbacks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> overtaken_ ABSL_GUARDED_BY(mutex_);  // callbacks whose records were truncated away
   int64_t unsynced_state_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t state_synced_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::atomic<bool> durable_acks_wanted_{false};
+  std::atomic<int> waiting_{0};  // threads in WaitDurable
 };
 
 }  // namespace varve::internal

@@ -19,7 +19,6 @@ LogReader::LogReader(LogReader&&) noexcept = default;
 LogReader& LogReader::operator=(LogReader&&) noexcept = default;
 LogReader::~LogReader() = default;
 
-// Takes over the list of the moment if it has changed.
 void LogReader::Impl::Catch() {
   if (snapshot_.list != nullptr && snapshot_.generation == core_->table.generation()) [[likely]] {
     return;
@@ -38,16 +37,24 @@ absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
 }
 
 absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace(int64_t offset) {
-  VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
-  const int64_t log_end = core_->frontiers.log_end();
-  Catch();
-  if (offset < core_->frontiers.log_start() || offset > log_end) [[unlikely]] {
-    return WithKafkaError(Error(absl::StatusCode::kOutOfRange, "{}: offset {}: the log holds {} to {}",
-                                core_->directory, offset, core_->frontiers.log_start(), log_end),
-                          KafkaError::kOffsetOutOfRange);
+  for (;;) {
+    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    const int64_t log_end = core_->frontiers.log_end();
+    Catch();
+    if (offset < core_->frontiers.log_start() || offset > log_end) [[unlikely]] {
+      return WithKafkaError(Error(absl::StatusCode::kOutOfRange, "{}: offset {}: the log holds {} to {}",
+                                  core_->directory, offset, core_->frontiers.log_start(), log_end),
+                            KafkaError::kOffsetOutOfRange);
+    }
+    // A truncation moves the end before it takes segments away.
+    if (offset == log_end) return std::nullopt;
+    absl::StatusOr<std::optional<Place>> place = FindInList(offset);
+    // A segment whose files went before it was opened: the list that names it is out of date.
+    if (!absl::IsNotFound(place.status()) || core_->table.generation() == snapshot_.generation) return place;
   }
-  // A truncation moves the end before it takes segments away.
-  if (offset == log_end) return std::nullopt;
+}
+
+absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindInList(int64_t offset) {
   for (size_t index = snapshot_.list->Floor(offset).value_or(0); index < snapshot_.list->size(); ++index) {
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
     const PublishedEnd end = slot->segment->published();

@@ -49,7 +49,9 @@ class LogReader::Impl {
   };
   static constexpr size_t kSlots = 16;
 
+  // Takes over the list of the moment if it has changed.
   void Catch();
+  [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();

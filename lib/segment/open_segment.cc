@@ -61,7 +61,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   }
   auto segment = std::make_shared<OpenSegment>(file_system, path, base_offset, nullptr, std::move(mapping), nullptr,
                                                std::move(damage));
-  segment->identity_ = info.identity;
+  segment->ReleaseFile(info.identity);
   segment->offset_index_ = UsableOffsetIndex(file_system.get(), directory, base_offset, end.end_position);
   segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
   segment->SetLargestTimestamp(segment->time_index_.last_entry());
@@ -97,6 +97,12 @@ TimestampOffset OpenSegment::largest_timestamp() const {
 void OpenSegment::SetLargestTimestamp(TimestampOffset largest) {
   largest_timestamp_offset_.store(largest.offset, std::memory_order_relaxed);
   largest_timestamp_ms_.store(largest.timestamp_ms, std::memory_order_release);
+}
+
+void OpenSegment::ReleaseFile(const FileIdentity& identity) const {
+  const absl::MutexLock lock(&file_mutex_);
+  identity_ = identity;
+  file_.reset();
 }
 
 std::shared_ptr<const File> OpenSegment::Reopened() const {

@@ -112,6 +112,9 @@ class OpenSegment {
   // Writer only.
   void SetLargestTimestamp(TimestampOffset largest);
 
+  // Lets go of the descriptor, which ReadAt and SendTo open again where they need it. `identity` is the file's.
+  void ReleaseFile(const FileIdentity& identity) const;
+
   // By read calls, so that a media error is a status. [position, position + out.size()) is published.
   [[nodiscard]] absl::Status ReadAt(int64_t position, std::span<std::byte> out) const;
   [[nodiscard]] absl::Status SendTo(int descriptor, int64_t position, int64_t size_bytes) const;
@@ -132,13 +135,13 @@ class OpenSegment {
   SparseOffsetIndex offset_index_;     // where live_ is null
   TimeIndex time_index_;
   std::vector<DamagedRange> damage_;
-  FileIdentity identity_;
   std::atomic<uint64_t> published_{0};
   std::atomic<int64_t> largest_timestamp_ms_{kNoTimestampYet};
   std::atomic<int64_t> largest_timestamp_offset_;
   mutable std::atomic<bool> distrusted_{false};
   mutable absl::Mutex file_mutex_;
   mutable std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
+  mutable FileIdentity identity_ ABSL_GUARDED_BY(file_mutex_);  // of the file that is mapped
 };
 
 }  // namespace varve::internal

@@ -1,0 +1,429 @@
+#include "log/appender.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "record/batch_encoder.h"
+#include "segment/append_transaction.h"
+#include "segment/segment_files.h"
+#include "varve/errors.h"
+
+namespace varve::internal {
+
+absl::StatusOr<FlushTarget> FlushTargetOf(const ActiveSegment& active) {
+  VARVE_ASSIGN_OR_RETURN(const FileInfo info, active.file()->Info());
+  return FlushTarget{.file = active.file(), .segment = active.open(), .identity = info.identity};
+}
+
+Appender::Appender(std::shared_ptr<LogCore> core, Flusher* flusher, std::unique_ptr<FileLock> lock)
+    : core_(std::move(core)),
+      flusher_(flusher),
+      lock_(std::move(lock)),
+      jitter_(static_cast<uint32_t>(core_->options.clock->MonotonicNs())) {}
+
+absl::Status Appender::Open(LoadedLog loaded, bool mapped) {
+  const absl::MutexLock lock(&mutex_);
+  const LogOptions& options = core_->options;
+  segment_options_ = {.file_system = Unowned(options.file_system),
+                      .clock = options.clock,
+                      .directory = core_->directory,
+                      .segment_bytes = options.segment_bytes,
+                      .segment_index_bytes = options.segment_index_bytes,
+                      .index_interval_bytes = options.index_interval_bytes,
+                      .mapped = mapped};
+  VARVE_ASSIGN_OR_RETURN(live_,
+                         LiveLine::Create(options.file_system, core_->directory, loaded.state->values().lineage));
+  live_generation_ = live_->generation();
+  return Install(std::move(loaded));
+}
+
+absl::Status Appender::Install(LoadedLog loaded) {
+  const LoadedSegment& last = loaded.segments.back();
+  VARVE_ASSIGN_OR_RETURN(active_, ActiveSegment::Reopen(segment_options_, last.base_offset,
+                                                        {last.size_bytes, loaded.log_end_offset}, last.damage));
+  VARVE_ASSIGN_OR_RETURN(FlushTarget target, FlushTargetOf(*active_));
+  SegmentList::Handles handles;
+  for (size_t index = 0; index + 1 < loaded.segments.size(); ++index) {
+    const LoadedSegment& segment = loaded.segments[index];
+    const PublishedEnd end{segment.size_bytes, loaded.segments[index + 1].base_offset};
+    handles.push_back(std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory,
+                                                      segment.base_offset, end, segment.damage, core_->cache));
+  }
+  handles.push_back(
+      std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
+  core_->table.ReplaceRange(0, core_->table.Load().list->size(), handles);
+  epochs_ = std::move(loaded.epochs);
+  core_->SetEpochs(epochs_);
+  producers_ = std::move(loaded.producers);
+  core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
+  core_->frontiers.SetFirstUnstable(producers_->FirstUnstableOffset().value_or(Frontiers::kNone));
+  flusher_->Restart(std::move(loaded.state), std::move(target), loaded.log_end_offset,
+                    Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable", core_->directory,
+                          loaded.log_end_offset));
+  ++live_generation_;
+  ChooseLimits();
+  StoreLive();
+  return absl::OkStatus();
+}
+
+void Appender::ChooseLimits() {
+  const LogOptions& options = core_->options;
+  limits_.segment_bytes = options.segment_bytes;
+  limits_.segment_ms =
+      options.compacted ? std::min(options.segment_ms, options.max_compaction_lag_ms) : options.segment_ms;
+  const int64_t jitter_ms = std::min(options.segment_jitter_ms, limits_.segment_ms);
+  if (jitter_ms > 0) limits_.segment_ms -= std::uniform_int_distribution<int64_t>(0, jitter_ms - 1)(jitter_);
+}
+
+absl::Status Appender::Writable() const {
+  VARVE_RETURN_IF_ERROR(core_->frontiers.Writable());
+  if (lock_->IsInherited()) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: this process is a fork of the one that opened the log; open it anew in one of the two",
+                 core_->directory);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Appender::Failed(absl::Status status) {
+  active_->Discard();
+  if (!absl::IsResourceExhausted(status)) core_->frontiers.Poison(status);
+  return status;
+}
+
+int32_t Appender::EpochFor(const AppendOptions& options) const {
+  return options.leader_epoch.value_or(std::max(epochs_->latest_epoch(), 0));
+}
+
+absl::Status Appender::CheckSize(int64_t size_bytes) const {
+  const LogOptions& options = core_->options;
+  if (size_bytes > options.max_message_bytes) {
+    return WithKafkaError(
+        Error(absl::StatusCode::kInvalidArgument, "{}: a batch of {} bytes: expected at most {} (max_message_bytes)",
+              core_->directory, size_bytes, options.max_message_bytes),
+        KafkaError::kMessageTooLarge);
+  }
+  return absl::OkStatus();
+}
+
+// What a topic's settings ask of records (Kafka LogValidator). Costs nothing with the default settings.
+absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now_ms) const {
+  const LogOptions& options = core_->options;
+  const bool bounded = options.message_timestamp_type == TimestampType::kCreateTime &&
+                       (options.message_timestamp_before_max_ms != std::numeric_limits<int64_t>::max() ||
+                        options.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max());
+  if (!options.compacted && !bounded) return absl::OkStatus();
+  for (size_t number = 0; number < records.size(); ++number) {
+    const Record& record = records[number];
+    if (options.compacted && !record.key.has_value()) {
+      return WithKafkaError(
+          Error(absl::StatusCode::kInvalidArgument, "{}: record {}: a compacted log needs a key in every record",
+                core_->directory, number),
+          KafkaError::kInvalidRecord);
+    }
+    const int64_t timestamp_ms = record.timestamp_ms.value_or(kNoTimestamp);
+    if (!bounded || timestamp_ms == kNoTimestamp) continue;
+    // Differences, not sums: the bounds may be the largest number there is.
+    if (now_ms - timestamp_ms > options.message_timestamp_before_max_ms ||
+        timestamp_ms - now_ms > options.message_timestamp_after_max_ms) {
+      return WithKafkaError(
+          Error(absl::StatusCode::kInvalidArgument,
+                "{}: record {}: timestamp {}: expected at most {} ms before and {} ms after the clock's {}",
+                core_->directory, number, timestamp_ms, options.message_timestamp_before_max_ms,
+                options.message_timestamp_after_max_ms, now_ms),
+          KafkaError::kInvalidTimestamp);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AppendResult> Appender::Append(std::span<const Record> records, const AppendOptions& options) {
+  absl::StatusOr<AppendResult> result;
+  {
+    const absl::MutexLock lock(&mutex_);
+    result = AppendRecords(records, options);
+  }
+  return Acknowledge(std::move(result), options);
+}
+
+absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> result, const AppendOptions& options) {
+  if (!result.ok() || options.ack != Ack::kDurable) return result;
+  VARVE_RETURN_IF_ERROR(flusher_->WaitDurable(result->end_offset(), options.timeout));
+  return result;
+}
+
+absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> records, const AppendOptions& options) {
+  VARVE_RETURN_IF_ERROR(Writable());
+  const LogOptions& settings = core_->options;
+  const bool log_append_time = settings.message_timestamp_type == TimestampType::kLogAppendTime;
+  const bool needs_clock = log_append_time ||
+                           settings.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max() ||
+                           std::any_of(records.begin(), records.end(),
+                                       [](const Record& record) { return !record.timestamp_ms.has_value(); });
+  const BatchStamp stamp{.base_offset = active_->end().next_offset,
+                         .leader_epoch = EpochFor(options),
+                         .timestamp_type = settings.message_timestamp_type,
+                         .now_ms = needs_clock ? settings.clock->WallMs() : kNoTimestamp,
+                         .codec = settings.compression_type.value_or(options.compression)};
+  VARVE_RETURN_IF_ERROR(CheckRecords(records, stamp.now_ms));
+  BatchPlan plan;
+  VARVE_RETURN_IF_ERROR(PlanBatch(records, stamp, &plan));
+  const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
+  Incoming batch{.size_bytes = static_cast<int64_t>(plan.size_bytes),
+                 .last_offset = plan.last_offset,
+                 .max_timestamp_ms = plan.max_timestamp_ms,
+                 .bytes = {}};
+  if (stamp.codec != Codec::kNone) {
+    VARVE_RETURN_IF_ERROR(EncodeCompressedBatch(records, stamp, plan, &scratch_));
+    batch.size_bytes = static_cast<int64_t>(scratch_.size());
+    batch.bytes = scratch_;
+  }
+  VARVE_RETURN_IF_ERROR(CheckSize(batch.size_bytes));
+  if (stamp.codec != Codec::kNone) {
+    VARVE_RETURN_IF_ERROR(AppendReady(batch, stamp.leader_epoch, stamp.base_offset, durable_acks));
+  } else {
+    VARVE_RETURN_IF_ERROR(Prepare(batch, stamp.leader_epoch, stamp.base_offset));
+    absl::StatusOr<std::byte*> place = active_->Reserve(batch.size_bytes, durable_acks);
+    if (!place.ok()) return Failed(place.status());
+    EncodeBatch(records, stamp, plan, *place);
+    if (absl::Status committed = active_->Commit({batch.size_bytes, batch.last_offset, batch.max_timestamp_ms});
+        !committed.ok()) {
+      return Failed(std::move(committed));
+    }
+  }
+  Publish();
+  return AppendResult{.base_offset = stamp.base_offset,
+                      .last_offset = plan.last_offset,
+                      .log_append_time_ms = log_append_time ? stamp.now_ms : kNoTimestamp};
+}
+
+absl::StatusOr<AppendResult> Appender::AppendBatch(std::span<const std::byte> batch, const AppendOptions& options) {
+  absl::StatusOr<AppendResult> result;
+  {
+    const absl::MutexLock lock(&mutex_);
+    result = AppendAsLeader(batch, options);
+  }
+  return Acknowledge(std::move(result), options);
+}
+
+absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte> input, const AppendOptions& options) {
+  VARVE_RETURN_IF_ERROR(Writable());
+  const LogOptions& settings = core_->options;
+  const LeaderRules rules{.log_end_offset = active_->end().next_offset,
+                          .leader_epoch = EpochFor(options),
+                          .now_ms = settings.clock->WallMs(),
+                          .max_message_bytes = settings.max_message_bytes,
+                          .compacted = settings.compacted,
+                          .timestamp_type = settings.message_timestamp_type,
+                          .before_max_ms = settings.message_timestamp_before_max_ms,
+                          .after_max_ms = settings.message_timestamp_after_max_ms,
+                          .codec = settings.compression_type};
+  VARVE_ASSIGN_OR_RETURN(const LeaderPlan plan, ValidateAsLeader(input, rules, &validator_scratch_));
+  const bool log_append_time = plan.restamp.timestamp_type == TimestampType::kLogAppendTime;
+  const int64_t append_time_ms = log_append_time ? plan.restamp.max_timestamp_ms : kNoTimestamp;
+  if (plan.bytes.empty()) return AppendResult{rules.log_end_offset, rules.log_end_offset - 1, append_time_ms};
+  scratch_.assign(plan.bytes.begin(), plan.bytes.end());
+  RestampBatch(scratch_, plan.restamp);
+  const RecordBatchView batch(scratch_);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<ProducerBatch> duplicate, producers_->Check(batch));
+  if (duplicate.has_value()) {
+    return AppendResult{duplicate->first_offset(), duplicate->last_offset,
+                        log_append_time ? duplicate->timestamp_ms : kNoTimestamp};
+  }
+  VARVE_RETURN_IF_ERROR(AppendReady(
+      {static_cast<int64_t>(scratch_.size()), batch.last_offset(), batch.max_timestamp_ms(), scratch_},
+      rules.leader_epoch, batch.base_offset(), options.ack == Ack::kDurable || flusher_->durable_acks_wanted()));
+  VARVE_RETURN_IF_ERROR(UpdateProducers(batch));
+  Publish();
+  return AppendResult{batch.base_offset(), batch.last_offset(), append_time_ms};
+}
+
+absl::StatusOr<AppendResult> Appender::AppendAsFollower(std::span<const std::byte> batches,
+                                                        int32_t current_leader_epoch, const AppendOptions& options) {
+  absl::StatusOr<AppendResult> result;
+  {
+    const absl::MutexLock lock(&mutex_);
+    result = AppendGiven(batches, current_leader_epoch, options);
+  }
+  return Acknowledge(std::move(result), options);
+}
+
+// All batches become visible together; an error leaves none of them.
+absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> input, int32_t current_leader_epoch,
+                                                   const AppendOptions& options) {
+  VARVE_RETURN_IF_ERROR(Writable());
+  const int64_t log_end_offset = active_->end().next_offset;
+  VARVE_ASSIGN_OR_RETURN(const FollowerPlan plan, ValidateAsFollower(input, {.log_end_offset = log_end_offset,
+                                                                             .leader_epoch = current_leader_epoch}));
+  if (plan.batch_count == 0) return AppendResult{log_end_offset, log_end_offset - 1, kNoTimestamp};
+  VARVE_RETURN_IF_ERROR(Prepare({.size_bytes = static_cast<int64_t>(plan.bytes.size()),
+                                 .last_offset = plan.last_offset,
+                                 .max_timestamp_ms = plan.max_timestamp_ms,
+                                 .bytes = plan.bytes},
+                                kNoLeaderEpoch, plan.first_offset));
+  std::span<const std::byte> rest = plan.bytes;
+  for (RecordBatchView batch; NextBatch(&rest, &batch);) {
+    const BatchSummary summary{static_cast<int64_t>(batch.size_bytes()), batch.last_offset(), batch.max_timestamp_ms()};
+    const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
+    if (absl::Status appended = active_->Append(batch.bytes(), summary, durable_acks); !appended.ok()) {
+      return Failed(std::move(appended));
+    }
+  }
+  rest = plan.bytes;
+  for (RecordBatchView batch; NextBatch(&rest, &batch);) {
+    if (batch.leader_epoch() >= 0 && !epochs_->IsLatest(batch.leader_epoch())) {
+      if (absl::Status noted = epochs_->Assign(batch.leader_epoch(), batch.base_offset()); !noted.ok()) {
+        return Failed(std::move(noted));
+      }
+    }
+  }
+  rest = plan.bytes;
+  for (RecordBatchView batch; NextBatch(&rest, &batch);) VARVE_RETURN_IF_ERROR(UpdateProducers(batch));
+  Publish();
+  return AppendResult{plan.first_offset, plan.last_offset, kNoTimestamp};
+}
+
+absl::Status Appender::UpdateProducers(const RecordBatchView& batch) {
+  if (!batch.has_producer_id()) return absl::OkStatus();
+  std::optional<CompletedTransaction> completed;
+  absl::Status replayed = producers_->Replay(batch, &completed);
+  if (replayed.ok() && completed.has_value() && completed->aborted) {
+    replayed = AppendToTransactionIndex(segment_options_.file_system.get(), core_->directory, active_->base_offset(),
+                                        {.producer_id = completed->producer_id,
+                                         .first_offset = completed->first_offset,
+                                         .last_offset = completed->last_offset,
+                                         .last_stable_offset = completed->last_stable_offset});
+  }
+  // The batch is in the file: what is remembered of it must not part from it.
+  if (!replayed.ok()) return Failed(std::move(replayed));
+  core_->frontiers.SetFirstUnstable(producers_->FirstUnstableOffset().value_or(Frontiers::kNone));
+  return absl::OkStatus();
+}
+
+absl::Status Appender::AppendReady(const Incoming& batch, int32_t leader_epoch, int64_t base_offset,
+                                   bool durable_acks) {
+  VARVE_RETURN_IF_ERROR(Prepare(batch, leader_epoch, base_offset));
+  absl::Status appended =
+      active_->Append(batch.bytes, {batch.size_bytes, batch.last_offset, batch.max_timestamp_ms}, durable_acks);
+  return appended.ok() ? appended : Failed(std::move(appended));
+}
+
+absl::Status Appender::Prepare(const Incoming& batch, int32_t leader_epoch, int64_t base_offset) {
+  if (batch.size_bytes > limits_.segment_bytes) {
+    return WithKafkaError(
+        Error(absl::StatusCode::kInvalidArgument, "{}: an append of {} bytes: expected at most {} (segment_bytes)",
+              core_->directory, batch.size_bytes, limits_.segment_bytes),
+        KafkaError::kRecordListTooLarge);
+  }
+  const RollSegment segment{.base_offset = active_->base_offset(),
+                            .size_bytes = active_->size_bytes(),
+                            .indexes_full = active_->indexes_full(),
+                            .first_batch_timestamp_ms = active_->first_batch_timestamp_ms(),
+                            .opened_wall_ms = active_->opened_wall_ms()};
+  const RollAppend append{
+      .size_bytes = batch.size_bytes, .last_offset = batch.last_offset, .max_timestamp_ms = batch.max_timestamp_ms};
+  if (ShouldRoll(segment, append, limits_, [&] { return core_->options.clock->WallMs(); })) {
+    VARVE_RETURN_IF_ERROR(RollTo(std::max(base_offset, active_->end().next_offset)));
+  }
+  if (leader_epoch < 0 || epochs_->IsLatest(leader_epoch)) return absl::OkStatus();
+  return epochs_->Assign(leader_epoch, base_offset);
+}
+
+// Seals before it creates: were the new segment there first, a failed seal would leave two that overlap.
+absl::Status Appender::RollTo(int64_t new_base) {
+  Publish();
+  if (new_base == active_->base_offset()) return absl::OkStatus();  // empty already
+  VARVE_RETURN_IF_ERROR(flusher_->LimitQueue());
+  if (absl::Status sealed = active_->Seal(); !sealed.ok()) return Failed(std::move(sealed));
+  if (absl::Status snapshot = producers_->WriteSnapshot(new_base, SnapshotSync::kNone); !snapshot.ok())
+    return Failed(std::move(snapshot));
+  absl::StatusOr<std::unique_ptr<ActiveSegment>> created = ActiveSegment::Create(segment_options_, new_base);
+  if (!created.ok()) return Failed(created.status());
+  VARVE_ASSIGN_OR_RETURN(FlushTarget target, FlushTargetOf(**created));
+  flusher_->Rolled(std::move(target));
+  core_->table.Load().list->handles().back()->Sealed();
+  rolled_.push_back(active_->base_offset());
+  active_ = *std::move(created);
+  core_->table.ReplaceActive(
+      std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
+  ChooseLimits();
+  StoreLive();
+  return absl::OkStatus();
+}
+
+void Appender::Publish() {
+  active_->Publish();
+  core_->frontiers.PublishEnd(active_->end().next_offset);
+  StoreLive();
+}
+
+void Appender::StoreLive() {
+  const LogOffsets offsets = core_->frontiers.Load();
+  live_->Store({.generation = live_generation_,
+                .active_base = active_->base_offset(),
+                .end_position = active_->end().end_position,
+                .end_offset = active_->end().next_offset,
+                .high_watermark = offsets.high_watermark,
+                .durable_offset = offsets.durable_offset});
+}
+
+absl::Status Appender::Roll() {
+  const absl::MutexLock lock(&mutex_);
+  VARVE_RETURN_IF_ERROR(Writable());
+  if (active_->size_bytes() == 0) return absl::OkStatus();
+  return RollTo(active_->end().next_offset);
+}
+
+absl::Status Appender::AssignLeaderEpoch(int32_t epoch) {
+  const absl::MutexLock lock(&mutex_);
+  VARVE_RETURN_IF_ERROR(Writable());
+  return epochs_->Assign(epoch, active_->end().next_offset);
+}
+
+std::vector<ProducerStateEntry> Appender::producers() const {
+  const absl::MutexLock lock(&mutex_);
+  return producers_->entries();
+}
+
+void Appender::SetHighWatermark(int64_t offset) {
+  const absl::MutexLock lock(&mutex_);
+  core_->frontiers.SetHighWatermark(offset);
+  StoreLive();
+}
+
+absl::Status Appender::SyncRolledIndexes() {
+  std::sort(rolled_.begin(), rolled_.end());
+  rolled_.push_back(active_->base_offset());
+  for (const int64_t base_offset : rolled_) {
+    for (const SegmentFileKind kind : {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
+      absl::StatusOr<std::unique_ptr<File>> file = segment_options_.file_system->Open(
+          JoinPath(core_->directory, SegmentFileName(base_offset, kind)), OpenMode::kReadWrite);
+      if (absl::IsNotFound(file.status())) continue;  // deleted or truncated away since
+      VARVE_RETURN_IF_ERROR(file.status());
+      VARVE_RETURN_IF_ERROR((*file)->SyncData());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Appender::Close() {
+  const absl::MutexLock lock(&mutex_);
+  if (core_->frontiers.closed()) return close_status_;
+  close_status_ = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
+    VARVE_RETURN_IF_ERROR(Writable());  // poisoned: nothing here may look clean
+    const int64_t log_end_offset = active_->end().next_offset;
+    VARVE_RETURN_IF_ERROR(active_->Seal());
+    VARVE_RETURN_IF_ERROR(producers_->WriteSnapshot(log_end_offset, SnapshotSync::kDurable));
+    flusher_->NamesChanged();
+    VARVE_RETURN_IF_ERROR(flusher_->Sync());
+    VARVE_RETURN_IF_ERROR(SyncRolledIndexes());
+    return flusher_->UpdateState([](PartitionStateValues* values) { values->clean = true; });
+  }();
+  core_->frontiers.Close();
+  lock_.reset();
+  return close_status_;
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,124 @@
+// Appender: the writing side of a log: validates or builds, assigns offsets, rolls, writes, publishes (format notes
+// §2.5, §3). Truncation and deletion (truncation.h) work on it too, under its lock.
+//
+// Thread rules: any thread; one at a time inside, by the writer lock.
+#ifndef VARVE_LIB_LOG_APPENDER_H_
+#define VARVE_LIB_LOG_APPENDER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "log/flusher.h"
+#include "log/live_line.h"
+#include "log/log_core.h"
+#include "log/log_loader.h"
+#include "log/roll_policy.h"
+#include "record/batch_encoder.h"
+#include "record/batch_header.h"
+#include "record/batch_validator.h"
+#include "segment/active_segment.h"
+#include "state/producer_state_manager.h"
+#include "varve/log.h"
+
+namespace varve::internal {
+
+class Appender {
+ public:
+  // `lock` is the partition's. Install must follow.
+  Appender(std::shared_ptr<LogCore> core, Flusher* flusher, std::unique_ptr<FileLock> lock);
+
+  // Takes a loaded log over, at open: the last segment becomes the active one.
+  [[nodiscard]] absl::Status Open(LoadedLog loaded, bool mapped);
+
+  [[nodiscard]] absl::StatusOr<AppendResult> Append(std::span<const Record> records, const AppendOptions& options);
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
+                                                         const AppendOptions& options);
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsFollower(std::span<const std::byte> batches,
+                                                              int32_t current_leader_epoch,
+                                                              const AppendOptions& options);
+  [[nodiscard]] absl::Status Roll();
+  [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
+  [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
+  void SetHighWatermark(int64_t offset);
+
+  // Seals the active segment, writes the snapshot at the log end, syncs everything, marks varve.state clean and lets go
+  // of the partition's lock.
+  [[nodiscard]] absl::Status Close();
+
+ private:
+  friend class Truncation;
+
+  // What a batch says of itself, and its bytes where they are ready-made.
+  struct Incoming {
+    int64_t size_bytes = 0;
+    int64_t last_offset = 0;
+    int64_t max_timestamp_ms = kNoTimestamp;
+    std::span<const std::byte> bytes;
+  };
+
+  [[nodiscard]] absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status CheckRecords(std::span<const Record> records, int64_t now_ms) const;
+  [[nodiscard]] absl::Status CheckSize(int64_t size_bytes) const;
+  [[nodiscard]] int32_t EpochFor(const AppendOptions& options) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendRecords(std::span<const Record> records,
+                                                           const AppendOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input,
+                                                            const AppendOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendGiven(std::span<const std::byte> input, int32_t current_leader_epoch,
+                                                         const AppendOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status AppendReady(const Incoming& batch, int32_t leader_epoch, int64_t base_offset,
+                                         bool durable_acks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Before a batch is written: its epoch noted, the segment it goes to active.
+  [[nodiscard]] absl::Status Prepare(const Incoming& batch, int32_t leader_epoch, int64_t base_offset)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status RollTo(int64_t new_base) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After a batch of a producer: its state, and the transaction index if it closed one.
+  [[nodiscard]] absl::Status UpdateProducers(const RecordBatchView& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::StatusOr<AppendResult> Acknowledge(absl::StatusOr<AppendResult> result,
+                                                         const AppendOptions& options);
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void StoreLive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A failed write poisons the log, unless the disk was full: then nothing has happened.
+  [[nodiscard]] absl::Status Failed(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes what was loaded the log: at open and after a truncation.
+  [[nodiscard]] absl::Status Install(LoadedLog loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ChooseLimits() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status SyncRolledIndexes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::shared_ptr<LogCore> core_;
+  Flusher* const flusher_;
+
+  mutable absl::Mutex mutex_;
+  std::unique_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);
+  ActiveSegmentOptions segment_options_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<LeaderEpochCache> epochs_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<ActiveSegment> active_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<ProducerStateManager> producers_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
+  uint64_t live_generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  RollLimits limits_ ABSL_GUARDED_BY(mutex_);
+  std::minstd_rand jitter_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::byte> scratch_ ABSL_GUARDED_BY(mutex_);  // compressed and restamped batches
+  ValidatorScratch validator_scratch_ ABSL_GUARDED_BY(mutex_);
+  std::vector<int64_t> rolled_ ABSL_GUARDED_BY(mutex_);  // sealed since opening: Close syncs their indexes
+  absl::Status close_status_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The flusher's view of a segment.
+[[nodiscard]] absl::StatusOr<FlushTarget> FlushTargetOf(const ActiveSegment& active);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_APPENDER_H_

@@ -1,0 +1,210 @@
+#include "log/log_follower.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/path.h"
+#include "base/status.h"
+#include "log/log_loader.h"
+#include "log/partition_lock.h"
+#include "record/batch_header.h"
+#include "segment/segment_files.h"
+#include "varve/overlay_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+constexpr std::chrono::microseconds kFirstPause{20};
+constexpr std::chrono::microseconds kLongestPause{2'000};
+
+SegmentList::Handles HandlesOf(const LoadedLog& loaded, const std::shared_ptr<FileSystem>& file_system,
+                               const LogCore& core) {
+  SegmentList::Handles handles;
+  for (size_t index = 0; index < loaded.segments.size(); ++index) {
+    const LoadedSegment& segment = loaded.segments[index];
+    const int64_t next_offset =
+        index + 1 < loaded.segments.size() ? loaded.segments[index + 1].base_offset : loaded.log_end_offset;
+    handles.push_back(std::make_shared<SegmentHandle>(file_system, core.directory, segment.base_offset,
+                                                      PublishedEnd{segment.size_bytes, next_offset}, segment.damage,
+                                                      core.cache));
+  }
+  return handles;
+}
+
+}  // namespace
+
+RecoveryReport LogFollower::report() const {
+  const absl::MutexLock lock(&mutex_);
+  return report_;
+}
+
+std::vector<ProducerStateEntry> LogFollower::producers() const {
+  const absl::MutexLock lock(&mutex_);
+  return producers_;
+}
+
+// The line of a living writer; null if there is none.
+absl::StatusOr<std::shared_ptr<const LiveLine>> LogFollower::FindWriter() const {
+  FileSystem* const file_system = core_->options.file_system;
+  VARVE_ASSIGN_OR_RETURN(const bool locked, PartitionIsLocked(file_system, core_->directory));
+  if (!locked) return nullptr;
+  absl::StatusOr<std::unique_ptr<LiveLine>> line = LiveLine::Open(file_system, core_->directory);
+  if (absl::IsNotFound(line.status()) || absl::IsDataLoss(line.status())) return nullptr;
+  VARVE_RETURN_IF_ERROR(line.status());
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(file_system, core_->directory));
+  if (!state.has_value() || LiveLine::ShortLineage(state->lineage) != (*line)->lineage()) return nullptr;
+  return std::shared_ptr<const LiveLine>(*std::move(line));
+}
+
+absl::Status LogFollower::Refresh() {
+  const absl::MutexLock lock(&mutex_);
+  if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const LiveLine> line, FindWriter());
+  const std::optional<LiveValues> values = line != nullptr ? line->Load() : std::nullopt;
+  if (!values.has_value()) {
+    core_->followed_generation.store(LogCore::kNobody, std::memory_order_release);
+    taken_in_.reset();
+    return LoadStopped();
+  }
+  const bool same_files = taken_in_.has_value() && taken_in_->generation == values->generation &&
+                          taken_in_->active_base == values->active_base;
+  VARVE_RETURN_IF_ERROR(same_files ? ExtendActive(*values) : LoadLive(*values));
+  taken_in_ = values;
+  if (core_->followed == nullptr) core_->followed = line;
+  core_->followed_generation.store(values->generation, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::Status LogFollower::LoadStopped() {
+  const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
+  core_->table.ReplaceRange(0, core_->table.Load().list->size(), HandlesOf(loaded, overlay, *core_));
+  core_->SetEpochs(std::move(loaded.epochs));
+  core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset,
+                         std::min(loaded.report.durable_offset, loaded.log_end_offset));
+  core_->frontiers.SetFirstUnstable(loaded.producers->FirstUnstableOffset().value_or(Frontiers::kNone));
+  producers_ = loaded.producers->entries();
+  report_ = std::move(loaded.report);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int64_t>> LogFollower::SegmentBases() const {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, core_->options.file_system->List(core_->directory));
+  std::vector<int64_t> bases;
+  for (const std::string& name : names) {
+    const std::optional<ParsedSegmentFile> parsed = ParseSegmentFileName(name);
+    if (parsed.has_value() && parsed->kind == SegmentFileKind::kLog && parsed->suffix == SegmentFileSuffix::kNone) {
+      bases.push_back(parsed->base_offset);
+    }
+  }
+  std::sort(bases.begin(), bases.end());
+  return bases;
+}
+
+absl::Status LogFollower::LoadLive(const LiveValues& values) {
+  FileSystem* const file_system = core_->options.file_system;
+  VARVE_ASSIGN_OR_RETURN(const std::vector<int64_t> bases, SegmentBases());
+  const SegmentTable::Snapshot before = core_->table.Load();
+  const bool keep_known = taken_in_.has_value() && taken_in_->generation == values.generation;
+  SegmentList::Handles handles;
+  for (size_t index = 0; index < bases.size() && bases[index] < values.active_base; ++index) {
+    const std::optional<size_t> known = keep_known ? before.list->Floor(bases[index]) : std::nullopt;
+    if (known.has_value() && *known + 1 < before.list->size() && before.list->base_offset(*known) == bases[index]) {
+      handles.push_back(before.list->at(*known));
+      continue;
+    }
+    VARVE_ASSIGN_OR_RETURN(
+        const FileInfo info,
+        file_system->Info(JoinPath(core_->directory, SegmentFileName(bases[index], SegmentFileKind::kLog))));
+    const int64_t next_offset = index + 1 < bases.size() ? bases[index + 1] : values.active_base;
+    handles.push_back(std::make_shared<SegmentHandle>(Unowned(file_system), core_->directory, bases[index],
+                                                      PublishedEnd{static_cast<int64_t>(info.size), next_offset},
+                                                      std::vector<DamagedRange>{}, core_->cache));
+  }
+  VARVE_ASSIGN_OR_RETURN(active_, OpenActive(values));
+  handles.push_back(std::make_shared<SegmentHandle>(Unowned(file_system), core_->directory, active_, core_->cache));
+  // Through an overlay: reading must not make a file that is missing.
+  OverlayFileSystem untouched(file_system);
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<LeaderEpochCache> epochs,
+                         LeaderEpochCache::Open(&untouched, JoinPath(core_->directory, "leader-epoch-checkpoint")));
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(file_system, core_->directory));
+  const int64_t first_base = handles.front()->base_offset();
+  core_->SetEpochs(std::move(epochs));
+  core_->table.ReplaceRange(0, before.list->size(), handles);
+  core_->frontiers.Reset(std::max(first_base, state.has_value() ? state->log_start_offset : first_base),
+                         values.end_offset, std::min(values.durable_offset, values.end_offset));
+  return ExtendActive(values);
+}
+
+absl::StatusOr<std::shared_ptr<OpenSegment>> LogFollower::OpenActive(const LiveValues& values) {
+  const std::string path = JoinPath(core_->directory, SegmentFileName(values.active_base, SegmentFileKind::kLog));
+  VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, core_->options.file_system->Open(path, OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  active_mapped_bytes_ = std::max<int64_t>(static_cast<int64_t>(size), values.end_position);
+  std::unique_ptr<Mapping> mapping;
+  // Beyond the file's present end the mapping serves what the writer adds: one mapping for the life of most segments.
+  active_mapped_bytes_ = std::max(active_mapped_bytes_, core_->options.segment_bytes);
+  VARVE_ASSIGN_OR_RETURN(mapping, file->Map(static_cast<uint64_t>(active_mapped_bytes_), Access::kRead));
+  auto indexes = std::make_unique<LiveIndexes>(values.active_base, core_->options.segment_index_bytes);
+  live_indexes_ = indexes.get();
+  bytes_since_index_entry_ = 0;
+  auto segment =
+      std::make_shared<OpenSegment>(Unowned(core_->options.file_system), path, values.active_base, std::move(file),
+                                    std::move(mapping), std::move(indexes), std::vector<DamagedRange>{});
+  segment->Publish({0, values.active_base});
+  return segment;
+}
+
+// Walks the headers of what was added, so that lookups in it need no long scan.
+absl::Status LogFollower::ExtendActive(const LiveValues& values) {
+  if (values.end_position > active_mapped_bytes_) {
+    taken_in_.reset();
+    return LoadLive(values);
+  }
+  PublishedEnd end = active_->published();
+  TimestampOffset largest = active_->largest_timestamp();
+  while (end.end_position < values.end_position) {
+    const int64_t available = values.end_position - end.end_position;
+    const std::byte* const bytes = active_->log() + end.end_position;
+    if (available < static_cast<int64_t>(kBatchHeaderBytes) ||
+        JudgeBatch(bytes, static_cast<size_t>(available), static_cast<uint64_t>(available)) != BatchForm::kWhole) {
+      return Error(absl::StatusCode::kDataLoss, "{}: at position {}: expected a record batch before position {}",
+                   active_->path(), end.end_position, values.end_position);
+    }
+    const BatchHeader header = DecodeBatchHeader(bytes);
+    if (header.max_timestamp_ms > largest.timestamp_ms) largest = {header.max_timestamp_ms, header.last_offset()};
+    if (bytes_since_index_entry_ > core_->options.index_interval_bytes) {
+      VARVE_RETURN_IF_ERROR(live_indexes_->offsets.Append(header.last_offset(), end.end_position));
+      VARVE_RETURN_IF_ERROR(live_indexes_->times.MaybeAppend(largest.timestamp_ms, largest.offset));
+      bytes_since_index_entry_ = 0;
+    }
+    bytes_since_index_entry_ += static_cast<int64_t>(header.size_bytes);
+    end = {end.end_position + static_cast<int64_t>(header.size_bytes), header.next_offset()};
+  }
+  active_->SetLargestTimestamp(largest);
+  active_->Publish({values.end_position, values.end_offset});
+  core_->frontiers.PublishDurable(std::min(values.durable_offset, values.end_offset));
+  core_->frontiers.PublishEnd(values.end_offset);
+  return absl::OkStatus();
+}
+
+absl::Status LogFollower::WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) {
+  const auto start = std::chrono::steady_clock::now();
+  auto pause = kFirstPause;
+  for (;;) {
+    VARVE_RETURN_IF_ERROR(Refresh());
+    if (core_->frontiers.VisibleEnd(Isolation::kHighWatermark) > offset) return absl::OkStatus();
+    if (std::chrono::steady_clock::now() - start >= timeout) {
+      return Error(absl::StatusCode::kDeadlineExceeded, "waited for offset {}: the visible end is still {}", offset,
+                   core_->frontiers.VisibleEnd(Isolation::kHighWatermark));
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, kLongestPause);
+  }
+}
+
+}  // namespace varve::internal
