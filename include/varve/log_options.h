@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 
@@ -50,6 +51,9 @@ struct OpenMarks {
   friend bool operator==(const OpenMarks&, const OpenMarks&) = default;
 };
 
+// Called now and then on the calling thread with the bytes done and the bytes to do in all.
+using ProgressCallback = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
+
 struct LogOptions {
   // --- The seams ---
   FileSystem* file_system = FileSystem::Default();
@@ -61,6 +65,7 @@ struct LogOptions {
   OnDamage on_damage = OnDamage::kKeep;
   OpenMarks marks = {};
   bool recover_all = false;  // scan every segment, whatever the marks say; costs a read of the whole log
+  ProgressCallback recovery_progress = nullptr;  // of the scan after an unclean stop
 
   // --- Segments (topic settings of the same names) ---
   int64_t segment_bytes = int64_t{1} << 30;  // 14 … 2^31-1; smaller: more files, finer retention

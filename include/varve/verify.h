@@ -9,7 +9,6 @@
 #define VARVE_VERIFY_H_
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,9 +35,6 @@ struct VerifyReport {
   std::vector<IndexFault> index_faults;
   std::vector<std::string> notes;  // what is no fault: padding of an active segment, a tail being written
 };
-
-// Called now and then with the bytes done and the bytes to do in all.
-using ProgressCallback = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
 
 // Checks every batch's checksum and continuity, every record's form, and every index entry against the log (format
 // notes §3.2: a batch boundary, order, floor; not equality with a rebuilt one). kNotFound, kPermissionDenied,

@@ -103,8 +103,7 @@ void KeepReport(FileSystem* file_system, const std::string& directory, const Rec
 
 }  // namespace
 
-absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options,
-                                  const ProgressCallback& progress) {
+absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options) {
   const int64_t started_ns = options.clock->MonotonicNs();
   VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state, PartitionState::Peek(file_system, directory));
   VARVE_ASSIGN_OR_RETURN(const bool needs_preparation, NeedsPreparation(file_system, directory, state));
@@ -115,7 +114,8 @@ absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& di
     VARVE_RETURN_IF_ERROR(PrepareAndPlan(&trial, directory, options, state, nullptr, &trial_report).status());
   }
   RecoveryReport report;
-  VARVE_ASSIGN_OR_RETURN(LoadPlan plan, PrepareAndPlan(file_system, directory, options, state, progress, &report));
+  VARVE_ASSIGN_OR_RETURN(LoadPlan plan,
+                         PrepareAndPlan(file_system, directory, options, state, options.recovery_progress, &report));
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
                          ExecutePlan(file_system, directory, options, std::move(plan), std::move(report)));
   loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;

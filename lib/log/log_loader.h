@@ -19,7 +19,6 @@
 #include "state/producer_state_manager.h"
 #include "varve/log_options.h"
 #include "varve/recovery_report.h"
-#include "varve/verify.h"
 
 namespace varve::internal {
 
@@ -46,7 +45,7 @@ struct LoadedLog {
 // Loads the partition in `directory`, which must exist; an empty directory becomes an empty log at the log start mark,
 // or 0. The caller holds the partition's lock.
 [[nodiscard]] absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory,
-                                                const LogOptions& options, const ProgressCallback& progress = {});
+                                                const LogOptions& options);
 
 }  // namespace varve::internal
 

@@ -1,0 +1,65 @@
+#include <memory>
+#include <utility>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "io/whole_file.h"
+#include "log/log_loader.h"
+#include "log/partition_state.h"
+#include "varve/log.h"
+#include "varve/overlay_file_system.h"
+#include "varve/verify.h"
+
+namespace varve {
+namespace {
+
+// A report names each finding in a line: this many bytes are hundreds of thousands of them.
+constexpr uint64_t kMaxReportBytes = uint64_t{64} << 20;
+
+absl::StatusOr<LogOptions> OpenOptions(FileSystem* file_system, const std::string& directory,
+                                       const RepairOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<internal::PartitionStateValues> state,
+                         internal::PartitionState::Peek(file_system, directory));
+  LogOptions open{.file_system = file_system,
+                  .clock = options.clock,
+                  .create = false,
+                  .on_damage = options.on_damage,
+                  .marks = options.marks,
+                  .recover_all = options.all,
+                  .recovery_progress = options.progress,
+                  .io_mode = IoMode::kWrite};
+  if (state.has_value()) open.index_interval_bytes = state->index_interval_bytes;
+  open.index_interval_bytes = options.index_interval_bytes.value_or(open.index_interval_bytes);
+  return open;
+}
+
+}  // namespace
+
+absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string& directory,
+                                      const RepairOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(LogOptions open, OpenOptions(file_system, directory, options));
+  if (options.force) {
+    open.marks.clean = false;
+  } else {
+    VARVE_ASSIGN_OR_RETURN(const VerifyReport verified, Verify(file_system, directory, options.marks));
+    OverlayFileSystem trial(file_system);
+    VARVE_ASSIGN_OR_RETURN(const internal::LoadedLog loaded, internal::LoadLog(&trial, directory, open));
+    if (verified.ok && loaded.report.clean) return loaded.report;
+    // What a clean stop vouches for is not looked at by opening: where it is wrong all the same, everything is.
+    if (!verified.ok && loaded.report.clean) open.recover_all = true;
+  }
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<Log> log, Log::Open(directory, open));
+  RecoveryReport report = log->recovery_report();
+  VARVE_RETURN_IF_ERROR(log->Close());
+  return report;
+}
+
+absl::StatusOr<RecoveryReport> LastReport(FileSystem* file_system, const std::string& directory) {
+  const std::string path = internal::JoinPath(directory, internal::kReportFileName);
+  VARVE_ASSIGN_OR_RETURN(const std::string json, internal::ReadWholeFile(file_system, path, kMaxReportBytes));
+  absl::StatusOr<RecoveryReport> report = RecoveryReport::FromJson(json);
+  if (!report.ok()) return internal::Annotate(report.status(), path);
+  return report;
+}
+
+}  // namespace varve
