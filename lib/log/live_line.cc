@@ -3,10 +3,11 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/path.h"
 #include "base/status.h"
 
@@ -86,7 +87,7 @@ void LiveLine::Store(const LiveValues& values) {
 
 std::optional<LiveValues> LiveLine::Load() const {
   for (int look = 0; look < kMaxLooks; ++look) {
-    if (look >= kLooksWithoutYield) std::this_thread::yield();
+    if (look >= kLooksWithoutYield) absl::SleepFor(absl::Microseconds(1));
     const uint64_t before = std::atomic_ref(*word(kSequence)).load(std::memory_order_acquire);
     if (before % 2 != 0) continue;
     const LiveValues values{.generation = Relaxed(word(kGeneration)),

@@ -1,9 +1,10 @@
 #include "log/log_follower.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/path.h"
 #include "base/status.h"
@@ -202,7 +203,7 @@ absl::Status LogFollower::WaitVisible(int64_t offset, std::chrono::nanoseconds t
       return Error(absl::StatusCode::kDeadlineExceeded, "waited for offset {}: the visible end is still {}", offset,
                    core_->frontiers.VisibleEnd(Isolation::kHighWatermark));
     }
-    std::this_thread::sleep_for(pause);
+    absl::SleepFor(absl::FromChrono(pause));
     pause = std::min(pause * 2, kLongestPause);
   }
 }

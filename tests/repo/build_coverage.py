@@ -30,12 +30,14 @@ def check_build(tree, build_directory):
 
 
 def unnamed_in_cmake(tree, path):
-    """A problem unless a CMakeLists.txt of the file's directory, or of one above, names the file."""
+    """A problem unless a CMakeLists.txt of the file's directory, above it or below it names the file."""
     directory, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
-    while directory:
-        lists = directory + "/CMakeLists.txt"
-        if tree.exists(lists) and (name in tree.read(lists) or stem in tree.read(lists)):
+    for lists in tree.files:
+        if os.path.basename(lists) != "CMakeLists.txt":
+            continue
+        place = os.path.dirname(lists)
+        related = (directory + "/").startswith(place + "/") or (place + "/").startswith(directory + "/")
+        if place and related and (name in tree.read(lists) or stem in tree.read(lists)):
             return []
-        directory = os.path.dirname(directory)
     return [f"{path}: named by no CMakeLists.txt"]
