@@ -59,8 +59,9 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
   }
   VARVE_RETURN_IF_ERROR(CheckBoundary(offset));
   if (offset == offsets.log_end_offset) return core.epochs()->TruncateFromEnd(offset);
+  VARVE_ASSIGN_OR_RETURN(const Kept kept, KeptBelow(offset));
   VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kTruncateTo, offset));
-  return Reload(offsets.log_start_offset, offset);
+  return Reload(offsets.log_start_offset, offset, kept);
 }
 
 absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
@@ -68,14 +69,34 @@ absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
   VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kStartAt, offset));
-  return Reload(offset, offset);
+  return Reload(offset, offset, {.segment = offset, .end_position = 0});
+}
+
+absl::StatusOr<Truncation::Kept> Truncation::KeptBelow(int64_t offset) {
+  const SegmentTable::Snapshot snapshot = appender_.core_->table.Load();
+  const std::optional<size_t> index = snapshot.list->Floor(offset - 1);
+  if (!index.has_value()) return Kept{.segment = offset, .end_position = 0};
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> segment, snapshot.list->at(*index)->Acquire());
+  const PublishedEnd end = segment->published();
+  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> first_gone, FindBatch(*segment, offset, end));
+  return Kept{.segment = segment->base_offset(),
+              .end_position = first_gone.has_value() ? first_gone->position : end.end_position};
 }
 
 // Carries through what is announced, by the code that opening does it with. Readers are stopped at the new end before a
-// file goes. A failure half way leaves what was announced to the next opening; until then nothing may be appended.
-absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset) {
+// file goes, those of other processes by the live line; recovery believes that line too, so it must not tell of the old
+// end once the announcement is cleared. A failure half way leaves what was announced to the next opening; until then
+// nothing may be appended.
+absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset, const Kept& kept) {
   LogCore& core = *appender_.core_;
   core.frontiers.Reset(log_start_offset, log_end_offset, std::min(core.frontiers.durable(), log_end_offset));
+  const LogOffsets offsets = core.frontiers.Load();
+  appender_.live_->Store({.generation = ++appender_.live_generation_,
+                          .active_base = kept.segment,
+                          .end_position = kept.end_position,
+                          .end_offset = log_end_offset,
+                          .high_watermark = offsets.high_watermark,
+                          .durable_offset = offsets.durable_offset});
   appender_.flusher_->Suspend();
   LogOptions options = core.options;
   options.marks = {};  // they were of the log as it was opened

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "log/appender.h"
 
 namespace varve::internal {
@@ -29,7 +30,13 @@ class Truncation {
   [[nodiscard]] absl::Status CheckBoundary(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status Announce(PendingOperation operation, int64_t offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  [[nodiscard]] absl::Status Reload(int64_t log_start_offset, int64_t log_end_offset)
+  // What stays of the log below an offset: its last segment, and how many bytes of it.
+  struct Kept {
+    int64_t segment = 0;
+    int64_t end_position = 0;
+  };
+  [[nodiscard]] absl::StatusOr<Kept> KeptBelow(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  [[nodiscard]] absl::Status Reload(int64_t log_start_offset, int64_t log_end_offset, const Kept& kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status DropPrefix(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
 
