@@ -38,7 +38,8 @@ struct VerifyReport {
 
 // Checks every batch's checksum and continuity, every record's form, and every index entry against the log (format
 // notes §3.2: a batch boundary, order, floor; not equality with a rebuilt one). kNotFound, kPermissionDenied,
-// kUnimplemented (magic 0 or 1), kInternal. Cost: one sequential read of the log.
+// kUnimplemented (magic 0 or 1), kInternal, kAborted (a writer took data away during each of several readings). Cost:
+// one sequential read of the log, two of a damaged segment.
 [[nodiscard]] absl::StatusOr<VerifyReport> Verify(FileSystem* file_system, const std::string& directory,
                                                   const OpenMarks& marks = {}, const ProgressCallback& progress = {});
 
