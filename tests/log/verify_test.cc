@@ -24,7 +24,10 @@
 #include "segment/segment_files.h"
 #include "support/status_matchers.h"
 #include "varve/log.h"
+#include "varve/sparse_offset_index.h"
 #include "varve/testing/faulty_file_system.h"
+#include "varve/time_index.h"
+#include "varve/transaction_index.h"
 
 namespace varve::internal {
 namespace {
@@ -343,6 +346,235 @@ TEST_F(VerifyTest, OldMessageFormatsAreRefused) {
   StoreBigEndian(std::as_writable_bytes(std::span(bytes.data(), bytes.size())).data() + 12, ~crc);
   partition_.AddSegment(0, bytes + bytes + bytes);
   EXPECT_THAT(Verify(fs(), kDirectory), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("magic")));
+}
+
+// --- Indexes ---
+
+struct IndexCase {
+  const char* name;
+  SegmentFileKind kind;
+  std::function<void(std::string*)> change;
+  int64_t entry;  // the one at fault
+  const char* reason;
+};
+
+// Gives one byte of an entry another value; entries count from the end where negative.
+std::function<void(std::string*)> SetByte(int64_t position, char value) {
+  return [=](std::string* content) {
+    const int64_t at = position < 0 ? static_cast<int64_t>(content->size()) + position : position;
+    content->at(static_cast<size_t>(at)) = value;
+  };
+}
+
+TEST_F(VerifyTest, FaultsOfIndexesAreFoundAndNamed) {
+  WriteClosedLog();
+  constexpr SegmentFileKind kOffsets = SegmentFileKind::kOffsetIndex;
+  constexpr SegmentFileKind kTimes = SegmentFileKind::kTimeIndex;
+  const std::string offsets = ReadFile(fs(), Path(0, kOffsets));
+  const std::string times = ReadFile(fs(), Path(0, kTimes));
+  ASSERT_GE(offsets.size(), 2 * SparseOffsetIndex::kEntryBytes);
+  ASSERT_GE(times.size(), 2 * TimeIndex::kEntryBytes);
+  const IndexCase cases[] = {
+      {"odd size", kOffsets, [](std::string* c) { c->push_back('x'); }, -1, "entries of 8 bytes expected"},
+      {"odd size", kTimes, [](std::string* c) { c->push_back('x'); }, -1, "entries of 12 bytes expected"},
+      {"garbage", kOffsets, [](std::string* c) { c->assign(16, '\x7f'); }, 1, "an entry above"},
+      {"garbage", kTimes, [](std::string* c) { c->assign(24, '\x7f'); }, 1, "an entry above"},
+      {"one entry of garbage", kOffsets, [](std::string* c) { c->assign(8, '\x7f'); }, 0, "the position of a batch"},
+      {"one entry of garbage", kTimes, [](std::string* c) { c->assign(12, '\x7f'); }, 0, "the offset of a batch"},
+      {"zeros", kOffsets, [](std::string* c) { c->assign(c->size(), '\0'); }, 0, "found offset 0 at position 0"},
+      {"zeros", kTimes, [](std::string* c) { c->assign(c->size(), '\0'); }, 1, "found timestamp 0 with offset 0"},
+      {"zeros behind", kOffsets, [](std::string* c) { c->append(8, '\0'); }, -2, "found offset 0 at position 0"},
+      {"zeros behind", kTimes, [](std::string* c) { c->append(12, '\0'); }, -2, "found timestamp 0 with offset 0"},
+      {"position between batches", kOffsets, [](std::string* c) { ++c->at(7); }, 0, "the position of a batch"},
+      {"offset of the batch before", kOffsets, SetByte(3, 1), 0, "an offset above"},
+      {"offset beyond the segment", kOffsets, SetByte(-8, 1), -2, "below the segment's end"},
+      {"wrong order", kOffsets, [](std::string* c) { std::rotate(c->begin(), c->begin() + 8, c->begin() + 16); }, 1,
+       "an entry above"},
+      {"wrong order", kTimes, [](std::string* c) { std::rotate(c->begin(), c->begin() + 12, c->begin() + 24); }, 1,
+       "an entry above"},
+      {"timestamp of no batch", kTimes, [](std::string* c) { --c->at(7); }, 0, "the largest timestamp"},
+      {"last entry lacking", kTimes, [](std::string* c) { c->resize(c->size() - 12); }, -1, "largest timestamp"},
+      {"emptied", kTimes, [](std::string* c) { c->clear(); }, -1, "largest timestamp"},
+  };
+  for (const IndexCase& test : cases) {
+    SCOPED_TRACE(fmt::format("{} {}", test.name, SegmentFileName(0, test.kind)));
+    WriteFile(fs(), Path(0, kOffsets), offsets);
+    WriteFile(fs(), Path(0, kTimes), times);
+    ASSERT_TRUE(VerifyUnchanged().ok);
+    Change(Path(0, test.kind), test.change);
+    const VerifyReport report = VerifyUnchanged();
+    EXPECT_THAT(report.damage, IsEmpty()) << Summary(report);
+    const auto found =
+        std::find_if(report.index_faults.begin(), report.index_faults.end(), [&](const IndexFault& fault) {
+          return fault.file == SegmentFileName(0, test.kind) && (fault.entry == test.entry || test.entry == -2) &&
+                 fault.reason.find(test.reason) != std::string::npos;
+        });
+    EXPECT_NE(found, report.index_faults.end()) << Summary(report);
+    EXPECT_EQ(report.batches, kRecords);
+  }
+}
+
+TEST_F(VerifyTest, MissingIndexIsAFault) {
+  for (const SegmentFileKind kind : {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
+    WriteClosedLog();
+    ASSERT_THAT(fs()->Remove(Path(0, kind)), IsOk());
+    const VerifyReport report = VerifyUnchanged();
+    ASSERT_THAT(report.index_faults, SizeIs(1)) << Summary(report);
+    EXPECT_EQ(report.index_faults.front().file, SegmentFileName(0, kind));
+    EXPECT_EQ(report.index_faults.front().entry, -1);
+    EXPECT_EQ(report.index_faults.front().reason, "the file is missing");
+    // Opening makes it anew, for the next turn.
+    ASSERT_THAT(OpenLog()->Close(), IsOk());
+  }
+}
+
+TEST_F(VerifyTest, UnreadableIndexIsAFault) {
+  WriteClosedLog();
+  FaultyFileSystem faulty(fs());
+  faulty.AddRule({.operation = FileOperation::kRead,
+                  .path_part = SegmentFileName(0, SegmentFileKind::kTimeIndex),
+                  .nth = 1,
+                  .for_ever = true});
+  const VerifyReport report = VerifyUnchanged(&faulty);
+  ASSERT_THAT(report.index_faults, SizeIs(1)) << Summary(report);
+  EXPECT_THAT(report.index_faults.front().reason, HasSubstr("injected fault"));
+}
+
+TEST_F(VerifyTest, FaultsOfATransactionIndexAreFound) {
+  testing_support::SetUpGolden(testing_support::LoadGoldenCase("transactions"), &partition_);
+  const std::string path = Path(0, SegmentFileKind::kTransactionIndex);
+  const std::string sound = ReadFile(fs(), path);
+  ASSERT_GE(sound.size(), TransactionIndex::kEntryBytes);
+  const IndexCase cases[] = {
+      {"cut", {}, [](std::string* c) { c->pop_back(); }, -1, ""},
+      {"other version", {}, SetByte(1, 9), -1, ""},
+      {"other producer", {}, [](std::string* c) { c->at(9) ^= 0x40; }, 0, "an abort marker of producer"},
+      {"beyond the end", {}, SetByte(-14, 1), -2, "a last offset below the segment's end"},
+  };
+  for (const IndexCase& test : cases) {
+    SCOPED_TRACE(test.name);
+    WriteFile(fs(), path, sound);
+    Change(path, test.change);
+    const VerifyReport report = VerifyUnchanged();
+    ASSERT_THAT(report.index_faults, SizeIs(1)) << Summary(report);
+    EXPECT_EQ(report.index_faults.front().file, SegmentFileName(0, SegmentFileKind::kTransactionIndex));
+    if (test.entry != -2) {
+      EXPECT_EQ(report.index_faults.front().entry, test.entry);
+    }
+    EXPECT_THAT(report.index_faults.front().reason, HasSubstr(test.reason));
+  }
+}
+
+// --- Marks and leftovers ---
+
+TEST_F(VerifyTest, MissingSegmentAboveTheDurablePointIsDamage) {
+  partition_.AddSegment(0, BatchesBytes(0, 3));
+  partition_.AddSegment(5, BatchesBytes(5, 8));
+  partition_.SetDurablePoint(0, 0, 0, /*survived=*/true);
+  const VerifyReport report = VerifyUnchanged();
+  ASSERT_THAT(report.damage, SizeIs(1)) << Summary(report);
+  EXPECT_EQ(report.damage.front().segment, 5);
+  EXPECT_EQ(report.damage.front().first_offset, 3);
+  EXPECT_EQ(report.damage.front().last_offset, 4);
+}
+
+TEST_F(VerifyTest, LeftoversAreNotes) {
+  WriteClosedLog();
+  WriteFile(fs(), Path("00000000000000000003.log.deleted"), "rest");
+  const VerifyReport report = VerifyUnchanged();
+  EXPECT_TRUE(report.ok) << Summary(report);
+  ASSERT_THAT(report.notes, SizeIs(1));
+  EXPECT_THAT(report.notes.front(), HasSubstr("00000000000000000003.log.deleted"));
+}
+
+TEST_F(VerifyTest, PendingTruncationIsANote) {
+  WriteClosedLog();
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(fs(), kDirectory));
+    PartitionStateValues values = state->values();
+    values.pending = PendingOperation::kTruncateTo;
+    values.pending_offset = 5;
+    state->Store(values);
+  }
+  const VerifyReport report = VerifyUnchanged();
+  ASSERT_THAT(report.notes, SizeIs(1)) << Summary(report);
+  EXPECT_THAT(report.notes.front(), HasSubstr("offset 5"));
+}
+
+// --- Beside a writer ---
+
+TEST_F(VerifyTest, LiveWriterIsNoFault) {
+  const std::unique_ptr<Log> log = OpenLog();
+  ASSERT_NE(log, nullptr);
+  for (int64_t count = 0; count < kRecords; ++count) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport report, Verify(fs(), kDirectory));
+    ASSERT_TRUE(report.ok) << count << "\n" << Summary(report);
+    ASSERT_EQ(report.records, count);
+    AppendRecords(log.get(), 1);
+  }
+  ASSERT_THAT(log->Close(), IsOk());
+}
+
+// Nobody knows where such a writer's log ends: one that is not varve, or that is just opening.
+TEST_F(VerifyTest, TailOfAWriterWithoutALineIsANote) {
+  partition_.AddSegment(0, BatchesBytes(0, 3) + BatchBytes({.base_offset = 3}).substr(0, 80));
+  for (const SegmentFileKind kind : {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
+    WriteFile(fs(), Path(0, kind), "");
+  }
+  EXPECT_EQ(VerifyUnchanged().torn_tail_bytes, 80);
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> lock, LockPartition(fs(), kDirectory));
+  const VerifyReport report = VerifyUnchanged();
+  EXPECT_TRUE(report.ok) << Summary(report);
+  EXPECT_EQ(report.torn_tail_bytes, 0);
+  ASSERT_THAT(report.notes, SizeIs(1));
+  EXPECT_THAT(report.notes.front(), HasSubstr("live writer"));
+}
+
+TEST_F(VerifyTest, ReadingThatAWriterOverranIsDoneAgain) {
+  const std::unique_ptr<Log> log = OpenLog();
+  ASSERT_NE(log, nullptr);
+  AppendRecords(log.get());
+  bool truncated = false;
+  const auto truncate_once = [&](int64_t, int64_t) {
+    if (truncated) return;
+    truncated = true;
+    ASSERT_THAT(log->TruncateTo(4), IsOk());
+  };
+  VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport report, Verify(fs(), kDirectory, {}, truncate_once));
+  EXPECT_TRUE(report.ok) << Summary(report);
+  EXPECT_EQ(report.records, 4);
+
+  int64_t end = 4;
+  const auto truncate_always = [&](int64_t, int64_t) {
+    AppendRecords(log.get(), 1);
+    ASSERT_THAT(log->TruncateTo(end), IsOk());
+  };
+  EXPECT_THAT(Verify(fs(), kDirectory, {}, truncate_always), StatusIs(absl::StatusCode::kAborted));
+}
+
+// --- Failures of the file system ---
+
+// Whatever operation fails: an error, a finding, or the right answer all the same; never a wrong count called right.
+TEST_F(VerifyTest, NoFailedOperationMakesAWrongReport) {
+  WriteClosedLog();
+  const FileMap before = ReadFiles(fs(), kDirectory);
+  uint64_t errors = 0;
+  uint64_t nth = 1;
+  for (;; ++nth) {
+    FaultyFileSystem faulty(fs());
+    faulty.AddRule({.nth = nth});
+    const absl::StatusOr<VerifyReport> report = Verify(&faulty, kDirectory);
+    if (faulty.faults_fired() == 0) break;
+    if (!report.ok()) {
+      EXPECT_THAT(report, StatusIs(absl::StatusCode::kInternal, HasSubstr("injected fault")));
+      ++errors;
+    } else if (report->ok) {
+      EXPECT_EQ(report->records, kRecords) << "operation " << nth;
+    }
+  }
+  EXPECT_GT(nth, 20U);
+  EXPECT_GT(errors, 5U);
+  EXPECT_EQ(ReadFiles(fs(), kDirectory), before);
 }
 
 }  // namespace
