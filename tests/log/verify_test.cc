@@ -428,6 +428,22 @@ TEST_F(VerifyTest, MissingIndexIsAFault) {
   }
 }
 
+// A lookup by such an entry would pass over the batch before, which is later.
+TEST_F(VerifyTest, TimestampThatABatchBeforeExceedsIsAFault) {
+  constexpr int64_t kEarly = 1'700'000'000'000;
+  partition_.AddSegment(0, BatchBytes({.base_offset = 0, .timestamp_ms = kEarly + 500}) +
+                               BatchBytes({.base_offset = 1, .timestamp_ms = kEarly}));
+  WriteFile(fs(), Path(0, SegmentFileKind::kOffsetIndex), "");
+  std::byte entry[TimeIndex::kEntryBytes];
+  StoreBigEndian(entry, kEarly);
+  StoreBigEndian(entry + 8, int32_t{1});
+  WriteFile(fs(), Path(0, SegmentFileKind::kTimeIndex), AsText(entry));
+  const VerifyReport report = VerifyUnchanged();
+  ASSERT_THAT(report.index_faults, SizeIs(1)) << Summary(report);
+  EXPECT_EQ(report.index_faults.front().entry, 0);
+  EXPECT_THAT(report.index_faults.front().reason, HasSubstr("above the 1700000000500 before it"));
+}
+
 TEST_F(VerifyTest, UnreadableIndexIsAFault) {
   WriteClosedLog();
   FaultyFileSystem faulty(fs());
