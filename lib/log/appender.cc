@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "log/cut_segment.h"
 #include "record/batch_encoder.h"
 #include "segment/append_transaction.h"
 #include "segment/segment_files.h"
@@ -341,8 +342,13 @@ absl::Status Appender::RollTo(int64_t new_base) {
     return Failed(std::move(snapshot));
   absl::StatusOr<std::unique_ptr<ActiveSegment>> created = ActiveSegment::Create(segment_options_, new_base);
   if (!created.ok()) return Failed(created.status());
-  VARVE_ASSIGN_OR_RETURN(FlushTarget target, FlushTargetOf(**created));
-  flusher_->Rolled(std::move(target));
+  absl::StatusOr<FlushTarget> target = FlushTargetOf(**created);
+  if (!target.ok()) {
+    // Its files must not stay to overlap what the old segment takes on.
+    (void)RemoveSegmentFiles(segment_options_.file_system.get(), core_->directory, new_base);
+    return Failed(target.status());
+  }
+  flusher_->Rolled(*std::move(target));
   core_->table.Load().list->handles().back()->Sealed();
   rolled_.push_back(active_->base_offset());
   active_ = *std::move(created);

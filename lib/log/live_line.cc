@@ -28,7 +28,7 @@ static_assert((kLineage + 1) * sizeof(uint64_t) == kLineBytes);
 // A writer stores seven words, which takes no time unless the system takes the processor away from it among them: after
 // the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
 constexpr int kLooksWithoutYield = 100;
-constexpr int kMaxLooks = 100'000;
+constexpr int kMaxLooks = 5'000;
 
 uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memory_order_relaxed); }
 void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }

@@ -140,9 +140,13 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
     return Error(absl::StatusCode::kInvalidArgument, "timestamp {}: expected one since the epoch, or -1, -2, -3",
                  timestamp_ms);
   }
-  Catch();
-  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
-                         timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms));
+  absl::StatusOr<std::optional<TimestampOffset>> result;
+  do {
+    Catch();
+    result = timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
+    // As in FindPlace: a list that names a segment whose files are gone is out of date.
+  } while (absl::IsNotFound(result.status()) && core_->table.generation() != snapshot_.generation);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found, std::move(result));
   // An answer beyond what a consumer may see is none to it.
   if (!found.has_value() || found->offset >= core_->frontiers.VisibleEnd(Isolation::kHighWatermark))
     return std::nullopt;

@@ -27,9 +27,9 @@ TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& directory,
   return *std::move(index);
 }
 
-// The last entry at or before `position` of either form of the index: entries rise in both members.
+// How many entries point at or before `position`, of either form of the index: entries rise in both members.
 template <typename Index>
-OffsetPosition LastAtOrBefore(const Index& index, int64_t base_offset, int64_t position) {
+size_t CountAtOrBefore(const Index& index, int64_t position) {
   size_t low = 0;
   size_t high = index.entry_count();
   while (low < high) {
@@ -40,8 +40,10 @@ OffsetPosition LastAtOrBefore(const Index& index, int64_t base_offset, int64_t p
       high = middle;
     }
   }
-  return low == 0 ? OffsetPosition{base_offset, 0} : index.entry(low - 1);
+  return low;
 }
+
+constexpr size_t kBitsPerWord = 64;
 
 }  // namespace
 
@@ -63,6 +65,8 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
                                                std::move(damage));
   segment->ReleaseFile(info.identity);
   segment->offset_index_ = UsableOffsetIndex(file_system.get(), directory, base_offset, end.end_position);
+  segment->trusted_ =
+      std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
   segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
   segment->SetLargestTimestamp(segment->time_index_.last_entry());
   segment->Publish(end);
@@ -82,10 +86,33 @@ OpenSegment::OpenSegment(std::shared_ptr<FileSystem> file_system, std::string pa
       largest_timestamp_offset_(base_offset),
       file_(std::move(file)) {}
 
-OffsetPosition OpenSegment::FloorPosition(int64_t position) const {
-  if (distrusted()) return {base_offset_, 0};
-  return live_ != nullptr ? LastAtOrBefore(live_->offsets, base_offset_, position)
-                          : LastAtOrBefore(offset_index_, base_offset_, position);
+OpenSegment::IndexHint OpenSegment::HintOf(size_t number) const {
+  if (live_ != nullptr) return {.entry = live_->offsets.entry(number), .number = number};
+  const uint64_t word = trusted_[number / kBitsPerWord].load(std::memory_order_relaxed);
+  IndexHint hint{
+      .entry = offset_index_.entry(number), .number = number, .trusted = (word >> (number % kBitsPerWord) & 1) != 0};
+  if (!hint.trusted && number + 1 < offset_index_.entry_count()) hint.next = offset_index_.entry(number + 1);
+  return hint;
+}
+
+OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
+  const IndexHint none{.entry = {base_offset_, 0}};
+  if (distrusted()) return none;
+  if (live_ != nullptr) return {.entry = live_->offsets.Floor(target)};
+  const std::optional<size_t> number = offset_index_.FloorIndex(target);
+  return number.has_value() ? HintOf(*number) : none;
+}
+
+OpenSegment::IndexHint OpenSegment::FloorPosition(int64_t position) const {
+  const IndexHint none{.entry = {base_offset_, 0}};
+  if (distrusted()) return none;
+  const size_t count =
+      live_ != nullptr ? CountAtOrBefore(live_->offsets, position) : CountAtOrBefore(offset_index_, position);
+  return count > 0 ? HintOf(count - 1) : none;
+}
+
+void OpenSegment::Trust(size_t number) const {
+  trusted_[number / kBitsPerWord].fetch_or(uint64_t{1} << (number % kBitsPerWord), std::memory_order_relaxed);
 }
 
 TimestampOffset OpenSegment::largest_timestamp() const {

@@ -6,8 +6,8 @@
 // so nobody has to let go of anything at a roll.
 //
 // An index is a hint. Check refuses one that is out of order or points outside the log; FindBatch (segment_lookup.h)
-// tests the entry it lands on against the log; whoever finds the index wrong calls Distrust, and searches start at
-// position 0.
+// tests an entry of a file against the log before its first use; whoever finds the index wrong calls Distrust, and
+// searches start at position 0.
 //
 // Thread rules: any thread, except where a function names the writer. Lifetime: shared by whoever reads; deleting,
 // truncating or replacing the files takes nothing away from those who hold one.
@@ -81,17 +81,23 @@ class OpenSegment {
         std::memory_order_release);
   }
 
-  [[nodiscard]] OffsetPosition FloorOffset(int64_t target) const {
-    if (distrusted_.load(std::memory_order_relaxed)) return {base_offset_, 0};
-    return live_ != nullptr ? live_->offsets.Floor(target) : offset_index_.Floor(target);
-  }
+  // An index entry, and whether it is known to be true: those of a segment written in this process are, one from a file
+  // is once somebody has followed the batches from it to the next entry and called Trust.
+  struct IndexHint {
+    OffsetPosition entry;  // {base offset, 0} where the index has none
+    size_t number = 0;     // of the entry
+    bool trusted = true;
+    std::optional<OffsetPosition> next = std::nullopt;  // the entry behind it; only where it is not trusted
+  };
+  [[nodiscard]] IndexHint FloorOffset(int64_t target) const;
+  // The last entry that points at or before `position`.
+  [[nodiscard]] IndexHint FloorPosition(int64_t position) const;
+  void Trust(size_t number) const;
+
   [[nodiscard]] TimestampOffset FloorTimestamp(int64_t timestamp_ms) const {
     if (distrusted_.load(std::memory_order_relaxed)) return {kNoTimestampYet, base_offset_};
     return live_ != nullptr ? live_->times.Floor(timestamp_ms) : time_index_.Floor(timestamp_ms);
   }
-  // The last entry that points at or before `position`; {base offset, 0} if there is none.
-  [[nodiscard]] OffsetPosition FloorPosition(int64_t position) const;
-
   [[nodiscard]] size_t offset_entry_count() const {
     return live_ != nullptr ? live_->offsets.entry_count() : offset_index_.entry_count();
   }
@@ -122,6 +128,8 @@ class OpenSegment {
   static constexpr int64_t kNoTimestampYet = -1;
 
  private:
+  [[nodiscard]] IndexHint HintOf(size_t number) const;
+
   // The file's descriptor, opened again if it was closed to save descriptors; null where the name is gone or is another
   // file by now (then the mapping serves).
   std::shared_ptr<const File> Reopened() const;
@@ -139,6 +147,7 @@ class OpenSegment {
   std::atomic<int64_t> largest_timestamp_ms_{kNoTimestampYet};
   std::atomic<int64_t> largest_timestamp_offset_;
   mutable std::atomic<bool> distrusted_{false};
+  std::unique_ptr<std::atomic<uint64_t>[]> trusted_;  // a bit for each entry of offset_index_
   mutable absl::Mutex file_mutex_;
   mutable std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
   mutable FileIdentity identity_ ABSL_GUARDED_BY(file_mutex_);  // of the file that is mapped

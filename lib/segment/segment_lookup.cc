@@ -55,24 +55,43 @@ const DamagedRange* DamageAt(const OpenSegment& segment, int64_t position) {
   return nullptr;
 }
 
-// True if the index entry `floor` is borne out by the batch it points at: that batch begins where the entry says, and
-// no offset up to the entry's can lie before it. An entry of older Kafka names the last offset of several batches; then
-// only a checksum tells a batch from bytes inside a value.
-bool EntryHolds(const OpenSegment& segment, OffsetPosition floor, PublishedEnd end) {
-  if (floor.position >= end.end_position) return false;
-  const std::byte* batch = segment.log() + floor.position;
-  const HeaderPeek peek = Peek(batch, end.end_position - floor.position);
-  if (!peek.plausible || peek.base_offset < segment.base_offset() || peek.base_offset > floor.offset) return false;
-  if (peek.last_offset == floor.offset) return true;
-  return peek.last_offset < floor.offset &&
-         RecordBatchView(std::span(batch, static_cast<size_t>(peek.size_bytes))).CrcMatches();
+// True if whole batches with rising offsets lead from `position` exactly to `goal`.
+bool BatchesLeadTo(const OpenSegment& segment, int64_t position, int64_t goal, PublishedEnd end) {
+  int64_t expected_offset = segment.base_offset();
+  while (position < goal) {
+    const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
+    if (!peek.plausible || peek.base_offset < expected_offset) return false;
+    expected_offset = peek.last_offset + 1;
+    position += peek.size_bytes;
+  }
+  return position == goal;
+}
+
+// True if the log bears an index entry out: a batch begins where it points, no offset up to the entry's can lie before
+// it, and from there batches lead to the next entry. Bytes inside a value, which may be batches of their own, never
+// lead there. (An entry of older Kafka names the last offset of several batches.) Paid once for each entry of a file;
+// where the segment is damaged, recovery has made the index and the way to the next entry may be barred.
+bool EntryHolds(const OpenSegment& segment, const OpenSegment::IndexHint& hint, PublishedEnd end) {
+  if (hint.trusted) [[likely]] {
+    return hint.entry.position < end.end_position;
+  }
+  if (hint.entry.position >= end.end_position) return false;
+  const HeaderPeek peek = Peek(segment.log() + hint.entry.position, end.end_position - hint.entry.position);
+  if (!peek.plausible || peek.base_offset < segment.base_offset() || peek.base_offset > hint.entry.offset ||
+      peek.last_offset > hint.entry.offset) {
+    return false;
+  }
+  const int64_t goal = hint.next.has_value() ? hint.next->position : end.end_position;
+  if (segment.damage().empty() && !BatchesLeadTo(segment, hint.entry.position, goal, end)) return false;
+  segment.Trust(hint.number);
+  return true;
 }
 
 // Where to begin the scan for `target`. An entry that the log does not bear out spoils the whole index.
 OffsetPosition ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
-  const OffsetPosition floor = segment.FloorOffset(target);
-  if (floor.position == 0 || EntryHolds(segment, floor, end)) return floor;
-  if (DamageAt(segment, floor.position) == nullptr) segment.Distrust();
+  const OpenSegment::IndexHint floor = segment.FloorOffset(target);
+  if (floor.entry.position == 0 || EntryHolds(segment, floor, end)) return floor.entry;
+  if (DamageAt(segment, floor.entry.position) == nullptr) segment.Distrust();
   return {segment.base_offset(), 0};
 }
 
@@ -133,10 +152,10 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
 
   PublishedEnd run{first.position + first.size_bytes, first.last_offset + 1};
   // The index leaps over most of a long run: its entries are batch boundaries.
-  const OffsetPosition leap = segment.FloorPosition(limit);
-  if (leap.position > run.end_position && EntryHolds(segment, leap, end)) {
-    const HeaderPeek peek = Peek(segment.log() + leap.position, end.end_position - leap.position);
-    run = {leap.position, peek.base_offset};
+  const OpenSegment::IndexHint leap = segment.FloorPosition(limit);
+  if (leap.entry.position > run.end_position && EntryHolds(segment, leap, end)) {
+    const HeaderPeek peek = Peek(segment.log() + leap.entry.position, end.end_position - leap.entry.position);
+    run = {leap.entry.position, peek.base_offset};
   }
   while (run.end_position < limit) {
     const HeaderPeek peek = Peek(segment.log() + run.end_position, end.end_position - run.end_position);

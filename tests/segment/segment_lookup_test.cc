@@ -423,5 +423,38 @@ TEST_F(SegmentLookupTest, ASegmentShorterThanItsEndIsDataLoss) {
                                                       " bytes, found " + std::to_string(end.end_position - 1))));
 }
 
+// A store-and-forward host keeps batches as values. An entry that points at one of those names bytes that look right:
+// checksum and all.
+TEST_F(SegmentLookupTest, AnEntryThatPointsIntoAValueIsNotBelieved) {
+  for (const int embedded_count : {1, 2}) {
+    for (const int64_t embedded_offset : {2, 3, 4}) {
+      ReferenceSegment segment(0);
+      std::string value;
+      for (int index = 0; index < embedded_count; ++index) {
+        const std::vector<std::byte> inner = MakeBatch({.base_offset = embedded_offset + index});
+        value.append(AsText(inner));
+      }
+      for (int64_t offset = 0; offset < 8; ++offset) segment.Add({.base_offset = offset, .value = value});
+      const ReferenceSegment::Batch& outer = segment.batches()[4];
+      const std::string_view text = AsText(segment.BytesOf(outer));
+      const int64_t inside = outer.position + static_cast<int64_t>(text.find(value));
+      for (const int64_t entry_offset : {embedded_offset, int64_t{4}, int64_t{5}}) {
+        SCOPED_TRACE(::testing::Message() << embedded_count << " batches from offset " << embedded_offset
+                                          << " in the value, entry for " << entry_offset);
+        std::vector<std::byte> entry(SparseOffsetIndex::kEntryBytes);
+        StoreBigEndian(entry.data(), static_cast<int32_t>(entry_offset));
+        StoreBigEndian(entry.data() + 4, static_cast<int32_t>(inside));
+        const auto open = Open(segment, {entry, {}});
+        ExpectAllOffsetsFound(*open, segment);
+        const auto first = FindBatch(*open, 0, open->published());
+        ASSERT_TRUE(first.ok() && first->has_value());
+        const auto all = EndOfRun(*open, **first, outer.position + outer.size_bytes, open->published());
+        ASSERT_TRUE(all.ok());
+        EXPECT_EQ(all->end_position, outer.position + outer.size_bytes);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace varve::internal
