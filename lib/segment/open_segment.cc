@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "segment/segment_files.h"
+#include "segment/segment_lookup.h"
 
 namespace varve::internal {
 namespace {
@@ -68,7 +69,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   segment->trusted_ =
       std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
   segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
-  segment->SetLargestTimestamp(segment->time_index_.last_entry());
+  segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
   segment->Publish(end);
   return segment;
 }

@@ -95,6 +95,27 @@ OffsetPosition ScanStart(const OpenSegment& segment, int64_t target, PublishedEn
   return {segment.base_offset(), 0};
 }
 
+// The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
+// `known` names, with that timestamp.
+TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, TimestampOffset known, PublishedEnd end,
+                            bool* borne_out) {
+  TimestampOffset largest = known;
+  while (position < end.end_position) {
+    if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
+      position = range->position + range->bytes;
+      continue;
+    }
+    const std::byte* const batch = segment.log() + position;
+    const HeaderPeek peek = Peek(batch, end.end_position - position);
+    if (!peek.plausible) break;  // whoever reads there is told
+    const TimestampOffset of_batch{LoadBigEndian<int64_t>(batch + kMaxTimestampPosition), peek.last_offset};
+    if (of_batch == known) *borne_out = true;
+    if (of_batch.timestamp_ms > largest.timestamp_ms) largest = of_batch;
+    position += peek.size_bytes;
+  }
+  return largest;
+}
+
 FoundBatch Found(const HeaderPeek& peek, int64_t position, OffsetPosition floor, int64_t batches_scanned) {
   return {.position = position,
           .size_bytes = peek.size_bytes,
@@ -213,6 +234,17 @@ absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& 
                            FirstRecordAtOrAfter(segment, *found, timestamp_ms, min_offset, scratch));
     if (record.has_value()) return record;
   }
+}
+
+TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end) {
+  if (last_entry.timestamp_ms != OpenSegment::kNoTimestampYet) {
+    const int64_t position = ScanStart(segment, last_entry.offset, end).position;
+    bool borne_out = false;
+    const TimestampOffset largest = LargestFrom(segment, position, last_entry, end, &borne_out);
+    if (borne_out) return largest;
+  }
+  bool ignored = false;
+  return LargestFrom(segment, 0, {OpenSegment::kNoTimestampYet, segment.base_offset()}, end, &ignored);
 }
 
 }  // namespace varve::internal

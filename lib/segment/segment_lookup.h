@@ -46,6 +46,13 @@ struct FoundBatch {
                                                                            int64_t timestamp_ms, int64_t min_offset,
                                                                            PublishedEnd end, DecodeBuffer* scratch);
 
+// The largest timestamp of the segment and the last offset of the first batch that has it. `last_entry` is what the
+// time index says of it. An index may have lost its end, or all of it, or be wrong: the batches from that entry on are
+// looked at, and all of them where none is the one that the entry names. Cost: usually the headers between two index
+// entries.
+[[nodiscard]] TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry,
+                                               PublishedEnd end);
+
 }  // namespace varve::internal
 
 #endif  // VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_

@@ -203,6 +203,37 @@ TEST_F(SegmentLookupTest, MissingIndexFilesChangeNoAnswer) {
   ExpectAllTimesFound(*open, segment, SomeOffsets(segment));
 }
 
+TEST_F(SegmentLookupTest, TheLargestTimestampIsRightWhateverTheTimeIndexSays) {
+  const ReferenceSegment segment = RandomSegment(13, 30);
+  TimestampOffset expected;
+  for (const ReferenceSegment::Batch& batch : segment.batches()) {
+    if (batch.max_timestamp_ms > expected.timestamp_ms) expected = {batch.max_timestamp_ms, batch.last_offset};
+  }
+  testing_support::WriteSegmentFiles(memory_.get(), kDirectory, segment, {});
+  const std::string path = testing_support::SegmentPath(kDirectory, segment.base_offset(), SegmentFileKind::kTimeIndex);
+  const auto entry = [&](int64_t timestamp_ms, int64_t offset) {
+    std::vector<std::byte> bytes(TimeIndex::kEntryBytes);
+    StoreBigEndian<int64_t>(bytes.data(), timestamp_ms);
+    StoreBigEndian<int32_t>(bytes.data() + 8, static_cast<int32_t>(offset - segment.base_offset()));
+    return bytes;
+  };
+  const ReferenceSegment::Batch& first = segment.batches().front();
+  for (const std::vector<std::byte>& bytes : {
+           std::vector<std::byte>{},                                    // lost
+           std::vector<std::byte>(120),                                 // zeros, as a crash leaves them
+           std::vector<std::byte>(7, std::byte{0x55}),                  // no whole entry
+           entry(first.max_timestamp_ms, first.last_offset),            // its end lost
+           entry(expected.timestamp_ms + 5, expected.offset),           // too late
+           entry(expected.timestamp_ms - 5, segment.next_offset() - 1)  // too early, behind the batch that counts
+       }) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, memory_->Open(path, OpenMode::kTruncate));
+    VARVE_ASSERT_OK(file->WriteAt(0, bytes));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto open,
+                               OpenSegment::OpenSealed(memory_, kDirectory, segment.base_offset(), segment.end(), {}));
+    EXPECT_EQ(open->largest_timestamp(), expected) << bytes.size() << " bytes";
+  }
+}
+
 TEST_F(SegmentLookupTest, HeadersThatCannotBeAreDataLossNamingFileAndPosition) {
   struct Case {
     const char* what;
