@@ -1,0 +1,147 @@
+// varve dump: everything in a partition, or in one of its files, as the files are.
+
+#include "cli/dump.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/opened_view.h"
+#include "cli/option_checks.h"
+#include "cli/partition_access.h"
+#include "cli/progress_bar.h"
+#include "varve/checkpoint.h"
+
+namespace varve::cli {
+namespace {
+
+constexpr char kCommand[] = "dump";
+
+struct DumpSettings {
+  std::string path;
+  bool as_opened = false;
+  bool json = false;
+  std::optional<int64_t> index_interval_bytes;
+  DumpForm form;
+};
+
+// Says what was odd, on standard error and after the dump. Returns kDataWrong if any of it was damage.
+ExitStatus ReportFaults(const PartitionContents& contents) {
+  for (const std::string& note : contents.notes()) Note(kCommand, note);
+  ExitStatus status = ExitStatus::kDone;
+  for (const std::string& fault : contents.faults()) status = Complain(kCommand, ExitStatus::kDataWrong, fault);
+  return status;
+}
+
+// What the marks beside the files say, for a dump of the files as they are: where nobody opens the log, nobody else
+// does.
+absl::Status TakeMarks(const std::string& directory, PartitionSummary* summary) {
+  const absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, FileSystem::Default(), directory);
+  if (!data.ok()) return data.status();
+  const OpenMarks& marks = data->marks();
+  summary->log_start_offset =
+      std::min(std::max(summary->log_start_offset, marks.log_start_offset.value_or(0)), summary->log_end_offset);
+  summary->recovery_point =
+      std::min(marks.recovery_point.value_or(marks.clean.value_or(false) ? summary->log_end_offset : 0),
+               summary->log_end_offset);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* out) {
+  FileSystem* file_system = FileSystem::Default();
+  if (absl::Status status = CheckPartition(file_system, settings.path); !status.ok()) return status;
+  OpenedView view;
+  if (settings.as_opened) {
+    absl::StatusOr<OpenedView> opened = ViewAsOpened(kCommand, settings.path, settings.index_interval_bytes);
+    if (!opened.ok()) return opened.status();
+    view = *std::move(opened);
+    file_system = view.files.get();
+  }
+  absl::StatusOr<PartitionContents> contents = PartitionContents::OfDirectory(file_system, settings.path);
+  if (!contents.ok()) return contents.status();
+  ProgressBar bar(kCommand);
+  contents->set_progress([&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); });
+  absl::StatusOr<PartitionSummary> summary = contents->Summarize();
+  if (!summary.ok()) return summary.status();
+  if (settings.as_opened) {
+    summary->log_start_offset = view.offsets.log_start_offset;
+    summary->log_end_offset = view.offsets.log_end_offset;
+    summary->last_stable_offset = view.offsets.last_stable_offset;
+    summary->recovery_point = view.offsets.durable_offset;
+    summary->producers = std::move(view.producers);
+    summary->leader_epochs = std::move(view.leader_epochs);
+  } else if (absl::Status status = TakeMarks(settings.path, &*summary); !status.ok()) {
+    return status;
+  }
+  const absl::Status dumped = settings.json ? DumpPartitionJson(file_system, &*contents, *summary, settings.form, out)
+                                            : DumpPartitionText(file_system, &*contents, *summary, settings.form, out);
+  bar.Finish();
+  if (!dumped.ok()) return dumped;
+  out->Flush();
+  return ReportFaults(*contents);
+}
+
+absl::StatusOr<ExitStatus> DumpFile(const DumpSettings& settings, Output* out) {
+  FileSystem* const file_system = FileSystem::Default();
+  const std::string name = settings.path.substr(settings.path.rfind('/') + 1);
+  if (IsOffsetCheckpointName(name)) {
+    if (absl::Status status = DumpOffsetCheckpoint(file_system, settings.path, settings.json, out); !status.ok()) {
+      return status;
+    }
+    return ExitStatus::kDone;
+  }
+  PartitionContents contents = PartitionContents::OfFile(file_system, settings.path);
+  const PartitionFile& file = contents.files().front();
+  if (file.kind == PartitionFileKind::kOther || file.kind == PartitionFileKind::kOwn) {
+    return Failure(absl::StatusCode::kInvalidArgument,
+                   "{}: expected a partition directory, a file of one (00000000000000000000.log, .index, .timeindex, "
+                   ".txnindex, .snapshot, leader-epoch-checkpoint, partition.metadata, varve.cut-N) or an offset "
+                   "checkpoint, found another name",
+                   settings.path);
+  }
+  const absl::Status dumped = settings.json ? DumpFileJson(file_system, file, &contents, settings.form, out)
+                                            : DumpFileText(file_system, file, &contents, settings.form, out);
+  if (!dumped.ok()) return dumped;
+  out->Flush();
+  return ReportFaults(contents);
+}
+
+ExitStatus RunDump(const DumpSettings& settings) {
+  const absl::StatusOr<FileInfo> info = FileSystem::Default()->Info(settings.path);
+  if (absl::IsNotFound(info.status())) {
+    return Complain(kCommand, ExitStatus::kSystem, fmt::format("{}: no such file or directory", settings.path));
+  }
+  if (!info.ok()) return Complain(kCommand, info.status());
+  if (settings.as_opened && !info->is_directory) {
+    return Complain(kCommand, ExitStatus::kUsage,
+                    fmt::format("--as-opened: expected a partition directory, found the file {}", settings.path));
+  }
+  Output out;
+  const absl::StatusOr<ExitStatus> status =
+      info->is_directory ? DumpDirectory(settings, &out) : DumpFile(settings, &out);
+  if (status.ok()) return out.Finish(kCommand, *status);
+  out.Flush();
+  return out.Finish(kCommand, Complain(kCommand, status.status()));
+}
+
+}  // namespace
+
+void AddDumpCommand(CLI::App* app, ExitStatus* status) {
+  CLI::App* const command = app->add_subcommand(kCommand, "Print everything in a partition, or in one of its files");
+  const auto settings = std::make_shared<DumpSettings>();
+  command->add_option("PATH", settings->path, "Partition directory, or a file")->required();
+  command->add_flag("--as-opened", settings->as_opened, "What opening would leave; nothing is written");
+  command->add_flag("--json", settings->json, "Print one JSON document");
+  command->add_flag("--batches-only", settings->form.batches_only, "Leave the records out");
+  command->add_flag_callback(
+      "--full", [settings] { settings->form.bytes = BytesForm::kFull; }, "Long keys and values too, in base64");
+  command
+      ->add_option("--index-interval-bytes", settings->index_interval_bytes,
+                   "With --as-opened: bytes of log between two entries of an index that is rebuilt")
+      ->transform(SizeInBytes() & CLI::Range(int64_t{0}, (int64_t{1} << 31) - 1));
+  command->callback([settings, status] { *status = RunDump(*settings); });
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,65 @@
+#include "cli/exit_status.h"
+
+#include <cstdio>
+
+namespace varve::cli {
+namespace {
+
+// What a user can do about it; empty where the message says all there is to say.
+std::string_view WhatToDo(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return "stop the process that holds the lock, or use read, find, stat, dump or verify: they take none";
+    case absl::StatusCode::kDataLoss:
+      return "`varve verify DIR` lists all damage, `varve repair DIR --dry-run` says what can be done about it";
+    case absl::StatusCode::kResourceExhausted:
+      return "make room (disk, quota, open files) and run the command again";
+    case absl::StatusCode::kPermissionDenied:
+      return "run the command as a user who may use the file";
+    case absl::StatusCode::kFailedPrecondition:
+      return "run the command again: the partition recovers when it is opened";
+    case absl::StatusCode::kAborted:
+      return "the directory changed meanwhile: run the command again";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+ExitStatus ExitStatusOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return ExitStatus::kDone;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kAlreadyExists:
+      return ExitStatus::kUsage;
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kUnimplemented:  // batches in a form that this build does not read
+      return ExitStatus::kDataWrong;
+    default:
+      return ExitStatus::kSystem;
+  }
+}
+
+ExitStatus Complain(std::string_view command, const absl::Status& status) {
+  const absl::string_view message = status.message();
+  const ExitStatus exit_status =
+      Complain(command, ExitStatusOf(status), std::string_view(message.data(), message.size()));
+  if (const std::string_view what_to_do = WhatToDo(status.code()); !what_to_do.empty()) {
+    fmt::print(stderr, "  what to do: {}\n", what_to_do);
+  }
+  return exit_status;
+}
+
+ExitStatus Complain(std::string_view command, ExitStatus status, std::string_view message) {
+  Note(command, message);
+  return status;
+}
+
+void Note(std::string_view command, std::string_view message) {
+  fmt::print(stderr, "varve {}: {}\n", command, message);
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,218 @@
+// varve find: where offsets, times and epochs lie, and how they were found.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/json_forms.h"
+#include "cli/option_checks.h"
+#include "cli/output.h"
+#include "cli/partition_access.h"
+#include "cli/quantities.h"
+
+namespace varve::cli {
+namespace {
+
+constexpr char kCommand[] = "find";
+
+enum class QueryKind { kOffset, kTime, kEpoch };
+
+struct Query {
+  QueryKind kind;
+  int64_t value;
+};
+
+struct FindSettings {
+  std::string directory;
+  std::vector<int64_t> offsets;
+  std::vector<int64_t> times_ms;
+  std::vector<int32_t> epochs;
+  bool json = false;
+  std::vector<Query> queries;  // all of them, in the order of the command line
+};
+
+// The offset of the first record at or after `offset`; absent at the end of the log.
+absl::StatusOr<std::optional<int64_t>> FirstRecordAt(int64_t offset, LogReader* reader, DecodeBuffer* scratch) {
+  for (int64_t batch_offset = offset;;) {
+    const absl::StatusOr<std::optional<RecordBatchView>> batch = reader->ReadBatch(batch_offset, Isolation::kLogEnd);
+    if (!batch.ok()) return batch.status();
+    if (!batch->has_value()) return std::nullopt;
+    RecordCursor cursor(**batch, scratch);
+    for (RecordView record; cursor.Next(&record);) {
+      if (record.offset() >= offset) return record.offset();
+    }
+    if (!cursor.status().ok()) return cursor.status();
+    batch_offset = (*batch)->next_offset();
+  }
+}
+
+std::string TimeName(int64_t time_ms) {
+  switch (time_ms) {
+    case kLatestTimestamp:
+      return "latest";
+    case kEarliestTimestamp:
+      return "earliest";
+    case kMaxTimestamp:
+      return "max";
+    default:
+      return FormatTime(time_ms);
+  }
+}
+
+class Finder {
+ public:
+  Finder(const FindSettings& settings, const Log* log, Output* out)
+      : settings_(settings), log_(log), reader_(log->NewReader()), out_(out) {}
+
+  // Answers one question. kDataLoss, kInternal…: there is no answer but that.
+  [[nodiscard]] absl::Status Answer(const Query& query) {
+    switch (query.kind) {
+      case QueryKind::kOffset:
+        return AnswerOffset(query.value);
+      case QueryKind::kTime:
+        return AnswerTime(query.value);
+      case QueryKind::kEpoch:
+        return AnswerEpoch(static_cast<int32_t>(query.value));
+    }
+    return absl::OkStatus();
+  }
+
+  // True if an offset was out of range, or a time had no record. An epoch that is not known is an answer too.
+  [[nodiscard]] bool missed() const { return missed_; }
+
+ private:
+  void Print(const OrderedJson& json, std::string_view text) {
+    if (settings_.json) {
+      out_->Print("{}\n", json.dump());
+    } else {
+      out_->Print("{}\n", text);
+    }
+  }
+
+  absl::Status AnswerOffset(int64_t offset) {
+    const absl::StatusOr<std::optional<OffsetLookup>> found = reader_.Find(offset, Isolation::kLogEnd);
+    if (absl::IsOutOfRange(found.status())) {
+      missed_ = true;
+      const LogOffsets offsets = log_->offsets();
+      Print({{"offset", offset}, {"result", "out_of_range"}},
+            fmt::format("offset {}: out of range, the log holds {} to {}", offset, offsets.log_start_offset,
+                        offsets.log_end_offset));
+      return absl::OkStatus();
+    }
+    if (!found.ok()) return found.status();
+    if (!found->has_value()) {
+      Print({{"offset", offset}, {"result", "empty"}}, fmt::format("offset {}: the log ends here", offset));
+      return absl::OkStatus();
+    }
+    const OffsetLookup& lookup = **found;
+    const absl::StatusOr<std::optional<int64_t>> first_record = FirstRecordAt(offset, &reader_, &scratch_);
+    if (!first_record.ok()) return first_record.status();
+    const OrderedJson record = first_record->has_value() ? OrderedJson(**first_record) : OrderedJson();
+    Print(
+        {{"offset", offset},
+         {"result", "batch"},
+         {"segment", lookup.segment},
+         {"position", lookup.position},
+         {"base_offset", lookup.base_offset},
+         {"last_offset", lookup.last_offset},
+         {"bytes", lookup.size_bytes},
+         {"first_record", record},
+         {"index", OrderedJson::array({lookup.index_offset, lookup.index_position})},
+         {"batches_scanned", lookup.batches_scanned}},
+        fmt::format("offset {}: segment {}, position {}: batch of offsets {} to {}, {} bytes; first record {}; index "
+                    "entry ({} at {}), {} batches scanned",
+                    offset, lookup.segment, lookup.position, lookup.base_offset, lookup.last_offset, lookup.size_bytes,
+                    record.dump(), lookup.index_offset, lookup.index_position, lookup.batches_scanned));
+    return absl::OkStatus();
+  }
+
+  absl::Status AnswerTime(int64_t time_ms) {
+    const absl::StatusOr<std::optional<TimestampLookup>> found = reader_.OffsetForTimestamp(time_ms);
+    if (!found.ok()) return found.status();
+    if (!found->has_value()) {
+      missed_ = true;
+      Print({{"time", time_ms}, {"result", "none"}}, fmt::format("time {}: no such record", TimeName(time_ms)));
+      return absl::OkStatus();
+    }
+    const TimestampLookup& lookup = **found;
+    const OrderedJson epoch = lookup.leader_epoch.has_value() ? OrderedJson(*lookup.leader_epoch) : OrderedJson();
+    Print({{"time", time_ms},
+           {"result", "found"},
+           {"timestamp", lookup.timestamp_ms},
+           {"offset", lookup.offset},
+           {"leader_epoch", epoch}},
+          fmt::format("time {}: offset {}, {}, leader epoch {}", TimeName(time_ms), lookup.offset,
+                      FormatTime(lookup.timestamp_ms), epoch.dump()));
+    return absl::OkStatus();
+  }
+
+  absl::Status AnswerEpoch(int32_t epoch) {
+    const std::optional<LeaderEpoch> found = log_->EndOffsetForEpoch(epoch);
+    if (!found.has_value()) {
+      Print({{"epoch", epoch}, {"found_epoch", nullptr}, {"end_offset", nullptr}},
+            fmt::format("epoch {}: not known", epoch));
+    } else {
+      Print({{"epoch", epoch}, {"found_epoch", found->epoch}, {"end_offset", found->start_offset}},
+            fmt::format("epoch {}: epoch {} ends at offset {}", epoch, found->epoch, found->start_offset));
+    }
+    return absl::OkStatus();
+  }
+
+  const FindSettings& settings_;
+  const Log* const log_;
+  LogReader reader_;
+  DecodeBuffer scratch_;
+  Output* const out_;
+  bool missed_ = false;
+};
+
+ExitStatus RunFind(const FindSettings& settings) {
+  const absl::StatusOr<std::unique_ptr<Log>> log = OpenForReading(kCommand, settings.directory);
+  if (!log.ok()) return Complain(kCommand, log.status());
+  Output out;
+  Finder finder(settings, log->get(), &out);
+  ExitStatus status = ExitStatus::kDone;
+  for (const Query& query : settings.queries) {
+    if (const absl::Status answered = finder.Answer(query); !answered.ok()) {
+      out.Flush();  // what was answered comes before the complaint
+      status = Complain(kCommand, answered);
+    }
+  }
+  if (status == ExitStatus::kDone && finder.missed()) status = ExitStatus::kDataWrong;
+  return out.Finish(kCommand, status);
+}
+
+}  // namespace
+
+void AddFindCommand(CLI::App* app, ExitStatus* status) {
+  CLI::App* const command = app->add_subcommand(kCommand, "Tell where an offset, a time or an epoch lies");
+  const auto settings = std::make_shared<FindSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory")->required();
+  CLI::Option* const offset =
+      command->add_option("--offset", settings->offsets, "An offset; may be repeated")->allow_extra_args(false);
+  CLI::Option* const time =
+      command->add_option("--time", settings->times_ms, "A time, or earliest, latest, max; may be repeated")
+          ->transform(LookupTimeInMs())
+          ->allow_extra_args(false);
+  CLI::Option* const epoch =
+      command->add_option("--epoch", settings->epochs, "A leader epoch: where it ends; may be repeated")
+          ->allow_extra_args(false);
+  command->add_flag("--json", settings->json, "Print JSON Lines");
+  command->callback([=] {
+    size_t offsets = 0;
+    size_t times = 0;
+    size_t epochs = 0;
+    for (const CLI::Option* const option : command->parse_order()) {
+      if (option == offset) settings->queries.push_back({QueryKind::kOffset, settings->offsets.at(offsets++)});
+      if (option == time) settings->queries.push_back({QueryKind::kTime, settings->times_ms.at(times++)});
+      if (option == epoch) settings->queries.push_back({QueryKind::kEpoch, settings->epochs.at(epochs++)});
+    }
+    if (settings->queries.empty()) throw CLI::RequiredError("--offset, --time or --epoch");
+    *status = RunFind(*settings);
+  });
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,34 @@
+#include "cli/opened_view.h"
+
+#include <limits>
+#include <utility>
+
+#include "cli/partition_access.h"
+
+namespace varve::cli {
+
+absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::string& directory,
+                                        std::optional<int64_t> index_interval_bytes) {
+  OpenedView view;
+  view.files = std::make_unique<OverlayFileSystem>(FileSystem::Default());
+  const absl::StatusOr<DataDirectory> data = ReadMarks(command, view.files.get(), directory);
+  if (!data.ok()) return data.status();
+  LogOptions options;
+  options.file_system = view.files.get();
+  options.create = false;
+  options.marks = data->marks();
+  options.io_mode = IoMode::kWrite;  // an overlay has no use for space taken ahead
+  // Whether a producer has been idle for too long is a matter of the day the files are looked at, not of the files.
+  options.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
+  if (index_interval_bytes.has_value()) options.index_interval_bytes = *index_interval_bytes;
+  const absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
+  if (!log.ok()) return log.status();
+  view.offsets = (*log)->offsets();
+  view.producers = (*log)->producers();
+  view.leader_epochs = (*log)->leader_epochs();
+  view.report = (*log)->recovery_report();
+  if (absl::Status status = (*log)->Close(); !status.ok()) return status;
+  return view;
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,148 @@
+// varve repair: recovers a partition as opening would after an unclean stop, rebuilds its indexes, or says what it
+// would do.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/json_forms.h"
+#include "cli/option_checks.h"
+#include "cli/output.h"
+#include "cli/partition_access.h"
+#include "cli/progress_bar.h"
+#include "cli/quantities.h"
+#include "cli/report_text.h"
+#include "varve/overlay_file_system.h"
+#include "varve/partition_files.h"
+#include "varve/verify.h"
+
+namespace varve::cli {
+namespace {
+
+constexpr char kCommand[] = "repair";
+
+struct RepairSettings {
+  std::string directory;
+  RepairOptions options;
+  std::optional<int64_t> now_ms;
+  bool dry_run = false;
+  bool json = false;
+};
+
+// True if the partition was left as it is. A repair of anything recovers at least one segment; what the report then
+// lists all the same is what the next opening for writing will do.
+bool WasLeftAlone(const RepairSettings& settings, const RecoveryReport& report) {
+  return !settings.options.force && report.clean && report.segments_recovered == 0;
+}
+
+absl::StatusOr<RecoveryReport> TryRepair(const RepairSettings& settings, RepairOptions options) {
+  OverlayFileSystem trial(FileSystem::Default());
+  return Repair(&trial, settings.directory, std::move(options));
+}
+
+absl::StatusOr<RecoveryReport> RepairInPlace(const RepairSettings& settings, RepairOptions options,
+                                             DataDirectory* data) {
+  if (data->is_kafka()) {
+    // A directory that needs nothing, or whose repair would fail, shall keep its clean marker.
+    const absl::StatusOr<bool> has_writer = PartitionHasWriter(FileSystem::Default(), settings.directory);
+    if (!has_writer.ok()) return has_writer.status();
+    if (!*has_writer) {
+      absl::StatusOr<RecoveryReport> trial = TryRepair(settings, options);
+      if (!trial.ok() || WasLeftAlone(settings, *trial)) return trial;
+    }
+    if (absl::Status status = PrepareForWriting(kCommand, data); !status.ok()) return status;
+  }
+  absl::StatusOr<RecoveryReport> report = Repair(FileSystem::Default(), settings.directory, std::move(options));
+  if (report.ok()) {
+    if (absl::Status status = data->LowerCheckpoints(report->log_end_offset); !status.ok()) return status;
+  }
+  return report;
+}
+
+void PrintRepairSummary(const RepairSettings& settings, const RecoveryReport& report, Output* out) {
+  if (settings.json) {
+    const OrderedJson json = {{"dir", settings.directory},
+                              {"dry_run", settings.dry_run},
+                              {"log_start_offset", report.log_start_offset},
+                              {"log_end_offset", report.log_end_offset},
+                              {"bytes_scanned", report.bytes_scanned},
+                              {"bytes_cut", report.bytes_cut},
+                              {"bytes_saved_aside", report.bytes_saved_aside},
+                              {"report", ReportJson(report)}};
+    out->Print("{}\n", json.dump());
+    return;
+  }
+  if (WasLeftAlone(settings, report)) {
+    out->Print("{}: clean and sound, nothing to repair; offsets {} to {}\n", settings.directory,
+               report.log_start_offset, report.log_end_offset);
+    return;
+  }
+  out->Print("{}: {}\n", settings.directory,
+             settings.dry_run ? "repair would do this (nothing was changed)" : "repaired");
+  PrintReport(report, out);
+}
+
+ExitStatus RunRepair(const RepairSettings& settings) {
+  FileSystem* const file_system = FileSystem::Default();
+  if (absl::Status status = CheckPartition(file_system, settings.directory); !status.ok()) {
+    return Complain(kCommand, status);
+  }
+  absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, file_system, settings.directory);
+  if (!data.ok()) return Complain(kCommand, data.status());
+
+  ProgressBar bar(kCommand);
+  RepairOptions options = settings.options;
+  options.marks = data->marks();
+  options.progress = [&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); };
+  std::optional<StoppedClock> stopped_clock;
+  if (settings.now_ms.has_value()) options.clock = &stopped_clock.emplace(*settings.now_ms);
+  absl::StatusOr<RecoveryReport> report =
+      settings.dry_run ? TryRepair(settings, options) : RepairInPlace(settings, options, &*data);
+  bar.Finish();
+  if (!report.ok()) return Complain(kCommand, report.status());
+  if (WasLeftAlone(settings, *report)) report->findings.clear();
+
+  Output out;
+  PrintRepairSummary(settings, *report, &out);
+  ExitStatus status = ExitStatus::kDone;
+  // With the other choices the report still lists what was damaged, but it has been moved aside.
+  if (!report->damage.empty() && settings.options.on_damage == OnDamage::kKeep) {
+    out.Flush();
+    status = Complain(kCommand, ExitStatus::kDataWrong,
+                      fmt::format("{}: {} damaged ranges stay where they are; --on-damage quarantine moves them aside, "
+                                  "--on-damage truncate ends the log before the first",
+                                  settings.directory, report->damage.size()));
+  }
+  return out.Finish(kCommand, status);
+}
+
+}  // namespace
+
+void AddRepairCommand(CLI::App* app, ExitStatus* status) {
+  CLI::App* const command = app->add_subcommand(kCommand, "Recover a partition and rebuild its indexes");
+  const auto settings = std::make_shared<RepairSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory")->required();
+  command
+      ->add_option(
+          "--on-damage", settings->options.on_damage,
+          "keep: mend indexes, cut nothing but a torn tail; truncate: as Kafka, the log ends before the damage; "
+          "quarantine: move damaged ranges aside, their offsets stay a gap")
+      ->transform(CLI::Transformer(std::map<std::string, OnDamage>{
+          {"keep", OnDamage::kKeep}, {"truncate", OnDamage::kTruncate}, {"quarantine", OnDamage::kQuarantine}}))
+      ->default_str("keep");
+  command->add_flag("--all", settings->options.all, "Every segment, not only those from the recovery point on");
+  command->add_flag("--force", settings->options.force, "Also where the directory is clean and sound");
+  command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
+  command
+      ->add_option("--index-interval-bytes", settings->options.index_interval_bytes,
+                   "Bytes of log between two index entries; default: what the partition was written with, else 4096")
+      ->transform(SizeInBytes() & CLI::Range(int64_t{0}, (int64_t{1} << 31) - 1));
+  command->add_option("--now", settings->now_ms, "The time it is taken to be")->transform(TimeInMs());
+  command->add_flag("--json", settings->json, "Print the report as JSON");
+  command->callback([settings, status] { *status = RunRepair(*settings); });
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,85 @@
+"""Runs the built command for the tests of this directory."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+VARVE = os.environ["VARVE_COMMAND"]
+GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+TIMEOUT_S = 120
+
+
+class Result:
+    def __init__(self, completed):
+        self.status = completed.returncode
+        self.bytes = completed.stdout
+        self.text = completed.stdout.decode("utf-8", "replace")
+        self.errors = completed.stderr.decode("utf-8", "replace")
+
+    def json(self):
+        return json.loads(self.text)
+
+    def json_lines(self):
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+def varve(*arguments, input=b"", **options):
+    """The command with these arguments, run to its end."""
+    if isinstance(input, str):
+        input = input.encode()
+    return Result(subprocess.run([VARVE, *map(str, arguments)], input=input, capture_output=True, timeout=TIMEOUT_S,
+                                 check=False, **options))
+
+
+def files_of(directory):
+    """Name and content of every file in a directory."""
+    return {path.name: path.read_bytes() for path in sorted(pathlib.Path(directory).iterdir()) if path.is_file()}
+
+
+class VarveTest(unittest.TestCase):
+    """A test with a directory of its own."""
+
+    maxDiff = 4000
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="varve-cli-")
+        self.addCleanup(directory.cleanup)
+        self.directory = pathlib.Path(directory.name)
+
+    def run_ok(self, *arguments, **options):
+        result = varve(*arguments, **options)
+        self.assertEqual(result.status, 0, f"varve {arguments}: {result.errors}")
+        return result
+
+    def check_refused(self, result, status, *parts):
+        """The command failed with this status, and its message has these parts."""
+        self.assertEqual(result.status, status, result.errors + result.text)
+        for part in parts:
+            self.assertIn(str(part), result.errors)
+
+    def copy_case(self, case):
+        """A writable copy of a golden log directory; returns its partition."""
+        target = self.directory / case
+        shutil.copytree(GOLDEN / case, target)
+        (target / "manifest.json").unlink()
+        for path in [target, *target.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return target / manifest_of(case)["dir"]
+
+    def append(self, name, lines, *options, **more):
+        """Appends lines to a new partition of this name; returns its path."""
+        partition = self.directory / name
+        self.run_ok("append", partition, *options, input="".join(f"{line}\n" for line in lines), **more)
+        return partition
+
+
+def manifest_of(case):
+    return json.loads((GOLDEN / case / "manifest.json").read_text())
+
+
+def golden_cases():
+    return sorted(path.parent.name for path in GOLDEN.glob("*/manifest.json"))
