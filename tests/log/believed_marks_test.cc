@@ -1,0 +1,148 @@
+#include "log/believed_marks.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "log/partition_fixture.h"
+#include "support/status_matchers.h"
+
+namespace varve::internal {
+namespace {
+
+using ::testing::HasSubstr;
+using testing_support::BatchesBytes;
+using testing_support::IsOk;
+using testing_support::kDirectory;
+using testing_support::Partition;
+
+// A log of ten batches, its durable point behind the eighth.
+class BelievedMarksTest : public ::testing::Test {
+ protected:
+  BelievedMarksTest() {
+    partition_.AddSegment(0, log_);
+    partition_.SetDurablePoint(0, kDurableBytes, 8, /*survived=*/true);
+    auto state = PartitionState::Peek(partition_.fs.get(), kDirectory);
+    EXPECT_THAT(state, IsOk());
+    state_ = state->value();
+    state_.log_start_offset = 3;
+  }
+
+  BelievedMarks Believe(const OpenMarks& marks = {}, bool with_state = true) {
+    const std::vector<FoundSegment> segments = {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log_.size())}};
+    const auto believed = BelieveMarks(partition_.fs.get(), kDirectory, segments,
+                                       with_state ? std::optional(state_) : std::nullopt, marks);
+    EXPECT_THAT(believed, IsOk());
+    return believed.ok() ? *believed : BelievedMarks();
+  }
+
+  void ExpectVoid(const std::string& why) {
+    const BelievedMarks believed = Believe();
+    EXPECT_FALSE(believed.durable_point.has_value());
+    EXPECT_EQ(believed.durable_offset, 0);
+    EXPECT_FALSE(believed.cache_survived);
+    EXPECT_FALSE(believed.clean);
+    EXPECT_EQ(believed.deleted_before_offset, 0);
+    ASSERT_EQ(believed.findings.size(), 1u);
+    EXPECT_EQ(believed.findings[0].action, RecoveryAction::kIgnored);
+    EXPECT_THAT(believed.findings[0].evidence, HasSubstr(why));
+  }
+
+  const std::string log_ = BatchesBytes(0, 10);
+  const int64_t kBatchBytes = static_cast<int64_t>(BatchesBytes(0, 1).size());
+  const int64_t kDurableBytes = 8 * kBatchBytes;
+  Partition partition_;
+  PartitionStateValues state_;
+};
+
+TEST_F(BelievedMarksTest, AStateThatMatchesTheFilesIsBelieved) {
+  const BelievedMarks believed = Believe();
+  EXPECT_EQ(believed.durable_point, state_.durable);
+  EXPECT_EQ(believed.durable_offset, 8);
+  EXPECT_TRUE(believed.cache_survived);
+  EXPECT_TRUE(believed.written_by_varve);
+  EXPECT_FALSE(believed.clean);
+  EXPECT_EQ(believed.log_start_offset, 3);
+  EXPECT_EQ(believed.deleted_before_offset, 3);
+  EXPECT_TRUE(believed.findings.empty());
+}
+
+TEST_F(BelievedMarksTest, APointWhoseSegmentBytesOrBatchAreNotThereIsVoid) {
+  const DurablePoint point = state_.durable;
+  state_.durable.segment = 5;
+  ExpectVoid("segment 5 absent");
+  state_.durable = point;
+  state_.durable.position = 1 << 20;
+  ExpectVoid("of at least 1048576 bytes expected");
+  state_.durable = point;
+  state_.durable.batch_crc ^= 1;
+  ExpectVoid("absent at position");
+  state_.durable = point;
+  state_.durable.batch_position = kDurableBytes - 10;
+  ExpectVoid("absent at position");
+}
+
+TEST_F(BelievedMarksTest, ADamagedChecksumFieldOfThatBatchDoesNotMakeThePointVoid) {
+  partition_.FlipBit("00000000000000000000.log", 7 * kBatchBytes + 18);
+  EXPECT_EQ(Believe().durable_point, state_.durable);
+}
+
+TEST_F(BelievedMarksTest, TheCacheSurvivedOnTheSameBootMountAndFileOnly) {
+  const PartitionStateValues whole = state_;
+  const auto expect_not = [&](const std::string& why) {
+    const BelievedMarks believed = Believe();
+    EXPECT_FALSE(believed.cache_survived);
+    EXPECT_THAT(believed.evidence, HasSubstr(why));
+    EXPECT_EQ(believed.durable_offset, 8) << "the point itself still counts";
+    state_ = whole;
+  };
+  state_.boot_id = "another";
+  expect_not("boot id changed");
+  state_.active.mount = 0;
+  expect_not("mount or inode unknown");
+  state_.active.inode = 0;
+  expect_not("mount or inode unknown");
+  ++state_.active.mount;
+  expect_not("mount id or file changed");
+  ++state_.active.inode;
+  expect_not("mount id or file changed");
+  ++state_.active.device;
+  expect_not("mount id or file changed");
+  ++state_.active.birth_ns;
+  expect_not("mount id or file changed");
+}
+
+TEST_F(BelievedMarksTest, OfTwoRecoveryPointsTheLowerCounts) {
+  EXPECT_EQ(Believe({.recovery_point = 5}).durable_offset, 5);
+  EXPECT_FALSE(Believe({.recovery_point = 5}).durable_point.has_value());
+  EXPECT_EQ(Believe({.recovery_point = 9}).durable_offset, 8);
+  EXPECT_TRUE(Believe({.recovery_point = 9}).durable_point.has_value());
+  EXPECT_EQ(Believe({.recovery_point = -1}).durable_offset, 0);
+  EXPECT_EQ(Believe({.recovery_point = 9}, /*with_state=*/false).durable_offset, 9);
+  EXPECT_EQ(Believe({}, /*with_state=*/false).durable_offset, 0);
+}
+
+TEST_F(BelievedMarksTest, OfTwoLogStartsTheHigherCounts) {
+  EXPECT_EQ(Believe({.log_start_offset = 6}).log_start_offset, 6);
+  EXPECT_EQ(Believe({.log_start_offset = 6}).deleted_before_offset, 3) << "a checkpoint deletes nothing";
+  EXPECT_EQ(Believe({.log_start_offset = 1}).log_start_offset, 3);
+  EXPECT_EQ(Believe({.log_start_offset = 6}, /*with_state=*/false).log_start_offset, 6);
+}
+
+TEST_F(BelievedMarksTest, CleanIsWhatAllThatSpeakOfItSay) {
+  for (const bool state_clean : {false, true}) {
+    state_.clean = state_clean;
+    EXPECT_EQ(Believe().clean, state_clean);
+    EXPECT_EQ(Believe({.clean = true}).clean, state_clean);
+    EXPECT_FALSE(Believe({.clean = false}).clean);
+  }
+  EXPECT_TRUE(Believe({.clean = true}, /*with_state=*/false).clean);
+  EXPECT_FALSE(Believe({.clean = false}, /*with_state=*/false).clean);
+  EXPECT_FALSE(Believe({}, /*with_state=*/false).clean);
+}
+
+}  // namespace
+}  // namespace varve::internal

@@ -1,0 +1,135 @@
+#include "log/partition_state.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "log/partition_fixture.h"
+#include "support/status_matchers.h"
+
+namespace varve::internal {
+namespace {
+
+using testing_support::IsOk;
+using testing_support::kDirectory;
+using testing_support::Partition;
+using testing_support::ReadFile;
+using testing_support::WriteFile;
+
+constexpr char kPath[] = "orders-0/varve.state";
+constexpr size_t kSlotBytes = 512;
+
+PartitionStateValues FullValues(int64_t offset) {
+  PartitionStateValues values{
+      .clean = true,
+      .boot_id = "0123456789abcdef0123456789abcdef0123",
+      .active = {.device = 1, .mount = 2, .inode = 3, .birth_ns = -4},
+      .durable = {.offset = offset, .segment = 5, .position = 6, .batch_position = 7, .batch_crc = 0xFEDCBA98},
+      .log_start_offset = 8,
+      .index_interval_bytes = 9,
+      .pending = PendingOperation::kDeleteBefore,
+      .pending_offset = 10};
+  values.lineage.fill(11);
+  return values;
+}
+
+class PartitionStateTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<PartitionState> Open() {
+    auto state = PartitionState::Open(partition_.fs.get(), kDirectory);
+    EXPECT_THAT(state, IsOk());
+    return state.ok() ? *std::move(state) : nullptr;
+  }
+  std::optional<PartitionStateValues> Peek() {
+    auto values = PartitionState::Peek(partition_.fs.get(), kDirectory);
+    EXPECT_THAT(values, IsOk());
+    return values.ok() ? *values : std::nullopt;
+  }
+
+  Partition partition_;
+};
+
+TEST_F(PartitionStateTest, IsAbsentUntilTheFirstStore) {
+  EXPECT_EQ(Peek(), std::nullopt);
+  const auto state = Open();
+  EXPECT_FALSE(state->stored());
+  EXPECT_EQ(Peek(), std::nullopt);
+  EXPECT_NE(Open()->values().lineage, state->values().lineage) << "a fresh lineage each time";
+}
+
+TEST_F(PartitionStateTest, KeepsEveryValue) {
+  for (int64_t offset = 0; offset < 5; ++offset) {
+    Open()->Store(FullValues(offset));
+    EXPECT_EQ(Peek(), FullValues(offset));
+    EXPECT_EQ(Open()->values(), FullValues(offset));
+    EXPECT_TRUE(Open()->stored());
+  }
+}
+
+// A store may be torn at any byte, or leave garbage at any byte, of the slot it writes: then the one before counts.
+TEST_F(PartitionStateTest, ATornSlotLeavesTheOneBefore) {
+  for (const int64_t stores : {2, 3}) {
+    const auto state = Open();
+    for (int64_t offset = 0; offset < stores; ++offset) state->Store(FullValues(100 + offset));
+  }
+  const std::string whole = ReadFile(partition_.fs.get(), kPath);
+  ASSERT_EQ(whole.size(), 2 * kSlotBytes);
+  const auto newest = Peek();
+  ASSERT_EQ(newest, FullValues(102));
+  int told = 0;
+  for (size_t slot = 0; slot < 2; ++slot) {
+    for (size_t byte = 0; byte < kSlotBytes; ++byte) {
+      std::string torn = whole;
+      torn[slot * kSlotBytes + byte] = static_cast<char>(torn[slot * kSlotBytes + byte] ^ 0x10);
+      WriteFile(partition_.fs.get(), kPath, torn);
+      const auto values = Peek();
+      ASSERT_TRUE(values == FullValues(102) || values == FullValues(101)) << "slot " << slot << ", byte " << byte;
+      if (values == FullValues(101)) ++told;
+    }
+  }
+  EXPECT_EQ(told, static_cast<int>(kSlotBytes)) << "every byte of the newest slot counts";
+}
+
+TEST_F(PartitionStateTest, TwoInvalidSlotsAreNone) {
+  {
+    const auto state = Open();
+    state->Store(FullValues(1));
+    state->Store(FullValues(2));
+  }
+  std::string content = ReadFile(partition_.fs.get(), kPath);
+  content[100] = static_cast<char>(content[100] ^ 1);
+  content[kSlotBytes + 100] = static_cast<char>(content[kSlotBytes + 100] ^ 1);
+  WriteFile(partition_.fs.get(), kPath, content);
+  EXPECT_EQ(Peek(), std::nullopt);
+  EXPECT_FALSE(Open()->stored());
+}
+
+TEST_F(PartitionStateTest, AFileCutShortHoldsNothingAndIsMadeWhole) {
+  Open()->Store(FullValues(1));
+  const std::string whole = ReadFile(partition_.fs.get(), kPath);
+  for (const size_t size : {size_t{0}, size_t{100}, kSlotBytes}) {
+    WriteFile(partition_.fs.get(), kPath, whole.substr(0, size));
+    EXPECT_EQ(Peek(), std::nullopt);
+    Open()->Store(FullValues(2));
+    EXPECT_EQ(Peek(), FullValues(2));
+  }
+}
+
+TEST_F(PartitionStateTest, ASyncedStoreSurvivesACrashAndALaterTornOneDoesNotHideIt) {
+  const auto state = Open();
+  for (int64_t offset = 0; offset < 6; ++offset) {
+    state->Store(FullValues(2 * offset));
+    VARVE_ASSERT_OK(state->Sync());
+    state->Store(FullValues(2 * offset + 1));
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+      const auto crashed = partition_.fs->CloneAfterCrash({.seed = seed});
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(crashed.get(), kDirectory));
+      ASSERT_TRUE(values == FullValues(2 * offset) || values == FullValues(2 * offset + 1)) << "seed " << seed;
+    }
+    VARVE_ASSERT_OK(state->Sync());
+  }
+}
+
+}  // namespace
+}  // namespace varve::internal
