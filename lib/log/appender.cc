@@ -326,7 +326,11 @@ absl::Status Appender::Prepare(const Incoming& batch, int32_t leader_epoch, int6
   const RollAppend append{
       .size_bytes = batch.size_bytes, .last_offset = batch.last_offset, .max_timestamp_ms = batch.max_timestamp_ms};
   if (ShouldRoll(segment, append, limits_, [&] { return core_->options.clock->WallMs(); })) {
-    VARVE_RETURN_IF_ERROR(RollTo(std::max(base_offset, active_->end().next_offset)));
+    // Named by the log end, not by a follower's batch behind a gap: each segment begins where the one before ends, so
+    // that an opening tells a lost tail from a gap. Only offsets too far apart for one segment make an exception.
+    const int64_t log_end = active_->end().next_offset;
+    const bool holds_both = batch.last_offset - log_end <= std::numeric_limits<int32_t>::max();
+    VARVE_RETURN_IF_ERROR(RollTo(holds_both ? log_end : std::max(base_offset, log_end)));
   }
   if (leader_epoch < 0 || epochs_->IsLatest(leader_epoch)) return absl::OkStatus();
   return epochs_->Assign(leader_epoch, base_offset);

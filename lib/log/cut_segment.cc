@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "io/whole_file.h"
+#include "log/segment_rewrite.h"
 #include "segment/segment_files.h"
 #include "varve/sparse_offset_index.h"
 #include "varve/time_index.h"
@@ -72,7 +73,7 @@ absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directo
   if (old_size > static_cast<uint64_t>(size_bytes)) {
     const std::string cut_path = JoinPath(directory, kCutFileName);
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> cut, file_system->Open(cut_path, OpenMode::kTruncate));
-    VARVE_RETURN_IF_ERROR(cut->CopyPrefixFrom(*old_file, static_cast<uint64_t>(size_bytes)));
+    VARVE_RETURN_IF_ERROR(CopyPrefix(*old_file, size_bytes, cut.get()));
     VARVE_RETURN_IF_ERROR(cut->SyncData());
     VARVE_RETURN_IF_ERROR(file_system->Rename(cut_path, path));
   }

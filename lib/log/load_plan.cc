@@ -1,6 +1,7 @@
 #include "log/load_plan.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -184,11 +185,13 @@ class Planner {
   }
 
   // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. varve
-  // makes each of its segments where the one before ends.
+  // makes each of its segments where the one before ends, a follower's gap lies within the next one; but for a gap that
+  // is too wide for that, and for the tail of a segment as well.
   bool BreaksRow(const FoundSegment& segment, const std::optional<int64_t>& expected_offset,
                  const RequiredEnd& required) const {
     return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset.has_value() &&
-           segment.base_offset != *expected_offset && *expected_offset >= required.offset;
+           segment.base_offset != *expected_offset && *expected_offset >= required.offset &&
+           segment.base_offset - *expected_offset <= std::numeric_limits<int32_t>::max();
   }
 
   absl::Status EndBefore(size_t index, int64_t expected_offset) {
@@ -263,6 +266,7 @@ class Planner {
       plan_.last_batch = {.position = last.recovery->last_batch_position, .crc = last.recovery->last_batch_crc};
     }
     if (plan_.marks.log_start_offset > plan_.log_end_offset) {
+      if (options_.on_damage == OnDamage::kTruncate) return StartAnew();
       plan_.findings.push_back({.action = RecoveryAction::kIgnored,
                                 .rule = "2",
                                 .file = "log start offset",
@@ -274,6 +278,22 @@ class Planner {
     std::vector<int64_t> base_offsets;
     for (const PlannedSegment& segment : plan_.segments) base_offsets.push_back(segment.found.base_offset);
     return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, plan_.clean, base_offsets);
+  }
+
+  // As Kafka does where the log ends below its start: an empty log at the start (format notes §5.2.6).
+  absl::Status StartAnew() {
+    plan_.end_reason =
+        fmt::format("log start {} is beyond the log end {}", plan_.marks.log_start_offset, plan_.log_end_offset);
+    plan_.starts_anew = true;
+    plan_.beyond = found_;
+    plan_.segments.clear();
+    plan_.epochs.clear();
+    plan_.last_batch = {};
+    plan_.log_start_offset = plan_.log_end_offset = plan_.marks.log_start_offset;
+    plan_.producers =
+        std::make_unique<ProducerRebuild>(file_system_, directory_, options_.producer_id_expiration_ms,
+                                          options_.clock->WallMs(), std::vector<FoundSegment>(), listing_.snapshots);
+    return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, /*clean=*/true, {});
   }
 
   FileSystem* const file_system_;

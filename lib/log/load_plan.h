@@ -46,6 +46,7 @@ struct LoadPlan {
   std::vector<int64_t> deleted;          // base offsets of leftovers below the log start, the oldest first
   std::vector<PlannedSegment> segments;  // that stay, ascending; none in an empty directory
   std::vector<FoundSegment> beyond;      // behind the log's end: to be removed, good batches saved aside
+  bool starts_anew = false;              // the log start lies above all there is: an empty log begins there
   std::string end_reason;                // why the log ends before `beyond`, if its last segment does not say
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;

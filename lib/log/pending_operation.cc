@@ -24,13 +24,17 @@ absl::StatusOr<int64_t> CutPosition(const File& log, int64_t base_offset, int64_
   while (true) {
     BatchScanner scanner(&log, static_cast<uint64_t>(site.position), size_bytes);
     bool found = true;
+    bool unreadable = false;
     while (found) {
-      VARVE_ASSIGN_OR_RETURN(found, scanner.Next());
+      const absl::StatusOr<bool> next = scanner.Next();
+      unreadable = absl::IsInternal(next.status());
+      if (!next.ok() && !unreadable) return next.status();
+      found = next.ok() && *next;
       site.position = static_cast<int64_t>(scanner.position());
       if (found && scanner.header().last_offset() >= offset) return site.position;
       if (found) site.expected_offset = scanner.header().next_offset();
     }
-    if (scanner.end() == ScanEnd::kLimit) return site.position;
+    if (!unreadable && scanner.end() == ScanEnd::kLimit) return site.position;
     VARVE_ASSIGN_OR_RETURN(const DamageAnalysis analysis, AnalyzeDamage(raw, site));
     if (analysis.verdict != DamageVerdict::kResumes && analysis.verdict != DamageVerdict::kMended) return site.position;
     site.position = analysis.resume_position;

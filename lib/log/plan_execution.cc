@@ -42,11 +42,11 @@ class Execution {
     VARVE_RETURN_IF_ERROR(OpenState());
     VARVE_RETURN_IF_ERROR(RemoveDeleted());
     VARVE_RETURN_IF_ERROR(CutLog());
+    VARVE_RETURN_IF_ERROR(SyncUnsynced());
+    VARVE_RETURN_IF_ERROR(MakeActive());
     for (PlannedSegment& segment : plan_.segments) {
       if (segment.recovery.has_value()) VARVE_RETURN_IF_ERROR(PutRight(segment));
     }
-    VARVE_RETURN_IF_ERROR(SyncUnsynced());
-    VARVE_RETURN_IF_ERROR(MakeActive());
     VARVE_RETURN_IF_ERROR(LoadEpochs());
     VARVE_RETURN_IF_ERROR(plan_.producers->Write(&loaded_.report.findings));
     loaded_.producers = plan_.producers->Take();
@@ -94,6 +94,7 @@ class Execution {
       VARVE_RETURN_IF_ERROR(SaveTail(plan_.segments.back()));
     }
     for (const FoundSegment& segment : plan_.beyond) VARVE_RETURN_IF_ERROR(SaveSegment(segment));
+    VARVE_RETURN_IF_ERROR(AnnounceEnd());
     for (size_t i = plan_.beyond.size(); i-- > 0;) {
       VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, plan_.beyond[i].base_offset));
       loaded_.report.bytes_cut += plan_.beyond[i].size_bytes;
@@ -101,6 +102,31 @@ class Execution {
     if (!plan_.beyond.empty()) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
     if (plan_.segments.empty() || !plan_.segments.back().recovery.has_value()) return absl::OkStatus();
     return CutTail(plan_.segments.back());
+  }
+
+  // An end below the durable point is announced, lest a crash on the way leave a point that is void, and with it a log
+  // start that nobody remembers.
+  absl::Status AnnounceEnd() {
+    PartitionStateValues values = loaded_.state->values();
+    const bool below_point = plan_.marks.durable_point.has_value() && !plan_.segments.empty() &&
+                             plan_.segments.back().recovery.has_value() &&
+                             plan_.segments.back().recovery->log_end == LogEnd::kAtDamage &&
+                             plan_.log_end_offset < values.durable.offset;
+    if (plan_.starts_anew) {
+      values.pending = PendingOperation::kStartAt;
+      values.pending_offset = plan_.log_start_offset;
+    } else if (below_point) {
+      const SegmentRecovery& recovery = *plan_.segments.back().recovery;
+      values.durable = {.offset = recovery.next_offset,
+                        .segment = plan_.segments.back().found.base_offset,
+                        .position = recovery.end_position,
+                        .batch_position = recovery.last_batch_position,
+                        .batch_crc = recovery.last_batch_crc};
+    } else {
+      return absl::OkStatus();
+    }
+    loaded_.state->Store(values);
+    return loaded_.state->Sync();
   }
 
   absl::Status SaveTail(const PlannedSegment& segment) {
@@ -279,7 +305,7 @@ class Execution {
     for (const PlannedSegment& segment : plan_.segments) {
       if (!segment.recovery.has_value()) continue;
       const int64_t position = UnsyncedFrom(segment);
-      if (position >= segment.recovery->final_size_bytes) continue;
+      if (position >= segment.recovery->end_position) continue;
       VARVE_ASSIGN_OR_RETURN(
           const int64_t bytes,
           RewriteInPlace(file_system_, PathOf(segment.found.base_offset, SegmentFileKind::kLog), position));
@@ -293,29 +319,36 @@ class Execution {
     return file_system_->SyncDirectory(directory_);
   }
 
-  // The first byte of a segment that may never have reached the disk.
+  // The first byte of a segment, as it is before anything is mended or excised, that may never have reached the disk.
   int64_t UnsyncedFrom(const PlannedSegment& segment) const {
     const SegmentRecovery& recovery = *segment.recovery;
     const int64_t base_offset = segment.found.base_offset;
     if (plan_.marks.durable_point.has_value()) {
       const DurablePoint& point = *plan_.marks.durable_point;
-      if (base_offset < point.segment) return recovery.final_size_bytes;
-      const bool moved = recovery.final_size_bytes != recovery.end_position;  // rewritten and synced whole
-      return base_offset == point.segment ? (moved ? recovery.final_size_bytes : point.position) : 0;
+      if (base_offset < point.segment) return recovery.end_position;
+      return base_offset == point.segment ? point.position : 0;
     }
-    return recovery.next_offset <= plan_.marks.durable_offset ? recovery.final_size_bytes : 0;
+    return recovery.next_offset <= plan_.marks.durable_offset ? recovery.end_position : 0;
   }
 
   // --- The active segment ---
 
-  // An empty directory gets its first segment; behind damage that stays nothing is appended, a new segment begins.
+  // An empty directory gets its first segment. Behind damage that stays nothing is appended: a new segment begins. So
+  // it does where damage is about to be taken out of the last one: only the new one's name can say that offsets at the
+  // end are a gap, and a durable point in a file that changes would be void after a crash.
   absl::Status MakeActive() {
     if (plan_.segments.empty()) return MakeSegment(plan_.log_end_offset);
     const PlannedSegment& last = plan_.segments.back();
-    const bool excised = options_.on_damage == OnDamage::kQuarantine;
-    if (!last.recovery.has_value() || excised || !EndsDamaged(*last.recovery)) return absl::OkStatus();
+    if (!last.recovery.has_value()) return absl::OkStatus();
+    const bool excises = options_.on_damage == OnDamage::kQuarantine && !last.recovery->damage.empty();
+    if (!excises && !EndsDamaged(*last.recovery)) return absl::OkStatus();
     plan_.last_batch = {};
-    return MakeSegment(plan_.log_end_offset);
+    VARVE_RETURN_IF_ERROR(MakeSegment(plan_.log_end_offset));
+    if (!excises || !loaded_.state->stored()) return absl::OkStatus();
+    PartitionStateValues values = loaded_.state->values();
+    values.durable = {.offset = plan_.log_end_offset, .segment = plan_.log_end_offset};
+    loaded_.state->Store(values);
+    return loaded_.state->Sync();
   }
 
   // The .log last: with its name the segment is there. One that is there already is never emptied.
@@ -333,6 +366,7 @@ class Execution {
   absl::Status LoadEpochs() {
     VARVE_ASSIGN_OR_RETURN(loaded_.epochs,
                            OpenEpochs(file_system_, directory_, plan_.segments, &loaded_.report.findings));
+    if (plan_.starts_anew) return loaded_.epochs->Clear();
     for (const LeaderEpoch& epoch : plan_.epochs) {
       const std::optional<LeaderEpoch> latest = loaded_.epochs->Latest();
       if (latest.has_value() && latest->epoch >= epoch.epoch) continue;

@@ -27,7 +27,7 @@ absl::StatusOr<bool> HoldsSame(FileSystem* file_system, const std::string& path,
   for (int64_t done = 0; done < bytes;) {
     const size_t wanted = static_cast<size_t>(std::min(bytes - done, kCompareBytes));
     VARVE_ASSIGN_OR_RETURN(const size_t read,
-                           source.ReadAt(static_cast<uint64_t>(position + done), std::span(ours).first(wanted)));
+                           ReadPastBadSectors(source, position + done, std::span(ours).first(wanted)));
     VARVE_ASSIGN_OR_RETURN(const size_t read_theirs,
                            file->ReadAt(static_cast<uint64_t>(done), std::span(theirs).first(wanted)));
     if (read == 0 || read != read_theirs ||

@@ -20,7 +20,7 @@ absl::Status WriteExtents(const File& source, const std::vector<FileExtent>& ext
   int64_t position = 0;
   for (const FileExtent& extent : extents) {
     if (position == 0 && extent.position == 0) {
-      VARVE_RETURN_IF_ERROR(target->CopyPrefixFrom(source, static_cast<uint64_t>(extent.bytes)));
+      VARVE_RETURN_IF_ERROR(CopyPrefix(source, extent.bytes, target));
     } else {
       VARVE_RETURN_IF_ERROR(CopyRange(source, extent.position, target, position, extent.bytes));
     }
@@ -43,11 +43,34 @@ int64_t TargetPosition(const std::vector<FileExtent>& extents, int64_t source_po
 
 }  // namespace
 
+absl::StatusOr<size_t> ReadPastBadSectors(const File& file, int64_t position, std::span<std::byte> out) {
+  absl::StatusOr<size_t> whole = file.ReadAt(static_cast<uint64_t>(position), out);
+  if (!absl::IsInternal(whole.status())) return whole;
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, file.Size());
+  const auto from = static_cast<uint64_t>(position);
+  const size_t wanted = from < size_bytes ? std::min<size_t>(out.size(), size_bytes - from) : 0;
+  for (size_t done = 0; done < wanted;) {
+    const size_t to_page_end = kPageBytes - (from + done) % kPageBytes;
+    const std::span<std::byte> page = out.subspan(done, std::min(to_page_end, wanted - done));
+    const absl::StatusOr<size_t> read = file.ReadAt(from + done, page);
+    if (!read.ok() && !absl::IsInternal(read.status())) return read.status();
+    const size_t held = read.ok() ? *read : 0;
+    std::fill(page.begin() + static_cast<std::ptrdiff_t>(held), page.end(), std::byte{0});
+    done += page.size();
+  }
+  return wanted;
+}
+
+absl::Status CopyPrefix(const File& from, int64_t bytes, File* to) {
+  absl::Status copied = to->CopyPrefixFrom(from, static_cast<uint64_t>(bytes));
+  return absl::IsInternal(copied) ? CopyRange(from, 0, to, 0, bytes) : copied;
+}
+
 absl::Status CopyRange(const File& from, int64_t from_position, File* to, int64_t to_position, int64_t bytes) {
   std::vector<std::byte> buffer(static_cast<size_t>(std::min(bytes, kCopyBytes)));
   while (bytes > 0) {
     const std::span<std::byte> wanted(buffer.data(), static_cast<size_t>(std::min(bytes, kCopyBytes)));
-    VARVE_ASSIGN_OR_RETURN(const size_t read, from.ReadAt(static_cast<uint64_t>(from_position), wanted));
+    VARVE_ASSIGN_OR_RETURN(const size_t read, ReadPastBadSectors(from, from_position, wanted));
     if (read == 0) {
       return Error(absl::StatusCode::kInternal, "{}, position {}: {} more bytes expected, the file ends", from.path(),
                    from_position, bytes);

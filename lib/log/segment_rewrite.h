@@ -30,14 +30,20 @@ struct FilePatch {
 
 // Gives the file `name` the content of `extents` of itself, in order, `patches` applied. A new inode takes the name, so
 // that readers keep the old bytes; it is synced before the rename, the directory after it. The first extent is copied
-// by reference where the file system can. A crash leaves the old file and at most `name`.cleaned, which opening
-// removes.
+// by reference where the file system can; what the device cannot read becomes zeros. A crash leaves the old file and at
+// most `name`.cleaned, which opening removes.
 [[nodiscard]] absl::Status RewriteFile(FileSystem* file_system, const std::string& directory, const std::string& name,
                                        const std::vector<FileExtent>& extents, const std::vector<FilePatch>& patches);
 
-// Copies `bytes` bytes between two open files.
+// Reads as File::ReadAt does; pages that the device cannot read come as zeros, which no batch begins with.
+[[nodiscard]] absl::StatusOr<size_t> ReadPastBadSectors(const File& file, int64_t position, std::span<std::byte> out);
+
+// Copies `bytes` bytes between two open files, bad sectors as zeros.
 [[nodiscard]] absl::Status CopyRange(const File& from, int64_t from_position, File* to, int64_t to_position,
                                      int64_t bytes);
+
+// Copies the first `bytes` bytes: by reference where the file system can, else as CopyRange.
+[[nodiscard]] absl::Status CopyPrefix(const File& from, int64_t bytes, File* to);
 
 // Gives an index file its content, under a new inode as well; nothing is synced, since an index is a hint. Leaves a
 // file that holds just that as it is, and says so: true if it was changed, other than by losing zeros at its end.

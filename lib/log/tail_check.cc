@@ -21,6 +21,9 @@ namespace {
 // repeat in an index, so no real one is larger than this.
 constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;
 
+// An index that the device cannot read is as good as none; other errors are no fault of the file's.
+bool IsFaultOfFile(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInternal(status); }
+
 absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                                       SegmentFileKind kind) {
   return ReadWholeFile(file_system, JoinPath(directory, SegmentFileName(base_offset, kind)), kMaxIndexBytes);
@@ -29,13 +32,17 @@ absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string
 // What is wrong with the last segment's indexes; `tail` tells where the log ends.
 absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std::string& directory,
                                               const FoundSegment& segment, const SegmentTail& tail) {
-  VARVE_ASSIGN_OR_RETURN(const std::string offsets,
-                         ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex));
-  absl::Status checked = SparseOffsetIndex(segment.base_offset, AsBytes(offsets)).Check(segment.size_bytes);
+  const absl::StatusOr<std::string> offsets =
+      ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex);
+  if (IsFaultOfFile(offsets.status())) return std::string(offsets.status().message());
+  VARVE_RETURN_IF_ERROR(offsets.status());
+  absl::Status checked = SparseOffsetIndex(segment.base_offset, AsBytes(*offsets)).Check(segment.size_bytes);
   if (!checked.ok()) return std::string(checked.message());
-  VARVE_ASSIGN_OR_RETURN(const std::string times,
-                         ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kTimeIndex));
-  checked = TimeIndex(segment.base_offset, AsBytes(times)).Check(tail.next_offset);
+  const absl::StatusOr<std::string> times =
+      ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kTimeIndex);
+  if (IsFaultOfFile(times.status())) return std::string(times.status().message());
+  VARVE_RETURN_IF_ERROR(times.status());
+  checked = TimeIndex(segment.base_offset, AsBytes(*times)).Check(tail.next_offset);
   if (!checked.ok()) return std::string(checked.message());
   return std::string();
 }
@@ -118,7 +125,7 @@ absl::StatusOr<std::string> IndexFault(FileSystem* file_system, const std::strin
   const std::string path =
       JoinPath(directory, SegmentFileName(segment.base_offset, SegmentFileKind::kTransactionIndex));
   const absl::Status read = TransactionIndex::Open(file_system, path, segment.base_offset).status();
-  if (absl::IsDataLoss(read)) return std::string(read.message());
+  if (IsFaultOfFile(read)) return std::string(read.message());
   VARVE_RETURN_IF_ERROR(read);
   return std::string();
 }

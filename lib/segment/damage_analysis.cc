@@ -178,9 +178,11 @@ class Analyzer {
     return end;
   }
 
-  // By the last offset delta or, as that is under the damaged checksum too, by the record count.
+  // By the last offset delta or, as that is under the damaged checksum too, by the record count. A gap behind it is no
+  // contradiction: compaction and replication make them, and a batch in a value must not fill it.
   static bool LeadsTo(const BatchHeader& damaged, int64_t offset) {
-    return damaged.next_offset() == offset || damaged.base_offset + damaged.record_count == offset;
+    return (damaged.last_offset_delta >= 0 && damaged.next_offset() <= offset) ||
+           (damaged.record_count > 0 && damaged.base_offset + damaged.record_count <= offset);
   }
 
   // Follows good batches with rising offsets from `position`. Positions of chains that led nowhere are remembered, so

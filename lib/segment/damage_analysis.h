@@ -3,7 +3,7 @@
 //
 // A scan for anything with a good checksum would find batches inside record values (store-and-forward hosts keep them
 // there) and invent records. So the log resumes only
-//   - at the end of the damaged batch, where its own header and the batch behind agree about offsets;
+//   - at the end of the damaged batch, where the batch behind begins at or above the offset its own header leads to;
 //   - at an anchor: a position named by an entry of the index file as it was found that agrees with its batch, or a
 //     position that the caller knows to be a batch's end (the durable point, the published end);
 //   - at a candidate whose chain of good batches with rising offsets reaches an anchor, or ends with the segment

@@ -82,8 +82,15 @@ class Recovery {
     return Stop{.reason = std::string(refusal.message())};
   }
 
-  // A higher magic with good checksums is a format of the future if the batch behind has it too.
+  // A message of magic 0 or 1 may be shorter than a batch's header. A higher magic with good checksums is a format of
+  // the future if the batch behind has it too.
   absl::StatusOr<Stop> StopAtNoBatch(const std::string& reason) {
+    VARVE_ASSIGN_OR_RETURN(const bool legacy, raw_.LegacyMessageAt(position_));
+    if (legacy) {
+      VARVE_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, raw_.Read(position_, kHeaderToMagicBytes));
+      return Error(absl::StatusCode::kUnimplemented, "{}, position {}: magic {} expected, found {}", file_.path(),
+                   position_, kMagic, std::to_integer<int>(bytes.back()));
+    }
     VARVE_ASSIGN_OR_RETURN(const std::optional<int8_t> magic, NewerMagicAt(position_));
     if (magic.has_value()) {
       return Error(absl::StatusCode::kUnimplemented,
@@ -195,6 +202,8 @@ class Recovery {
 
   absl::Status AcceptMended(std::vector<std::byte> batch, const UncheckedHeader& unchecked) {
     const BatchHeader before = DecodeBatchHeader(batch.data());
+    // Nothing was wrong with it: the read that failed went on into a bad sector behind it.
+    if (std::equal(unchecked.begin(), unchecked.end(), batch.begin())) return Accept(before, batch);
     std::copy(unchecked.begin(), unchecked.end(), batch.begin());
     const BatchHeader header = DecodeBatchHeader(batch.data());
     result_.mended.push_back(

@@ -1,7 +1,13 @@
 // The rules of opening, one named test each, on a file system in memory.
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "base/bytes.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
@@ -10,10 +16,55 @@ namespace varve::internal {
 namespace {
 
 using testing_support::BatchesBytes;
+using testing_support::FileMap;
 using testing_support::IsOk;
+using testing_support::kDirectory;
 using testing_support::Partition;
+using testing_support::ReadFiles;
+using testing_support::StatusIs;
+using testing_support::WriteFile;
 
 int64_t SizeOf(const std::string& bytes) { return static_cast<int64_t>(bytes.size()); }
+
+// CRC-32 as IEEE 802.3 has it, bit by bit: what messages of magic 0 and 1 carry.
+uint32_t Crc32(std::string_view bytes) {
+  constexpr uint32_t kPolynomial = 0xEDB88320;
+  uint32_t crc = ~uint32_t{0};
+  for (const char c : bytes) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
+  }
+  return ~crc;
+}
+
+template <typename Integer>
+std::string BigEndian(Integer value) {
+  std::string bytes(sizeof(value), '\0');
+  StoreBigEndian(std::as_writable_bytes(std::span(bytes)).data(), value);
+  return bytes;
+}
+
+// A message of magic 0 or 1 with no key: offset, size, checksum, magic, attributes, from magic 1 on a timestamp, key,
+// value.
+std::string LegacyMessage(int8_t magic, int64_t offset) {
+  const std::string value = "before batches";
+  std::string body = BigEndian(magic) + BigEndian(int8_t{0});
+  if (magic == 1) body += BigEndian(int64_t{1'700'000'000'000});
+  body += BigEndian(int32_t{-1}) + BigEndian(static_cast<int32_t>(value.size())) + value;
+  return BigEndian(offset) + BigEndian(static_cast<int32_t>(body.size() + 4)) + BigEndian(Crc32(body)) + body;
+}
+
+// Two batches in a row of a magic that is not known, with good checksums.
+std::string BatchesOfMagic(int8_t magic, int64_t first_offset) {
+  constexpr size_t kMagicAt = 16;
+  std::string bytes;
+  for (int64_t offset = first_offset; offset < first_offset + 2; ++offset) {
+    std::string batch = BatchesBytes(offset, offset + 1);
+    batch[kMagicAt] = static_cast<char>(magic);
+    bytes += batch;
+  }
+  return bytes;
+}
 
 TEST(LoadRulesTest, DamageOfAWholeLastSegmentIsKeptAndTheLogGoesOnBehindIt) {
   Partition partition;
@@ -70,6 +121,175 @@ TEST(LoadRulesTest, PayloadDamageBelowTheDurablePointCostsItsBatchOnly) {
     EXPECT_EQ(loaded.report.damage[0].bytes, batch_bytes);
     EXPECT_EQ(loaded.report.damage[0].first_offset, 7);
     EXPECT_EQ(loaded.report.damage[0].last_offset, 7);
+  }
+}
+
+// --- Marks against files ---
+
+TEST(LoadRulesTest, ALogStartBeyondTheEndCostsNothingUnlessKafkasWayIsAsked) {
+  const std::string log = BatchesBytes(0, 10);
+  Partition partition;
+  partition.AddSegment(0, log);
+  partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true);
+  partition.options.marks.log_start_offset = 50;
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_EQ(partition.Log(0), log);
+  EXPECT_EQ(loaded.log_start_offset, 10);
+  EXPECT_EQ(loaded.log_end_offset, 10);
+  EXPECT_THAT(loaded.report.findings,
+              ::testing::Contains(::testing::AllOf(
+                  ::testing::Field(&RecoveryFinding::action, RecoveryAction::kIgnored),
+                  ::testing::Field(&RecoveryFinding::evidence, ::testing::HasSubstr("50 is beyond the log end 10")))));
+}
+
+TEST(LoadRulesTest, TruncatingAsKafkaALogStartBeyondTheEndEmptiesTheLog) {
+  for (const bool clean : {false, true}) {
+    const std::string log = BatchesBytes(0, 10, /*leader_epoch=*/3);
+    Partition partition;
+    partition.AddSegment(0, log);
+    partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true, clean);
+    partition.options.marks.log_start_offset = 50;
+    partition.options.on_damage = OnDamage::kTruncate;
+    for (int opening = 0; opening < 2; ++opening) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+      EXPECT_EQ(loaded.log_start_offset, 50);
+      EXPECT_EQ(loaded.log_end_offset, 50);
+      ASSERT_EQ(loaded.segments.size(), 1u);
+      EXPECT_EQ(loaded.segments[0].base_offset, 50);
+      EXPECT_TRUE(loaded.epochs->entries().empty());
+      if (opening > 0) continue;
+      EXPECT_EQ(loaded.report.batches_saved_aside, 10);
+      EXPECT_EQ(loaded.report.bytes_cut, SizeOf(log));
+    }
+    EXPECT_EQ(testing_support::ReadFile(partition.fs.get(), "orders-0/varve.cut-00000000000000000000"), log);
+  }
+}
+
+TEST(LoadRulesTest, ASegmentThatDoesNotBeginWhereTheOneBeforeEndsWasOrphanedByTheRestart) {
+  for (const bool survived : {false, true}) {
+    Partition partition;
+    const std::string front = BatchesBytes(0, 5);
+    partition.AddSegment(0, front);
+    partition.AddSegment(8, BatchesBytes(8, 12));
+    partition.SetDurablePoint(0, 0, 0, survived);
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_end_offset, survived ? 12 : 5);
+    if (survived) continue;
+    EXPECT_EQ(testing_support::ReadFile(partition.fs.get(), "orders-0/varve.cut-00000000000000000008"),
+              BatchesBytes(8, 12));
+    EXPECT_THAT(loaded.report.findings,
+                ::testing::Contains(::testing::AllOf(
+                    ::testing::Field(&RecoveryFinding::action, RecoveryAction::kSavedAside),
+                    ::testing::Field(&RecoveryFinding::evidence,
+                                     ::testing::HasSubstr("a segment at offset 5 expected, found 8")))));
+  }
+}
+
+TEST(LoadRulesTest, AFollowersGapSurvivesARestart) {
+  // A gap inside a segment, one below the durable point between segments, and one too wide for a segment.
+  Partition partition;
+  const int64_t far = int64_t{1} << 40;
+  partition.AddSegment(0, BatchesBytes(0, 5));
+  partition.AddSegment(7, BatchesBytes(7, 9) + BatchesBytes(20, 22));
+  partition.AddSegment(22, BatchesBytes(30, 32));
+  partition.AddSegment(far, BatchesBytes(far, far + 2));
+  partition.SetDurablePoint(7, SizeOf(BatchesBytes(7, 8)), 8, /*survived=*/false);
+  partition.options.recover_all = true;
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_EQ(loaded.log_end_offset, far + 2);
+  EXPECT_EQ(loaded.report.bytes_cut, 0);
+  EXPECT_TRUE(loaded.report.damage.empty());
+}
+
+TEST(LoadRulesTest, AStateThatOutlivedItsSegmentsCountsForNothing) {
+  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
+    Partition partition;
+    const std::string log = BatchesBytes(0, 10);
+    partition.options.on_damage = on_damage;
+    partition.AddSegment(0, log);
+    partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true);
+    VARVE_ASSERT_OK(partition.fs->Remove(partition.LogPath(0)));
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_start_offset, 0);
+    EXPECT_EQ(loaded.log_end_offset, 0);
+    EXPECT_THAT(loaded.report.findings,
+                ::testing::Contains(::testing::Field(&RecoveryFinding::action, RecoveryAction::kIgnored)));
+  }
+}
+
+// --- Refusals ---
+
+struct RefusedCase {
+  std::string name;
+  std::string log;  // of the segment at offset 10
+  std::string magic;
+  int64_t position;
+};
+
+std::vector<RefusedCase> RefusedCases() {
+  const std::string front = BatchesBytes(10, 13);
+  return {{"MagicZeroFirst", LegacyMessage(0, 10), "magic 2 expected, found 0", 0},
+          {"MagicOneFirst", LegacyMessage(1, 10), "magic 2 expected, found 1", 0},
+          {"MagicZeroBehindBatches", front + LegacyMessage(0, 13), "magic 2 expected, found 0", SizeOf(front)},
+          {"MagicOneBehindBatches", front + LegacyMessage(1, 13) + BatchesBytes(14, 16), "magic 2 expected, found 1",
+           SizeOf(front)},
+          {"MagicThree", front + BatchesOfMagic(3, 13), "magic 2 expected, found 3", SizeOf(front)}};
+}
+
+class RefusalTest : public ::testing::TestWithParam<RefusedCase> {};
+INSTANTIATE_TEST_SUITE_P(, RefusalTest, ::testing::ValuesIn(RefusedCases()),
+                         [](const auto& param) { return param.param.name; });
+
+// Whatever else there is to do in the directory, and whatever the marks say: not a byte of it changes.
+TEST_P(RefusalTest, LeavesEveryByteAsItWas) {
+  enum class Also { kNothing, kTornTail, kLeftovers, kPending, kCleanMark };
+  for (const Also also : {Also::kNothing, Also::kTornTail, Also::kLeftovers, Also::kPending, Also::kCleanMark}) {
+    for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
+      Partition partition;
+      partition.options.on_damage = on_damage;
+      const std::string first = BatchesBytes(0, 10);
+      partition.AddSegment(0, first);
+      partition.AddSegment(10, GetParam().log + (also == Also::kTornTail ? "torn" : ""));
+      if (also == Also::kLeftovers) {
+        WriteFile(partition.fs.get(), absl::StrCat(kDirectory, "/00000000000000000007.log.deleted"), "old");
+        WriteFile(partition.fs.get(), absl::StrCat(kDirectory, "/00000000000000000000.log.swap"), first);
+        WriteFile(partition.fs.get(), absl::StrCat(kDirectory, "/00000000000000000007.index"), "orphan");
+      }
+      if (also != Also::kNothing) {
+        partition.SetDurablePoint(0, SizeOf(first), 10, /*survived=*/true, also == Also::kCleanMark);
+      }
+      if (also == Also::kPending) {
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+        PartitionStateValues values = state->values();
+        values.pending = PendingOperation::kDeleteBefore;
+        values.pending_offset = 10;
+        state->Store(values);
+      }
+      const FileMap before = ReadFiles(partition.fs.get(), kDirectory);
+      const auto loaded = partition.Load();
+      EXPECT_THAT(loaded,
+                  StatusIs(absl::StatusCode::kUnimplemented,
+                           ::testing::AllOf(::testing::HasSubstr("00000000000000000010.log"),
+                                            ::testing::HasSubstr(GetParam().magic),
+                                            ::testing::HasSubstr(absl::StrCat("position ", GetParam().position)))));
+      EXPECT_EQ(ReadFiles(partition.fs.get(), kDirectory), before);
+    }
+  }
+}
+
+// Byte 16 alone says nothing: a damaged one is damage.
+TEST(LoadRulesTest, AMagicWithoutItsChecksumIsDamageOrATornTail) {
+  for (const int8_t magic : {int8_t{0}, int8_t{1}, int8_t{3}}) {
+    Partition partition;
+    std::string log = BatchesBytes(0, 10);
+    const size_t batch_bytes = log.size() / 10;
+    log[4 * batch_bytes + 16] = static_cast<char>(magic);
+    partition.AddSegment(0, log);
+    partition.SetDurablePoint(0, SizeOf(BatchesBytes(0, 10)), 10, /*survived=*/false);
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_end_offset, 10);
+    EXPECT_EQ(partition.Log(0), BatchesBytes(0, 10)) << "mended: the rest of the batch vouches for it";
+    EXPECT_EQ(loaded.report.damage.size(), 0u);
   }
 }
 

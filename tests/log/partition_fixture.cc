@@ -72,6 +72,42 @@ FileMap ReadKafkaFiles(FileSystem* file_system, const std::string& directory) {
   return files;
 }
 
+std::vector<std::string> SplitBatches(std::string_view log) {
+  std::vector<std::string> batches;
+  while (!log.empty()) {
+    const size_t size_bytes = internal::DecodeBatchHeader(AsBytes(log).data()).size_bytes;
+    if (log.size() < internal::kBatchHeaderBytes || size_bytes < internal::kBatchHeaderBytes ||
+        size_bytes > log.size()) {
+      ADD_FAILURE() << "no batch " << log.size() << " bytes before the end";
+      break;
+    }
+    batches.emplace_back(log.substr(0, size_bytes));
+    log.remove_prefix(size_bytes);
+  }
+  return batches;
+}
+
+std::vector<std::string> ServedBatches(FileSystem* file_system, const internal::LoadedLog& loaded) {
+  std::vector<std::string> served;
+  for (const internal::LoadedSegment& segment : loaded.segments) {
+    const std::string name = SegmentFileName(segment.base_offset, SegmentFileKind::kLog);
+    const std::string log = ReadFile(file_system, JoinPath(kDirectory, name));
+    EXPECT_EQ(static_cast<int64_t>(log.size()), segment.size_bytes) << name;
+    size_t position = 0;
+    const auto serve_up_to = [&](size_t end) {
+      for (std::string& batch : SplitBatches(std::string_view(log).substr(position, end - position))) {
+        served.push_back(std::move(batch));
+      }
+    };
+    for (const DamagedRange& range : segment.damage) {
+      serve_up_to(static_cast<size_t>(range.position));
+      position = static_cast<size_t>(range.position + range.bytes);
+    }
+    serve_up_to(log.size());
+  }
+  return served;
+}
+
 void SyncAll(FileSystem* file_system, const std::string& directory) {
   VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, file_system->List(directory));
   for (const std::string& name : names) {

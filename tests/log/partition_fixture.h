@@ -49,6 +49,11 @@ using FileMap = std::map<std::string, std::string>;
 // The same without varve's own files.
 [[nodiscard]] FileMap ReadKafkaFiles(FileSystem* file_system, const std::string& directory);
 
+// The batches that a loaded log serves, byte for byte, in order: everything that its report does not call damaged.
+[[nodiscard]] std::vector<std::string> ServedBatches(FileSystem* file_system, const internal::LoadedLog& loaded);
+// The batches of bytes that hold nothing else.
+[[nodiscard]] std::vector<std::string> SplitBatches(std::string_view log);
+
 // Syncs every file and the directory.
 void SyncAll(FileSystem* file_system, const std::string& directory);
 

@@ -1,0 +1,167 @@
+// Truncations, fresh starts and prefix deletions: interrupted at every operation, by a death of the process or of the
+// machine, each has happened wholly or not at all once the log is opened again (durability notes, Writing 7).
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "log/log_places.h"
+#include "log/partition_fixture.h"
+#include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
+
+namespace varve {
+namespace {
+
+using internal::PartitionState;
+using internal::PartitionStateValues;
+using internal::PendingOperation;
+using testing_support::AppendMany;
+using testing_support::AppendNext;
+using testing_support::ExpectRecords;
+using testing_support::IsOk;
+using testing_support::kPartition;
+using testing_support::OpenLog;
+using testing_support::Partition;
+using testing_support::TinyOptions;
+
+constexpr int64_t kRecords = 16;
+
+struct OperationCase {
+  const char* name;
+  PendingOperation operation;
+  int64_t offset;
+  int64_t start_after;
+  int64_t end_after;
+
+  absl::Status Run(Log* log) const {
+    switch (operation) {
+      case PendingOperation::kTruncateTo:
+        return log->TruncateTo(offset);
+      case PendingOperation::kStartAt:
+        return log->TruncateFullyAndStartAt(offset);
+      case PendingOperation::kDeleteBefore:
+        return log->DeleteBefore(offset);
+      case PendingOperation::kNone:
+        break;
+    }
+    return absl::OkStatus();
+  }
+};
+
+constexpr OperationCase kCases[] = {
+    {"TruncateInsideTheActiveSegment", PendingOperation::kTruncateTo, kRecords - 1, 0, kRecords - 1},
+    {"TruncateAcrossSegments", PendingOperation::kTruncateTo, 7, 0, 7},
+    {"TruncateToASegmentsBase", PendingOperation::kTruncateTo, 5, 0, 5},
+    {"TruncateToNothing", PendingOperation::kTruncateTo, 0, 0, 0},
+    {"StartAbove", PendingOperation::kStartAt, 40, 40, 40},
+    {"StartBelowTheEnd", PendingOperation::kStartAt, 6, 6, 6},
+    {"StartAtTheBeginning", PendingOperation::kStartAt, 0, 0, 0},
+    {"DeleteInsideASegment", PendingOperation::kDeleteBefore, 8, 8, kRecords},
+    {"DeleteEverything", PendingOperation::kDeleteBefore, kRecords, kRecords, kRecords},
+};
+
+class PendingOperationTest : public ::testing::TestWithParam<OperationCase> {
+ protected:
+  // A log of 16 records in several segments, all of them durable.
+  std::unique_ptr<Log> OpenFull(FileSystem* file_system) {
+    auto log = OpenLog(kPartition, TinyOptions(file_system, &clock_, IoMode::kWrite));
+    AppendMany(log.get(), kRecords);
+    VARVE_EXPECT_OK(log->Flush());
+    log->SetHighWatermark(kRecords);
+    EXPECT_GE(log->segments().size(), 3u);
+    return log;
+  }
+
+  bool IsAfter(const Log& log) const {
+    return log.log_start_offset() == GetParam().start_after && log.log_end_offset() == GetParam().end_after;
+  }
+
+  // Opens what is left, twice; tells whether the operation has happened.
+  bool ExpectAllOrNothing(MemoryFileSystem* disk) {
+    std::optional<bool> after;
+    for (int opening = 0; opening < 2; ++opening) {
+      const auto log = OpenLog(kPartition, TinyOptions(disk, &clock_, IoMode::kWrite));
+      if (log == nullptr) return false;
+      const bool is_after = IsAfter(*log);
+      const bool is_before = log->log_start_offset() == 0 && log->log_end_offset() == kRecords;
+      EXPECT_TRUE(is_after || is_before) << log->log_start_offset() << " to " << log->log_end_offset();
+      EXPECT_EQ(after.value_or(is_after), is_after);
+      EXPECT_TRUE(log->damage().empty());
+      ExpectRecords(*log, log->log_start_offset(), log->log_end_offset());
+      after = is_after;
+      if (opening == 0) continue;
+      const int64_t end = log->log_end_offset();
+      AppendNext(log.get(), {.ack = Ack::kDurable});
+      ExpectRecords(*log, log->log_start_offset(), end + 1);
+    }
+    return *after;
+  }
+
+  void ExpectCrashes(const MemoryFileSystem& disk, bool done, uint64_t random_crashes) {
+    const auto killed = disk.CloneAfterProcessDeath();
+    const bool after_kill = ExpectAllOrNothing(killed.get());
+    EXPECT_TRUE(after_kill || !done);
+    for (const CrashMode mode : {CrashMode::kLoseAllUnsynced, CrashMode::kKeepAll, CrashMode::kRandom}) {
+      for (uint64_t seed = 0; seed < (mode == CrashMode::kRandom ? random_crashes : 1); ++seed) {
+        SCOPED_TRACE(::testing::Message() << "mode " << static_cast<int>(mode) << ", seed " << seed);
+        const auto crashed = disk.CloneAfterCrash({.seed = seed, .mode = mode});
+        const bool after_crash = ExpectAllOrNothing(crashed.get());
+        EXPECT_TRUE(after_crash || !done);
+      }
+    }
+  }
+
+  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
+};
+
+INSTANTIATE_TEST_SUITE_P(, PendingOperationTest, ::testing::ValuesIn(kCases),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+TEST_P(PendingOperationTest, StoppedAtEveryOperationItHasHappenedOrNot) {
+  for (const bool for_ever : {true, false}) {
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << (for_ever ? " and all later ones" : ""));
+      MemoryFileSystem disk;
+      FaultyFileSystem faulty(&disk);
+      const auto log = OpenFull(&faulty);
+      faulty.AddRule({.nth = nth, .for_ever = for_ever, .status = absl::ResourceExhaustedError("stopped")});
+      const absl::Status done = GetParam().Run(log.get());
+      ExpectCrashes(disk, done.ok(), /*random_crashes=*/for_ever ? 3 : 0);
+      if (HasFailure()) return;
+      if (faulty.faults_fired() > 0) continue;
+      EXPECT_THAT(done, IsOk());
+      EXPECT_TRUE(IsAfter(*log));
+      EXPECT_GT(nth, 5u);
+      break;
+    }
+  }
+}
+
+TEST_P(PendingOperationTest, AnnouncedByWhoeverDiedIsCarriedThroughAndReported) {
+  MemoryFileSystem disk;
+  VARVE_ASSERT_OK(OpenFull(&disk)->Close());
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+    PartitionStateValues values = state->values();
+    values.pending = GetParam().operation;
+    values.pending_offset = GetParam().offset;
+    values.clean = false;
+    state->Store(values);
+    VARVE_ASSERT_OK(state->Sync());
+  }
+  const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite));
+  ASSERT_NE(log, nullptr);
+  EXPECT_TRUE(IsAfter(*log)) << log->log_start_offset() << " to " << log->log_end_offset();
+  ExpectRecords(*log, GetParam().start_after, GetParam().end_after);
+  int completed = 0;
+  for (const RecoveryFinding& finding : log->recovery_report().findings) {
+    if (finding.action == RecoveryAction::kCompleted && finding.file == PartitionState::kFileName) ++completed;
+  }
+  EXPECT_EQ(completed, 1);
+}
+
+}  // namespace
+}  // namespace varve

@@ -1,0 +1,293 @@
+// An opening that has much to do is stopped, or fails, at every one of its operations: the next one comes to the same
+// log. And what the device cannot read is damage, never a failure.
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "log/bad_sectors.h"
+#include "log/partition_fixture.h"
+#include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+using testing_support::BatchesBytes;
+using testing_support::FileSystemWithBadSectors;
+using testing_support::IsOk;
+using testing_support::kDirectory;
+using testing_support::Partition;
+using testing_support::ReadFile;
+using testing_support::ServedBatches;
+using testing_support::SplitBatches;
+using testing_support::WriteFile;
+
+constexpr char kFirstLog[] = "00000000000000000000.log";
+
+int64_t SizeOf(const std::string& bytes) { return static_cast<int64_t>(bytes.size()); }
+
+const int64_t kBatchBytes = SizeOf(BatchesBytes(0, 1));
+
+// Segments 0 to 9 and 10 to 19, all durable; everything is to be scanned.
+void SetUpDurable(Partition* partition, int64_t log_start_offset = 0) {
+  partition->AddSegment(0, BatchesBytes(0, 10));
+  partition->AddSegment(10, BatchesBytes(10, 20));
+  partition->SetDurablePoint(10, 10 * kBatchBytes, 20, /*survived=*/false);
+  partition->options.recover_all = true;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition->fs.get(), kDirectory));
+  PartitionStateValues values = state->values();
+  values.log_start_offset = log_start_offset;
+  state->Store(values);
+  VARVE_ASSERT_OK(state->Sync());
+}
+
+struct Scenario {
+  const char* name;
+  std::function<void(Partition*)> set_up;
+};
+
+std::vector<Scenario> Scenarios() {
+  return {
+      {"TornTail",
+       [](Partition* partition) {
+         partition->AddSegment(0, BatchesBytes(0, 10) + BatchesBytes(10, 11).substr(0, 80));
+         partition->SetDurablePoint(0, 5 * kBatchBytes, 5, /*survived=*/false);
+       }},
+      {"InvalidAfterARestart",
+       [](Partition* partition) {
+         partition->AddSegment(0, BatchesBytes(0, 10));
+         partition->AddSegment(10, BatchesBytes(10, 20));
+         partition->AddSegment(20, BatchesBytes(20, 30));
+         partition->SetDurablePoint(0, 2 * kBatchBytes, 2, /*survived=*/false);
+         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
+       }},
+      {"DamageKept",
+       [](Partition* partition) {
+         SetUpDurable(partition);
+         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
+       }},
+      {"DamagedEndKept",
+       [](Partition* partition) {
+         SetUpDurable(partition);
+         partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
+       }},
+      {"DamageTruncated",
+       [](Partition* partition) {
+         SetUpDurable(partition, /*log_start_offset=*/2);
+         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
+         partition->options.on_damage = OnDamage::kTruncate;
+       }},
+      {"DamageQuarantined",
+       [](Partition* partition) {
+         SetUpDurable(partition, /*log_start_offset=*/2);
+         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
+         partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
+         partition->options.on_damage = OnDamage::kQuarantine;
+       }},
+      {"HeaderMended",
+       [](Partition* partition) {
+         SetUpDurable(partition);
+         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 7, 4);
+         partition->FlipBit(kFirstLog, 7 * kBatchBytes + 11, 3);
+       }},
+      {"StartedAnew",
+       [](Partition* partition) {
+         SetUpDurable(partition, /*log_start_offset=*/50);
+         partition->options.on_damage = OnDamage::kTruncate;
+       }},
+      {"PrefixDeleted", [](Partition* partition) { SetUpDurable(partition, /*log_start_offset=*/12); }},
+  };
+}
+
+// What a log is to its users.
+struct Outcome {
+  int64_t log_start_offset = 0;
+  int64_t log_end_offset = 0;
+  std::vector<std::string> served;
+
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+std::string Describe(const Outcome& outcome) {
+  return absl::StrCat("offsets ", outcome.log_start_offset, " to ", outcome.log_end_offset, ", ", outcome.served.size(),
+                      " batches");
+}
+
+Outcome OutcomeOf(FileSystem* file_system, const LoadedLog& loaded) {
+  return {loaded.log_start_offset, loaded.log_end_offset, ServedBatches(file_system, loaded)};
+}
+
+class RecoveryFaultsTest : public ::testing::TestWithParam<Scenario> {
+ protected:
+  Outcome Undisturbed(std::optional<OnDamage> on_damage = std::nullopt) {
+    Partition partition;
+    GetParam().set_up(&partition);
+    partition.options.on_damage = on_damage.value_or(partition.options.on_damage);
+    const auto loaded = partition.Load();
+    EXPECT_THAT(loaded, IsOk());
+    return loaded.ok() ? OutcomeOf(partition.fs.get(), *loaded) : Outcome();
+  }
+
+  // Opens what a disturbed opening left, twice, as it was to be opened.
+  void ExpectSame(std::unique_ptr<MemoryFileSystem> disk, const LogOptions& options, const Outcome& expected) {
+    Partition after(std::move(disk));
+    FileSystem* const file_system = after.options.file_system;
+    Clock* const clock = after.options.clock;
+    after.options = options;
+    after.options.file_system = file_system;
+    after.options.clock = clock;
+    for (int opening = 0; opening < 2; ++opening) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, after.Load());
+      const Outcome outcome = OutcomeOf(file_system, loaded);
+      ASSERT_TRUE(outcome == expected) << Describe(outcome) << ", expected " << Describe(expected) << ", opening "
+                                       << opening;
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, RecoveryFaultsTest, ::testing::ValuesIn(Scenarios()),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+TEST_P(RecoveryFaultsTest, StoppedAtEveryOperationTheNextOpeningComesToTheSame) {
+  const Outcome expected = Undisturbed();
+  for (const bool for_ever : {true, false}) {
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << (for_ever ? " and all later ones" : ""));
+      Partition partition;
+      GetParam().set_up(&partition);
+      FaultyFileSystem faulty(partition.fs.get());
+      faulty.AddRule({.nth = nth, .for_ever = for_ever, .status = absl::ResourceExhaustedError("stopped")});
+      {
+        const auto loaded = LoadLog(&faulty, kDirectory, partition.options);
+        if (faulty.faults_fired() == 0) {
+          EXPECT_THAT(loaded, IsOk());
+          EXPECT_GT(nth, 20u);
+          break;
+        }
+      }
+      ExpectSame(partition.fs->CloneAfterProcessDeath(), partition.options, expected);
+      for (uint64_t seed = 0; seed < 5; ++seed) {
+        SCOPED_TRACE(::testing::Message() << "seed " << seed);
+        const CrashMode mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom;
+        ExpectSame(partition.fs->CloneAfterCrash({.seed = seed, .mode = mode}), partition.options, expected);
+      }
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// Each read fails once with an I/O error. Whatever that opening makes of it, the batches are still there for the next.
+TEST_P(RecoveryFaultsTest, AReadThatFailsCostsNoBatch) {
+  const Outcome expected = Undisturbed(OnDamage::kKeep);
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    Partition partition;
+    GetParam().set_up(&partition);
+    partition.options.on_damage = OnDamage::kKeep;  // the others may take out what cannot be read
+    FaultyFileSystem faulty(partition.fs.get());
+    faulty.AddRule({.operation = FileOperation::kRead, .nth = nth, .status = absl::InternalError("EIO")});
+    (void)LoadLog(&faulty, kDirectory, partition.options);
+    if (faulty.faults_fired() == 0) break;
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    const Outcome outcome = OutcomeOf(partition.fs.get(), loaded);
+    EXPECT_GE(outcome.log_end_offset, expected.log_end_offset);
+    auto served = outcome.served.begin();
+    for (const std::string& batch : expected.served) {
+      served = std::find(served, outcome.served.end(), batch);
+      ASSERT_TRUE(served != outcome.served.end()) << Describe(outcome) << ", expected " << Describe(expected);
+    }
+  }
+}
+
+// --- Bad sectors ---
+
+std::string NameOfOnDamage(const ::testing::TestParamInfo<OnDamage>& info) {
+  constexpr const char* kNames[] = {"Keep", "Truncate", "Quarantine"};
+  return kNames[static_cast<size_t>(info.param)];
+}
+
+class BadSectorTest : public ::testing::TestWithParam<OnDamage> {};
+INSTANTIATE_TEST_SUITE_P(, BadSectorTest,
+                         ::testing::Values(OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine),
+                         NameOfOnDamage);
+
+constexpr int64_t kMany = 200;  // batches: eight pages of them
+
+TEST_P(BadSectorTest, OfALogIsDamageWhereverItLies) {
+  constexpr int64_t kPageBytes = 4096;
+  const std::string log = BatchesBytes(0, kMany);
+  for (int64_t page = 0; page * kPageBytes < SizeOf(log); ++page) {
+    for (const bool clean : {false, true}) {
+      SCOPED_TRACE(::testing::Message() << "page " << page << (clean ? ", clean" : ""));
+      Partition partition;
+      partition.AddSegment(0, log);
+      partition.SetDurablePoint(0, SizeOf(log), kMany, /*survived=*/false, clean);
+      partition.options.on_damage = GetParam();
+      partition.options.recover_all = !clean;
+      FileSystemWithBadSectors bad(partition.fs.get(), partition.LogPath(0), static_cast<uint64_t>(page * kPageBytes),
+                                   512);
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, LoadLog(&bad, kDirectory, partition.options));
+      if (loaded.report.clean) continue;  // not met: only the tail is read
+      const int64_t first = page * kPageBytes / kBatchBytes;
+      EXPECT_EQ(loaded.log_end_offset, GetParam() == OnDamage::kTruncate ? first : kMany);
+      if (GetParam() == OnDamage::kTruncate) continue;
+      ASSERT_EQ(loaded.report.damage.size(), 1u);
+      EXPECT_EQ(loaded.report.damage[0].position, first * kBatchBytes);
+      EXPECT_LE(loaded.report.damage[0].bytes, kPageBytes + 2 * kBatchBytes);
+      if (GetParam() == OnDamage::kKeep) {
+        EXPECT_TRUE(partition.Log(0) == log);
+      }
+    }
+  }
+}
+
+TEST(BadSectorIndexTest, MakesTheIndexBeRebuilt) {
+  const std::string log = BatchesBytes(0, kMany);
+  for (const std::string kind : {"index", "timeindex"}) {
+    for (const bool clean : {false, true}) {
+      Partition partition;
+      partition.AddSegment(0, log);
+      VARVE_ASSERT_OK(partition.Load());
+      partition.SetDurablePoint(0, SizeOf(log), kMany, /*survived=*/false, clean);
+      const std::string path = absl::StrCat(kDirectory, "/00000000000000000000.", kind);
+      const std::string before = ReadFile(partition.fs.get(), path);
+      ASSERT_GT(before.size(), 24u);
+      FileSystemWithBadSectors bad(partition.fs.get(), path, 0, 512);
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, LoadLog(&bad, kDirectory, partition.options));
+      EXPECT_EQ(loaded.log_end_offset, kMany);
+      EXPECT_TRUE(loaded.report.damage.empty());
+      EXPECT_EQ(ReadFile(partition.fs.get(), path), before);
+      EXPECT_THAT(loaded.report.findings, ::testing::Contains(::testing::AllOf(
+                                              ::testing::Field(&RecoveryFinding::action, RecoveryAction::kRebuilt),
+                                              ::testing::Field(&RecoveryFinding::file, ::testing::HasSubstr(kind)))));
+    }
+  }
+}
+
+TEST(BadSectorPendingTest, DoesNotStopATruncationThatWasAnnounced) {
+  const std::string log = BatchesBytes(0, kMany);
+  Partition partition;
+  partition.AddSegment(0, log);
+  partition.SetDurablePoint(0, SizeOf(log), kMany, /*survived=*/false);
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+    PartitionStateValues values = state->values();
+    values.pending = PendingOperation::kTruncateTo;
+    values.pending_offset = kMany - 20;
+    values.durable = {};
+    state->Store(values);
+  }
+  FileSystemWithBadSectors bad(partition.fs.get(), partition.LogPath(0), 8192, 512);
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, LoadLog(&bad, kDirectory, partition.options));
+  EXPECT_LE(loaded.log_end_offset, kMany - 20);
+}
+
+}  // namespace
+}  // namespace varve::internal
