@@ -83,7 +83,8 @@ LeftoversPlan PlanLeftovers(const PartitionListing& listing, const std::optional
     const bool orphan_gets_log = unsuffixed && renamed_logs.contains(file.parts.base_offset);
     if (SwapCounts(file, smallest_cleaned)) continue;
     if (orphan_gets_log && !IsCovered(file.parts.base_offset, covered)) continue;
-    plan.removals.push_back(file.name);
+    const bool revoked = file.parts.suffix == SegmentFileSuffix::kSwap;
+    (revoked ? plan.revoked : plan.removals).push_back(file.name);
   }
   for (const auto& [base_offset, kinds] : listing.segments) {
     if (!IsCovered(base_offset, covered)) continue;
@@ -95,23 +96,36 @@ LeftoversPlan PlanLeftovers(const PartitionListing& listing, const std::optional
   return plan;
 }
 
+namespace {
+
+absl::Status RemoveAll(FileSystem* file_system, const std::string& directory, const std::vector<std::string>& names,
+                       const std::string& reason, std::vector<RecoveryFinding>* findings) {
+  for (const std::string& name : names) {
+    VARVE_RETURN_IF_ERROR(file_system->Remove(JoinPath(directory, name)));
+    findings->push_back(
+        {.action = RecoveryAction::kRemoved, .rule = "format notes 5.5", .file = name, .evidence = reason});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::Status ClearLeftovers(FileSystem* file_system, const std::string& directory,
                             std::vector<RecoveryFinding>* findings) {
   VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
+  VARVE_RETURN_IF_ERROR(
+      RemoveAll(file_system, directory, listing.unfinished, "a copy that had not taken its file's name", findings));
   if (listing.leftovers.empty()) return absl::OkStatus();
   VARVE_ASSIGN_OR_RETURN(const std::optional<SwapRange> covered, CoveredRange(file_system, directory, listing));
   const LeftoversPlan plan = PlanLeftovers(listing, covered);
-  for (const std::string& name : plan.removals) {
-    VARVE_RETURN_IF_ERROR(file_system->Remove(JoinPath(directory, name)));
-    findings->push_back({.action = RecoveryAction::kRemoved,
-                         .rule = "format notes 5.5",
-                         .file = name,
-                         .evidence = covered.has_value()
-                                         ? fmt::format("left over; complete swaps cover offsets {}-{}", covered->first,
-                                                       covered->second - 1)
-                                         : "left over by an interrupted operation, or an index without its .log"});
+  const std::string reason =
+      covered.has_value()
+          ? fmt::format("left over; complete swaps cover offsets {}-{}", covered->first, covered->second - 1)
+          : "left over by an interrupted operation, or an index without its .log";
+  for (const std::vector<std::string>& names : {plan.revoked, plan.removals}) {
+    VARVE_RETURN_IF_ERROR(RemoveAll(file_system, directory, names, reason, findings));
+    if (!names.empty()) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   }
-  if (!plan.removals.empty()) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   for (const auto& [from, to] : plan.completions) {
     VARVE_RETURN_IF_ERROR(file_system->Rename(JoinPath(directory, from), JoinPath(directory, to)));
     findings->push_back({.action = RecoveryAction::kCompleted,

@@ -10,9 +10,11 @@
 //   N.index.swap, .timeindex.swap, .txnindex.swap without a N.log.swap
 //                                               only the rename is left to do
 //   an index without its .log                   removed
+//   varve.truncate, NAME.tmp                    removed: a copy that had not taken its file's name
 //
-// The directory is synced between the removals and the renames: otherwise power loss could keep the renames and bring a
-// covered segment back. Doing it again finds nothing to do.
+// The directory is synced after each of these steps: a .swap that does not count would count once the .cleaned file
+// that revokes it is gone, and power loss could keep the renames and bring a covered segment back. Doing it again finds
+// nothing to do.
 #ifndef VARVE_LIB_LOG_LEFTOVERS_H_
 #define VARVE_LIB_LOG_LEFTOVERS_H_
 
@@ -34,7 +36,8 @@ namespace varve::internal {
 using SwapRange = std::pair<int64_t, int64_t>;
 
 struct LeftoversPlan {
-  std::vector<std::string> removals;                             // in order
+  std::vector<std::string> revoked;                              // .swap files that do not count: they go first
+  std::vector<std::string> removals;                             // once the revoked ones are gone for good
   std::vector<std::pair<std::string, std::string>> completions;  // from, to; after the removals are durable
 };
 

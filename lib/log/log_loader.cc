@@ -26,7 +26,7 @@ bool HasPending(const std::optional<PartitionStateValues>& state) {
 absl::StatusOr<bool> NeedsPreparation(FileSystem* file_system, const std::string& directory,
                                       const std::optional<PartitionStateValues>& state) {
   VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
-  return HasPending(state) || !listing.leftovers.empty();
+  return HasPending(state) || !listing.leftovers.empty() || !listing.unfinished.empty();
 }
 
 std::string_view NameOf(PendingOperation operation) {

@@ -1,8 +1,11 @@
 #include "log/partition_listing.h"
 
 #include <optional>
+#include <string_view>
 
 #include "base/status.h"
+#include "log/cut_segment.h"
+#include "varve/partition_files.h"
 
 namespace varve::internal {
 
@@ -18,12 +21,28 @@ std::vector<int64_t> PartitionListing::BaseOffsets() const {
   return base_offsets;
 }
 
+namespace {
+
+// NAME.tmp is how a file that is replaced whole is written; of names that are not a partition's, nothing is known.
+bool IsUnfinished(std::string_view name) {
+  constexpr std::string_view kTemporary = ".tmp";
+  if (name == kCutFileName) return true;
+  if (!name.ends_with(kTemporary)) return false;
+  name.remove_suffix(kTemporary.size());
+  return ClassifyPartitionFile(name).kind != PartitionFileKind::kOther;
+}
+
+}  // namespace
+
 PartitionListing SortNames(const std::vector<std::string>& names) {
   PartitionListing listing;
   std::vector<LeftoverFile> indexes;
   for (const std::string& name : names) {
     const std::optional<ParsedSegmentFile> parts = ParseSegmentFileName(name);
-    if (!parts.has_value()) continue;
+    if (!parts.has_value()) {
+      if (IsUnfinished(name)) listing.unfinished.push_back(name);
+      continue;
+    }
     if (parts->suffix != SegmentFileSuffix::kNone) {
       listing.leftovers.push_back({name, *parts});
     } else if (parts->kind == SegmentFileKind::kSnapshot) {

@@ -28,13 +28,14 @@ struct PartitionListing {
   std::map<int64_t, std::set<SegmentFileKind>> segments;  // by base offset; each has its .log, snapshots are not listed
   std::set<int64_t> snapshots;                            // by the offset in the name
   std::vector<LeftoverFile> leftovers;                    // with a suffix, or orphans, by name
+  std::vector<std::string> unfinished;                    // copies that had not taken their file's name yet, by name
 
   [[nodiscard]] bool Has(int64_t base_offset, SegmentFileKind kind) const;
   // Segment base offsets, ascending.
   [[nodiscard]] std::vector<int64_t> BaseOffsets() const;
 };
 
-// Sorts names; those that are not a segment's are passed over.
+// Sorts names; those that no partition file has are passed over.
 [[nodiscard]] PartitionListing SortNames(const std::vector<std::string>& names);
 
 // Errors: as FileSystem::List.
