@@ -326,11 +326,7 @@ absl::Status Appender::Prepare(const Incoming& batch, int32_t leader_epoch, int6
   const RollAppend append{
       .size_bytes = batch.size_bytes, .last_offset = batch.last_offset, .max_timestamp_ms = batch.max_timestamp_ms};
   if (ShouldRoll(segment, append, limits_, [&] { return core_->options.clock->WallMs(); })) {
-    // Named by the log end, not by a follower's batch behind a gap: each segment begins where the one before ends, so
-    // that an opening tells a lost tail from a gap. Only offsets too far apart for one segment make an exception.
-    const int64_t log_end = active_->end().next_offset;
-    const bool holds_both = batch.last_offset - log_end <= std::numeric_limits<int32_t>::max();
-    VARVE_RETURN_IF_ERROR(RollTo(holds_both ? log_end : std::max(base_offset, log_end)));
+    VARVE_RETURN_IF_ERROR(RollTo(std::max(base_offset, active_->end().next_offset)));
   }
   if (leader_epoch < 0 || epochs_->IsLatest(leader_epoch)) return absl::OkStatus();
   return epochs_->Assign(leader_epoch, base_offset);
@@ -340,6 +336,7 @@ absl::Status Appender::Prepare(const Incoming& batch, int32_t leader_epoch, int6
 absl::Status Appender::RollTo(int64_t new_base) {
   Publish();
   if (new_base == active_->base_offset()) return absl::OkStatus();  // empty already
+  const bool leaves_gap = new_base > active_->end().next_offset;
   VARVE_RETURN_IF_ERROR(flusher_->LimitQueue());
   if (absl::Status sealed = active_->Seal(); !sealed.ok()) return Failed(std::move(sealed));
   if (absl::Status snapshot = producers_->WriteSnapshot(new_base, SnapshotSync::kNone); !snapshot.ok())
@@ -360,7 +357,16 @@ absl::Status Appender::RollTo(int64_t new_base) {
       std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
   ChooseLimits();
   StoreLive();
-  return absl::OkStatus();
+  return leaves_gap ? VouchForGap() : absl::OkStatus();
+}
+
+// A follower's segment is named by its first batch, as Kafka names it, and may leave offsets out. After a power loss
+// that would look like a lost tail of the segment before: the durable point moves behind the gap before anything
+// follows it.
+absl::Status Appender::VouchForGap() {
+  Publish();
+  VARVE_RETURN_IF_ERROR(flusher_->Sync());
+  return flusher_->UpdateState([](PartitionStateValues*) {});
 }
 
 void Appender::Publish() {

@@ -84,6 +84,7 @@ class Appender {
   [[nodiscard]] absl::Status Prepare(const Incoming& batch, int32_t leader_epoch, int64_t base_offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status RollTo(int64_t new_base) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status VouchForGap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After a batch of a producer: its state, and the transaction index if it closed one.
   [[nodiscard]] absl::Status UpdateProducers(const RecordBatchView& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<AppendResult> Acknowledge(absl::StatusOr<AppendResult> result,

@@ -184,9 +184,9 @@ class Planner {
     return above == found_.begin() ? 0 : static_cast<size_t>(above - found_.begin()) - 1;
   }
 
-  // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. varve
-  // makes each of its segments where the one before ends, a follower's gap lies within the next one; but for a gap that
-  // is too wide for that, and for the tail of a segment as well.
+  // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. A
+  // follower's gap looks the same, but varve moves the durable point behind one before it appends there; and none that
+  // is too wide for a segment is a lost tail.
   bool BreaksRow(const FoundSegment& segment, const std::optional<int64_t>& expected_offset,
                  const RequiredEnd& required) const {
     return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset.has_value() &&
