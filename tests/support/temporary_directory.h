@@ -14,7 +14,7 @@ namespace varve::testing_support {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_(::testing::TempDir() + "varve-XXXXXX") {
+  TemporaryDirectory() : path_(::testing::TempDir() + "varve-" + std::string(6, 'X')) {
     if (::mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary directory at " << path_;
   }
   ~TemporaryDirectory() {
