@@ -89,8 +89,17 @@ absl::Status Appender::Writable() const {
 }
 
 absl::Status Appender::Failed(absl::Status status) {
-  active_->Discard();
-  if (!absl::IsResourceExhausted(status)) core_->frontiers.Poison(status);
+  const absl::StatusOr<bool> cut = active_->Discard();
+  if (!cut.ok()) {
+    core_->frontiers.Poison(cut.status());
+    return core_->frontiers.Writable();
+  }
+  if (!absl::IsResourceExhausted(status)) {
+    core_->frontiers.Poison(status);
+    return status;
+  }
+  // The system may have put the bytes on the disk already: refused means refused after a power loss too.
+  if (*cut && !flusher_->Sync().ok()) return core_->frontiers.Writable();
   return status;
 }
 

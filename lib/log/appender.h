@@ -91,7 +91,8 @@ class Appender {
                                                          const AppendOptions& options);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreLive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // A failed write poisons the log, unless the disk was full: then nothing has happened.
+  // A failed write poisons the log, unless the disk was full: then nothing has happened, once what was written before
+  // it is taken back (one sync).
   [[nodiscard]] absl::Status Failed(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes what was loaded the log: at open and after a truncation.
   [[nodiscard]] absl::Status Install(LoadedLog loaded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -123,6 +123,7 @@ absl::StatusOr<std::byte*> ActiveSegment::ReserveSlow(int64_t size_bytes, bool d
 }
 
 absl::Status ActiveSegment::Commit(const BatchSummary& batch) {
+  touched_end_ = end_.end_position + batch.size_bytes;
   if (reserved_in_buffer_) {
     reserved_in_buffer_ = false;
     VARVE_RETURN_IF_ERROR(file_->WriteAt(static_cast<uint64_t>(end_.end_position),
@@ -139,6 +140,7 @@ absl::Status ActiveSegment::Append(std::span<const std::byte> bytes, const Batch
     std::memcpy(place, bytes.data(), bytes.size());
     return Commit(batch);
   }
+  touched_end_ = end_.end_position + batch.size_bytes;
   VARVE_RETURN_IF_ERROR(file_->WriteAt(static_cast<uint64_t>(end_.end_position), bytes));
   if (window_.has_value()) window_->Skip(end_.end_position + batch.size_bytes);
   VARVE_RETURN_IF_ERROR(AddToIndexes(batch));
@@ -181,9 +183,9 @@ absl::Status ActiveSegment::WriteIndexEntries() {
   return WriteEntries<TimeIndex::kEntryBytes>(live_->times, time_index_file_.get(), &time_entries_written_);
 }
 
-void ActiveSegment::Discard() {
+absl::StatusOr<bool> ActiveSegment::Discard() {
   const PublishedEnd published = open_->published();
-  if (end_ == published) return;
+  if (touched_end_ <= published.end_position) return false;
   live_->offsets.TruncateTo(published.next_offset);
   live_->times.TruncateTo(published.next_offset);
   offset_entries_written_ = std::min(offset_entries_written_, live_->offsets.entry_count());
@@ -191,8 +193,15 @@ void ActiveSegment::Discard() {
   counters_ = published_counters_;
   open_->SetLargestTimestamp(counters_.largest);
   if (published.end_position == 0) first_batch_timestamp_ms_.reset();
-  if (window_.has_value()) window_->Skip(published.end_position);
   end_ = published;
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size, file_->Size());
+  const auto kept = static_cast<uint64_t>(published.end_position);
+  if (size > kept) {
+    if (window_.has_value()) window_->Trim(published.end_position);
+    VARVE_RETURN_IF_ERROR(file_->Truncate(kept));
+  }
+  touched_end_ = published.end_position;
+  return size > kept;
 }
 
 absl::Status ActiveSegment::Seal() {

@@ -11,8 +11,8 @@
 // ready-made batches go by a write call in either mode (WriteThrough): the page cache is one, and a call zeroes nothing
 // first. Indexes live on the heap and are written to their files as whole pages of entries fill, and at Seal.
 //
-// What a crash leaves: bytes behind the last published batch (a torn tail, or zeros that were allocated ahead), indexes
-// that lack entries. Opening cuts the one and rebuilds the other.
+// What a crash leaves: bytes behind the last published batch (a torn tail, batches of an append that was not answered
+// yet, or zeros that were allocated ahead), indexes that lack entries. Opening cuts the one and rebuilds the other.
 //
 // Thread rules: one writer; readers use open().
 #ifndef VARVE_LIB_SEGMENT_ACTIVE_SEGMENT_H_
@@ -98,8 +98,11 @@ class ActiveSegment {
   // Reserve, copy and Commit in one, by a write call if `bytes` are large.
   [[nodiscard]] absl::Status Append(std::span<const std::byte> bytes, const BatchSummary& batch, bool durable_acks);
 
-  // Drops what was committed but not published.
-  void Discard();
+  // Drops what was committed but not published, or half written, and cuts the file there: left behind the published
+  // end, whole batches would be taken for appended ones by the next opening, and the rest of longer ones for damage.
+  // True if bytes were cut off, which only a sync makes last. An error is for the caller to poison the log by: the
+  // bytes may be there still.
+  [[nodiscard]] absl::StatusOr<bool> Discard();
 
   // Makes everything committed visible to readers of the segment.
   void Publish() {
@@ -140,6 +143,7 @@ class ActiveSegment {
   };
 
   PublishedEnd end_;
+  int64_t touched_end_ = 0;  // no byte behind it was stored or written since the file was last cut to its end
   Counters counters_;
   Counters published_counters_;
   std::optional<int64_t> first_batch_timestamp_ms_;

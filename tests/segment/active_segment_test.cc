@@ -25,6 +25,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing_support::BatchSpec;
+using testing_support::IsOkAndHolds;
 using testing_support::MakeBatch;
 using testing_support::ReadWholeFile;
 using testing_support::ReferenceSegment;
@@ -200,11 +201,12 @@ TEST_P(ActiveSegmentPlaceTest, DiscardLeavesNoTrace) {
       VARVE_ASSERT_OK(dropped == 2 && offset % 20 == 0 ? Append(active.get(), LargeBatch(offset + dropped, 100'000))
                                                        : Put(active.get(), MakeBatch(spec)));
     }
-    active->Discard();
+    ASSERT_THAT(active->Discard(), IsOkAndHolds(true));
+    ASSERT_EQ(FileBytes(SegmentFileKind::kLog), expected.log());
     ASSERT_EQ(active->end(), expected.end());
     ASSERT_EQ(active->first_batch_timestamp_ms(), offset == 0 ? std::nullopt : std::optional<int64_t>(1000));
     ASSERT_EQ(active->open()->largest_timestamp().timestamp_ms, offset == 0 ? -1 : 1000 + offset - 1);
-    active->Discard();  // nothing left to drop
+    ASSERT_THAT(active->Discard(), IsOkAndHolds(false));  // nothing left to drop
 
     const std::vector<std::byte> bytes =
         MakeBatch({.base_offset = offset, .timestamps_ms = {1000 + offset}, .value = std::string(200, 'k')});
@@ -477,7 +479,7 @@ TEST_F(ActiveSegmentTest, AFullDiskStopsAppendsUntilThereIsRoom) {
         if (!appended.ok()) {
           ASSERT_THAT(appended, StatusIs(absl::StatusCode::kResourceExhausted));
           ++refused;
-          active->Discard();
+          VARVE_ASSERT_OK(active->Discard());
           ASSERT_EQ(active->end(), expected.end());
           ExpectReads(*active, expected);
           // Room for one more large batch and the step ahead of it.
