@@ -18,11 +18,22 @@ absl::Status OutOfRange(const LogCore& core, std::string_view what, int64_t offs
       KafkaError::kOffsetOutOfRange);
 }
 
+// Nobody syncs while this lives: a sync of what is about to go would raise the durable point again, and take the
+// announcement back with it. Ended early by Flusher::Restart.
+class SyncsSuspended {
+ public:
+  explicit SyncsSuspended(Flusher* flusher) : flusher_(flusher) { flusher_->Suspend(); }
+  ~SyncsSuspended() { flusher_->Resume(); }
+  SyncsSuspended(const SyncsSuspended&) = delete;
+  SyncsSuspended& operator=(const SyncsSuspended&) = delete;
+
+ private:
+  Flusher* const flusher_;
+};
+
 }  // namespace
 
 absl::Status Truncation::Announce(PendingOperation operation, int64_t offset) {
-  // Everything below is durable first, so that the queue of unsynced files is empty and the point is exact.
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
   return appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
     values->pending = operation;
     values->pending_offset = offset;
@@ -60,6 +71,8 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
   VARVE_RETURN_IF_ERROR(CheckBoundary(offset));
   if (offset == offsets.log_end_offset) return core.epochs()->TruncateFromEnd(offset);
   VARVE_ASSIGN_OR_RETURN(const Kept kept, KeptBelow(offset));
+  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
+  const SyncsSuspended suspended(appender_.flusher_);
   VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kTruncateTo, offset));
   return Reload(offsets.log_start_offset, offset, kept);
 }
@@ -68,6 +81,8 @@ absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
+  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
+  const SyncsSuspended suspended(appender_.flusher_);
   VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kStartAt, offset));
   return Reload(offset, offset, {.segment = offset, .end_position = 0});
 }
@@ -97,7 +112,6 @@ absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset
                           .end_offset = log_end_offset,
                           .high_watermark = offsets.high_watermark,
                           .durable_offset = offsets.durable_offset});
-  appender_.flusher_->Suspend();
   LogOptions options = core.options;
   options.marks = {};  // they were of the log as it was opened
   absl::Status reloaded = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_) -> absl::Status {
@@ -105,10 +119,7 @@ absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset
     VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
     return appender_.Install(std::move(loaded));
   }();
-  if (!reloaded.ok()) {
-    core.frontiers.Poison(reloaded);
-    appender_.flusher_->Resume();
-  }
+  if (!reloaded.ok()) core.frontiers.Poison(reloaded);
   return reloaded;
 }
 
@@ -122,6 +133,7 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
     return OutOfRange(core, "deletion before", offset, offsets.log_start_offset, offsets.high_watermark);
   }
   if (offset <= offsets.log_start_offset) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
   VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kDeleteBefore, offset));
 
   absl::Status dropped = DropPrefix(offset);

@@ -28,6 +28,7 @@ class Truncation {
 
  private:
   [[nodiscard]] absl::Status CheckBoundary(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  // Everything published is durable by now, so that no file waits for its sync and the point is exact.
   [[nodiscard]] absl::Status Announce(PendingOperation operation, int64_t offset)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   // What stays of the log below an offset: its last segment, and how many bytes of it.
@@ -36,6 +37,7 @@ class Truncation {
     int64_t end_position = 0;
   };
   [[nodiscard]] absl::StatusOr<Kept> KeptBelow(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  // Syncs are suspended; Install lets them go on.
   [[nodiscard]] absl::Status Reload(int64_t log_start_offset, int64_t log_end_offset, const Kept& kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status DropPrefix(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
