@@ -1,4 +1,4 @@
-// varve append: records from files or standard input into a partition.
+#include "cli/append.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -10,10 +10,8 @@
 #include <vector>
 
 #include "cli/batch_appender.h"
-#include "cli/commands.h"
-#include "cli/json_forms.h"
+#include "cli/json_values.h"
 #include "cli/line_reader.h"
-#include "cli/option_checks.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
@@ -25,20 +23,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "append";
-
-// What is taken into memory of one record, whatever the options say.
-constexpr int64_t kLargestRecordBytes = int64_t{1} << 30;
-
-struct AppendSettings {
-  std::string directory;
-  std::vector<std::string> files;
-  RecordInputOptions input;
-  BatchLimits limits;
-  LogOptions log;
-  AppendOptions append;
-  std::optional<int64_t> now_ms;
-  bool json = false;
-};
 
 // A failure, and where in the input it arose.
 absl::Status At(std::string_view where, const absl::Status& status) {
@@ -144,7 +128,7 @@ void PrintSummary(const AppendSettings& settings, const AppendRun& run, const Lo
                               {"seconds", seconds},
                               {"megabytes_per_second", megabytes_per_second},
                               {"report", ReportJson(log.recovery_report())}};
-    out->Print("{}\n", json.dump());
+    out->Print("{}\n", JsonText(json));
   } else if (totals.records == 0) {
     out->Print("{}: no records appended; the log ends at offset {}\n", settings.directory, log.log_end_offset());
   } else {
@@ -186,7 +170,10 @@ absl::Status CheckName(const std::string& directory) {
       directory, name);
 }
 
-ExitStatus RunAppend(AppendSettings settings) {
+}  // namespace
+
+ExitStatus RunAppend(const AppendSettings& given_settings) {
+  AppendSettings settings = given_settings;
   if (!CodecAvailable(settings.append.compression)) {
     return Complain(kCommand, ExitStatus::kUsage,
                     fmt::format("--compression {}: left out of this build", CodecName(settings.append.compression)));
@@ -215,98 +202,6 @@ ExitStatus RunAppend(AppendSettings settings) {
   if (!closed.ok()) status = Complain(kCommand, closed);
   if (!appended.ok()) status = ComplainOfInput(appended);
   return out.Finish(kCommand, status);
-}
-
-void AddInputOptions(CLI::App* command, AppendSettings* settings) {
-  command->add_option("FILE", settings->files, "Files to read; '-' is standard input, the default");
-  command
-      ->add_option("--format", settings->input.format,
-                   "A record a line, or JSON Lines (key, value, timestamp, headers)")
-      ->transform(CLI::Transformer(
-          std::map<std::string, InputFormat>{{"lines", InputFormat::kLines}, {"jsonl", InputFormat::kJsonLines}}))
-      ->default_str("lines");
-  command->add_option("--key-separator", settings->input.key_separator,
-                      "What stands between key and value; a line without it has a null key");
-  command->add_option("--timestamp-format", settings->input.timestamp_format,
-                      "strptime format of the time that each line begins with; local where it has no zone");
-}
-
-void AddBatchOptions(CLI::App* command, AppendSettings* settings) {
-  command->add_option("--batch-records", settings->limits.max_records, "Records of a batch at most")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
-      ->capture_default_str();
-  command->add_option("--batch-bytes", settings->limits.max_bytes, "Bytes of a batch at most, before compression")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{1}, (int64_t{1} << 31) - 1))
-      ->capture_default_str();
-  command->add_option("--compression", settings->append.compression, "Codec of the batches")
-      ->transform(CLI::Transformer(std::map<std::string, Codec>{{"none", Codec::kNone},
-                                                                {"gzip", Codec::kGzip},
-                                                                {"snappy", Codec::kSnappy},
-                                                                {"lz4", Codec::kLz4},
-                                                                {"zstd", Codec::kZstd}}))
-      ->default_str("none");
-  command->add_option("--ack", settings->append.ack, "What a batch has survived when the next one begins")
-      ->transform(CLI::Transformer(
-          std::map<std::string, Ack>{{"none", Ack::kNone}, {"written", Ack::kWritten}, {"durable", Ack::kDurable}}))
-      ->default_str("written");
-  command->add_option("--leader-epoch", settings->append.leader_epoch, "Default: the latest known, else 0")
-      ->check(CLI::Range(0, std::numeric_limits<int32_t>::max()));
-  command->add_option("--now", settings->now_ms, "Time of records without one, and of rolling")->transform(TimeInMs());
-}
-
-void AddLogOptions(CLI::App* command, LogOptions* log) {
-  constexpr int64_t kMaxFileBytes = (int64_t{1} << 31) - 1;
-  command->add_option("--segment-bytes", log->segment_bytes, "A segment file's size at most")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{14}, kMaxFileBytes))
-      ->default_str("1GiB");
-  command->add_option("--segment-ms", log->segment_ms, "Time after which a new segment begins")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--index-interval-bytes", log->index_interval_bytes, "Bytes of log between two index entries")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{0}, kMaxFileBytes))
-      ->capture_default_str();
-  command->add_option("--timestamp-type", log->message_timestamp_type, "Whose time a record has")
-      ->transform(CLI::Transformer(std::map<std::string, TimestampType>{{"create", TimestampType::kCreateTime},
-                                                                        {"append", TimestampType::kLogAppendTime}}))
-      ->default_str("create");
-  command->add_option("--max-message-bytes", log->max_message_bytes, "Bytes of a batch at most, compressed as it is")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{1}, kMaxFileBytes))
-      ->capture_default_str();
-  command->add_option("--io", log->io_mode, "How small batches are written; default: what suits the file system")
-      ->transform(
-          CLI::Transformer(std::map<std::string, IoMode>{{"mapped", IoMode::kMapped}, {"write", IoMode::kWrite}}));
-}
-
-}  // namespace
-
-void AddAppendCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Append records from files or standard input");
-  const auto settings = std::make_shared<AppendSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory TOPIC-N, made if missing")->required();
-  AddInputOptions(command, settings.get());
-  AddBatchOptions(command, settings.get());
-  AddLogOptions(command, &settings->log);
-  command->add_flag("--json", settings->json, "Print the summary as JSON");
-  command->callback([command, settings, status] {
-    if (settings->input.format == InputFormat::kJsonLines &&
-        (settings->input.key_separator.has_value() || settings->input.timestamp_format.has_value())) {
-      throw CLI::ValidationError("--format jsonl",
-                                 "has keys and times of its own: without --key-separator and "
-                                 "--timestamp-format");
-    }
-    // Both limits hold; the one that was not asked for gives way to the one that was.
-    const bool batch_bytes_given = command->count("--batch-bytes") > 0;
-    const bool max_bytes_given = command->count("--max-message-bytes") > 0;
-    settings->limits.max_bytes = std::min(settings->limits.max_bytes, settings->log.max_message_bytes);
-    if (batch_bytes_given && !max_bytes_given) {
-      settings->limits.max_lone_record_bytes = settings->limits.max_bytes;
-    } else if (settings->append.compression == Codec::kNone) {
-      settings->limits.max_lone_record_bytes = settings->log.max_message_bytes;
-    } else {
-      settings->limits.max_lone_record_bytes = kLargestRecordBytes;  // compressed it may fit; the log judges that
-    }
-    *status = RunAppend(std::move(*settings));
-  });
 }
 
 }  // namespace varve::cli

@@ -1,5 +1,3 @@
-// varve dump: everything in a partition, or in one of its files, as the files are.
-
 #include "cli/dump.h"
 
 #include <memory>
@@ -7,9 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/commands.h"
 #include "cli/opened_view.h"
-#include "cli/option_checks.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
 #include "varve/checkpoint.h"
@@ -18,14 +14,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "dump";
-
-struct DumpSettings {
-  std::string path;
-  bool as_opened = false;
-  bool json = false;
-  std::optional<int64_t> index_interval_bytes;
-  DumpForm form;
-};
 
 // Says what was odd, on standard error and after the dump. Returns kDataWrong if any of it was damage.
 ExitStatus ReportFaults(const PartitionContents& contents) {
@@ -108,6 +96,8 @@ absl::StatusOr<ExitStatus> DumpFile(const DumpSettings& settings, Output* out) {
   return ReportFaults(contents);
 }
 
+}  // namespace
+
 ExitStatus RunDump(const DumpSettings& settings) {
   const absl::StatusOr<FileInfo> info = FileSystem::Default()->Info(settings.path);
   if (absl::IsNotFound(info.status())) {
@@ -124,24 +114,6 @@ ExitStatus RunDump(const DumpSettings& settings) {
   if (status.ok()) return out.Finish(kCommand, *status);
   out.Flush();
   return out.Finish(kCommand, Complain(kCommand, status.status()));
-}
-
-}  // namespace
-
-void AddDumpCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Print everything in a partition, or in one of its files");
-  const auto settings = std::make_shared<DumpSettings>();
-  command->add_option("PATH", settings->path, "Partition directory, or a file")->required();
-  command->add_flag("--as-opened", settings->as_opened, "What opening would leave; nothing is written");
-  command->add_flag("--json", settings->json, "Print one JSON document");
-  command->add_flag("--batches-only", settings->form.batches_only, "Leave the records out");
-  command->add_flag_callback(
-      "--full", [settings] { settings->form.bytes = BytesForm::kFull; }, "Long keys and values too, in base64");
-  command
-      ->add_option("--index-interval-bytes", settings->index_interval_bytes,
-                   "With --as-opened: bytes of log between two entries of an index that is rebuilt")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{0}, (int64_t{1} << 31) - 1));
-  command->callback([settings, status] { *status = RunDump(*settings); });
 }
 
 }  // namespace varve::cli

@@ -1,38 +1,28 @@
-// The two forms of a dump: one JSON document with a list for each kind of thing, and text in the order of the log.
+// `varve dump`: everything in a partition, or in one of its files, as the files are.
 //
-// Thread rules: one thread. Cost: the log is read once for each list that needs it; nothing but one batch is in memory.
+// Thread rules: one thread.
 #ifndef VARVE_LIB_CLI_DUMP_H_
 #define VARVE_LIB_CLI_DUMP_H_
 
-#include "absl/status/status.h"
-#include "cli/json_forms.h"
-#include "cli/output.h"
-#include "cli/partition_contents.h"
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/dump_forms.h"
+#include "cli/exit_status.h"
 
 namespace varve::cli {
 
-struct DumpForm {
-  bool batches_only = false;  // leave the records out
-  BytesForm bytes = BytesForm::kDigest;
+struct DumpSettings {
+  std::string path;        // of a partition directory or of a file
+  bool as_opened = false;  // what opening would leave, in place of what is there
+  bool json = false;
+  std::optional<int64_t> index_interval_bytes;  // of indexes that opening would rebuild; absent: the default
+  DumpForm form;
 };
 
-// A whole partition: {"log":…,"segments":…,…}, as the contract of the command has it.
-[[nodiscard]] absl::Status DumpPartitionJson(FileSystem* file_system, PartitionContents* contents,
-                                             const PartitionSummary& summary, const DumpForm& form, Output* out);
-
-// One file of a partition: the lists that it has a part in.
-[[nodiscard]] absl::Status DumpFileJson(FileSystem* file_system, const PartitionFile& file, PartitionContents* contents,
-                                        const DumpForm& form, Output* out);
-
-// The same for people: what a partition holds segment by segment, or what one file holds.
-[[nodiscard]] absl::Status DumpPartitionText(FileSystem* file_system, PartitionContents* contents,
-                                             const PartitionSummary& summary, const DumpForm& form, Output* out);
-[[nodiscard]] absl::Status DumpFileText(FileSystem* file_system, const PartitionFile& file, PartitionContents* contents,
-                                        const DumpForm& form, Output* out);
-
-// A checkpoint that lies beside the partitions: {"checkpoint":[[topic,partition,offset],…]}, or a line for each.
-[[nodiscard]] absl::Status DumpOffsetCheckpoint(FileSystem* file_system, const std::string& path, bool json,
-                                                Output* out);
+// Prints all of it; changes nothing. What is odd is told on standard error, after the dump.
+[[nodiscard]] ExitStatus RunDump(const DumpSettings& settings);
 
 }  // namespace varve::cli
 

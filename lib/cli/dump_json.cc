@@ -2,7 +2,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/dump.h"
+#include "cli/dump_forms.h"
 #include "cli/exit_status.h"
 #include "varve/checkpoint.h"
 
@@ -219,6 +219,28 @@ absl::Status DumpFileJson(FileSystem* file_system, const PartitionFile& file, Pa
       return status;
     }
   }
+  lists.Finish();
+  return absl::OkStatus();
+}
+
+absl::Status DumpOffsetCheckpoint(FileSystem* file_system, const std::string& path, bool json, Output* out) {
+  const absl::StatusOr<std::vector<PartitionOffset>> offsets = LoadOffsetCheckpoint(file_system, path);
+  if (!offsets.ok()) return offsets.status();
+  if (!json) {
+    for (const PartitionOffset& line : *offsets) {
+      out->Print("{} {} {}\n", line.partition.topic, line.partition.partition, line.offset);
+    }
+    return absl::OkStatus();
+  }
+  JsonLists lists(out);
+  lists.Begin("checkpoint");
+  for (const PartitionOffset& line : *offsets) {
+    std::string* const row = lists.Row();
+    row->append("[");
+    AppendJsonString(row, line.partition.topic);
+    fmt::format_to(std::back_inserter(*row), ",{},{}]", line.partition.partition, line.offset);
+  }
+  lists.End();
   lists.Finish();
   return absl::OkStatus();
 }

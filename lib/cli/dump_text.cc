@@ -2,7 +2,7 @@
 #include <string>
 #include <string_view>
 
-#include "cli/dump.h"
+#include "cli/dump_forms.h"
 #include "cli/exit_status.h"
 #include "cli/quantities.h"
 #include "varve/checkpoint.h"
@@ -182,23 +182,6 @@ absl::Status DumpPartitionText(FileSystem* file_system, PartitionContents* conte
     for (const PartitionFile& file : contents->Files(kind)) {
       if (absl::Status status = DumpFileText(file_system, file, contents, form, out); !status.ok()) return status;
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status DumpOffsetCheckpoint(FileSystem* file_system, const std::string& path, bool json, Output* out) {
-  const absl::StatusOr<std::vector<PartitionOffset>> offsets = LoadOffsetCheckpoint(file_system, path);
-  if (!offsets.ok()) return offsets.status();
-  if (json) {
-    OrderedJson rows = OrderedJson::array();
-    for (const PartitionOffset& line : *offsets) {
-      rows.push_back(OrderedJson::array({line.partition.topic, line.partition.partition, line.offset}));
-    }
-    out->Print("{}\n", OrderedJson({{"checkpoint", rows}}).dump());
-    return absl::OkStatus();
-  }
-  for (const PartitionOffset& line : *offsets) {
-    out->Print("{} {} {}\n", line.partition.topic, line.partition.partition, line.offset);
   }
   return absl::OkStatus();
 }

@@ -1,11 +1,9 @@
-// varve explain: what the last opening found, cut, kept or saved aside, by which rule and on what evidence.
+#include "cli/explain.h"
 
 #include <memory>
 #include <string>
 
-#include "cli/commands.h"
-#include "cli/json_forms.h"
-#include "cli/option_checks.h"
+#include "cli/json_values.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/report_text.h"
@@ -16,10 +14,7 @@ namespace {
 
 constexpr char kCommand[] = "explain";
 
-struct ExplainSettings {
-  std::string directory;
-  bool json = false;
-};
+}  // namespace
 
 ExitStatus RunExplain(const ExplainSettings& settings) {
   FileSystem* const file_system = FileSystem::Default();
@@ -32,7 +27,7 @@ ExitStatus RunExplain(const ExplainSettings& settings) {
   if (settings.json) {
     const OrderedJson json = {{"dir", settings.directory},
                               {"report", report.ok() ? ReportJson(*report) : OrderedJson()}};
-    out.Print("{}\n", json.dump());
+    out.Print("{}\n", JsonText(json));
   } else if (!report.ok()) {
     out.Print("{}: no opening so far found anything to tell\n", settings.directory);
   } else {
@@ -40,16 +35,6 @@ ExitStatus RunExplain(const ExplainSettings& settings) {
     PrintReport(*report, &out);
   }
   return out.Finish(kCommand, ExitStatus::kDone);
-}
-
-}  // namespace
-
-void AddExplainCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Tell what the last opening found and did, and why");
-  const auto settings = std::make_shared<ExplainSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  command->add_flag("--json", settings->json, "Print JSON");
-  command->callback([settings, status] { *status = RunExplain(*settings); });
 }
 
 }  // namespace varve::cli

@@ -1,4 +1,4 @@
-// varve find: where offsets, times and epochs lie, and how they were found.
+#include "cli/find.h"
 
 #include <cstdint>
 #include <memory>
@@ -6,9 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands.h"
-#include "cli/json_forms.h"
-#include "cli/option_checks.h"
+#include "cli/json_values.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/quantities.h"
@@ -17,22 +15,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "find";
-
-enum class QueryKind { kOffset, kTime, kEpoch };
-
-struct Query {
-  QueryKind kind;
-  int64_t value;
-};
-
-struct FindSettings {
-  std::string directory;
-  std::vector<int64_t> offsets;
-  std::vector<int64_t> times_ms;
-  std::vector<int32_t> epochs;
-  bool json = false;
-  std::vector<Query> queries;  // all of them, in the order of the command line
-};
 
 // The offset of the first record at or after `offset`; absent at the end of the log.
 absl::StatusOr<std::optional<int64_t>> FirstRecordAt(int64_t offset, LogReader* reader, DecodeBuffer* scratch) {
@@ -86,7 +68,7 @@ class Finder {
  private:
   void Print(const OrderedJson& json, std::string_view text) {
     if (settings_.json) {
-      out_->Print("{}\n", json.dump());
+      out_->Print("{}\n", JsonText(json));
     } else {
       out_->Print("{}\n", text);
     }
@@ -125,7 +107,7 @@ class Finder {
         fmt::format("offset {}: segment {}, position {}: batch of offsets {} to {}, {} bytes; first record {}; index "
                     "entry ({} at {}), {} batches scanned",
                     offset, lookup.segment, lookup.position, lookup.base_offset, lookup.last_offset, lookup.size_bytes,
-                    record.dump(), lookup.index_offset, lookup.index_position, lookup.batches_scanned));
+                    JsonText(record), lookup.index_offset, lookup.index_position, lookup.batches_scanned));
     return absl::OkStatus();
   }
 
@@ -145,7 +127,7 @@ class Finder {
            {"offset", lookup.offset},
            {"leader_epoch", epoch}},
           fmt::format("time {}: offset {}, {}, leader epoch {}", TimeName(time_ms), lookup.offset,
-                      FormatTime(lookup.timestamp_ms), epoch.dump()));
+                      FormatTime(lookup.timestamp_ms), JsonText(epoch)));
     return absl::OkStatus();
   }
 
@@ -169,6 +151,8 @@ class Finder {
   bool missed_ = false;
 };
 
+}  // namespace
+
 ExitStatus RunFind(const FindSettings& settings) {
   const absl::StatusOr<std::unique_ptr<Log>> log = OpenForReading(kCommand, settings.directory);
   if (!log.ok()) return Complain(kCommand, log.status());
@@ -183,36 +167,6 @@ ExitStatus RunFind(const FindSettings& settings) {
   }
   if (status == ExitStatus::kDone && finder.missed()) status = ExitStatus::kDataWrong;
   return out.Finish(kCommand, status);
-}
-
-}  // namespace
-
-void AddFindCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Tell where an offset, a time or an epoch lies");
-  const auto settings = std::make_shared<FindSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  CLI::Option* const offset =
-      command->add_option("--offset", settings->offsets, "An offset; may be repeated")->allow_extra_args(false);
-  CLI::Option* const time =
-      command->add_option("--time", settings->times_ms, "A time, or earliest, latest, max; may be repeated")
-          ->transform(LookupTimeInMs())
-          ->allow_extra_args(false);
-  CLI::Option* const epoch =
-      command->add_option("--epoch", settings->epochs, "A leader epoch: where it ends; may be repeated")
-          ->allow_extra_args(false);
-  command->add_flag("--json", settings->json, "Print JSON Lines");
-  command->callback([=] {
-    size_t offsets = 0;
-    size_t times = 0;
-    size_t epochs = 0;
-    for (const CLI::Option* const option : command->parse_order()) {
-      if (option == offset) settings->queries.push_back({QueryKind::kOffset, settings->offsets.at(offsets++)});
-      if (option == time) settings->queries.push_back({QueryKind::kTime, settings->times_ms.at(times++)});
-      if (option == epoch) settings->queries.push_back({QueryKind::kEpoch, settings->epochs.at(epochs++)});
-    }
-    if (settings->queries.empty()) throw CLI::RequiredError("--offset, --time or --epoch");
-    *status = RunFind(*settings);
-  });
 }
 
 }  // namespace varve::cli

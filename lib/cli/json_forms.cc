@@ -9,9 +9,12 @@
 #include "absl/strings/escaping.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+#include "nlohmann/json.hpp"
 
 namespace varve::cli {
 namespace {
+
+using Json = nlohmann::json;
 
 // A character that stands in a JSON string as it is: printable ASCII but the quote and the backslash.
 bool IsPlain(char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; }
@@ -38,9 +41,9 @@ void AppendBase64(std::string* out, std::string_view bytes) {
 bool IsUtf8(std::string_view bytes) {
   if (std::all_of(bytes.begin(), bytes.end(), IsPlain)) return true;
   try {
-    (void)OrderedJson(bytes).dump(-1, ' ', false, OrderedJson::error_handler_t::strict);
+    (void)Json(bytes).dump(-1, ' ', false, Json::error_handler_t::strict);
     return true;
-  } catch (const OrderedJson::exception&) {
+  } catch (const Json::exception&) {
     return false;
   }
 }
@@ -52,7 +55,7 @@ void AppendJsonString(std::string* out, std::string_view text) {
     *out += '"';
     return;
   }
-  *out += OrderedJson(text).dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  *out += Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 void AppendJsonBytes(std::string* out, std::optional<std::string_view> bytes, BytesForm form) {
@@ -158,17 +161,6 @@ void AppendSegmentRow(std::string* out, const SegmentSummary& segment) {
 
 std::string_view TimestampTypeName(TimestampType type) {
   return type == TimestampType::kCreateTime ? "CreateTime" : "LogAppendTime";
-}
-
-OrderedJson ReportJson(const RecoveryReport& report) { return OrderedJson::parse(report.ToJson()); }
-
-OrderedJson DamageOfFileJson(const DamagedRange& range) {
-  return {{"file", fmt::format("{:020}.log", range.segment)},
-          {"position", range.position},
-          {"bytes", range.bytes},
-          {"first_offset", range.first_offset},
-          {"last_offset", range.last_offset},
-          {"reason", range.reason}};
 }
 
 }  // namespace varve::cli

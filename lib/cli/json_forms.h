@@ -1,5 +1,5 @@
-// The JSON forms of what a partition holds, as the contract of the command has them. Rows of large arrays are written
-// straight into text; answers and summaries are values of nlohmann-json that keep the order of their members.
+// The JSON forms of what a partition holds, as the contract of the command has them, written straight into text: rows
+// of arrays that may be large. Answers and summaries are values (json_values.h).
 //
 // Thread rules: free functions, callable from any thread.
 #ifndef VARVE_LIB_CLI_JSON_FORMS_H_
@@ -12,17 +12,12 @@
 #include <vector>
 
 #include "cli/partition_contents.h"
-#include "nlohmann/json.hpp"
 #include "varve/producer_state.h"
 #include "varve/record.h"
 #include "varve/record_batch.h"
-#include "varve/recovery_report.h"
 #include "varve/transaction_index.h"
 
 namespace varve::cli {
-
-// Members stay in the order they were added.
-using OrderedJson = nlohmann::ordered_json;
 
 // How bytes are shown: base64, or "sha256:HEX:LENGTH" above kShortBytes unless all are wanted.
 enum class BytesForm { kDigest, kFull };
@@ -57,12 +52,6 @@ void AppendSegmentRow(std::string* out, const SegmentSummary& segment);
 
 // "CreateTime" or "LogAppendTime".
 [[nodiscard]] std::string_view TimestampTypeName(TimestampType type);
-
-// The report as RecoveryReport::ToJson has it.
-[[nodiscard]] OrderedJson ReportJson(const RecoveryReport& report);
-
-// {"file":…,"position":…,"bytes":…,"first_offset":…,"last_offset":…,"reason":…}.
-[[nodiscard]] OrderedJson DamageOfFileJson(const DamagedRange& range);
 
 // True if the bytes are well-formed UTF-8.
 [[nodiscard]] bool IsUtf8(std::string_view bytes);

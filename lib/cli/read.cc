@@ -1,4 +1,4 @@
-// varve read: prints records, and follows the log if asked to.
+#include "cli/read.h"
 
 #include <algorithm>
 #include <chrono>
@@ -10,9 +10,7 @@
 #include <thread>
 
 #include "cli/aborted_filter.h"
-#include "cli/commands.h"
 #include "cli/json_forms.h"
-#include "cli/option_checks.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/quantities.h"
@@ -23,21 +21,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "read";
-
-enum class ReadFormat { kValue, kKeyValue, kJsonLines };
-
-struct ReadSettings {
-  std::string directory;
-  std::optional<int64_t> from_offset;
-  std::optional<int64_t> from_time_ms;
-  int64_t max_records = std::numeric_limits<int64_t>::max();
-  int64_t to_offset = std::numeric_limits<int64_t>::max();
-  bool follow = false;
-  ReadFormat format = ReadFormat::kValue;
-  std::string key_separator = "\t";
-  bool committed = false;
-  bool json = false;
-};
 
 void PrintRecord(const RecordView& record, const ReadSettings& settings, Output* out) {
   std::string* const text = out->buffer();
@@ -205,6 +188,8 @@ absl::Status Follow(Log* log, RecordPrinter* printer, Output* out, ExitStatus* e
   return absl::OkStatus();
 }
 
+}  // namespace
+
 ExitStatus RunRead(const ReadSettings& settings) {
   absl::StatusOr<std::unique_ptr<Log>> log = OpenForReading(kCommand, settings.directory);
   if (!log.ok()) return Complain(kCommand, log.status());
@@ -223,34 +208,6 @@ ExitStatus RunRead(const ReadSettings& settings) {
   if (status.ok() && settings.follow) status = Follow(log->get(), &printer, &out, &exit_status);
   if (!status.ok()) exit_status = Complain(kCommand, status);
   return out.Finish(kCommand, exit_status);
-}
-
-}  // namespace
-
-void AddReadCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Print records");
-  const auto settings = std::make_shared<ReadSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  CLI::Option* const from_offset =
-      command->add_option("--from-offset", settings->from_offset, "Begin at this offset; default: the log start");
-  command->add_option("--from-time", settings->from_time_ms, "Begin at the first record of this time or later")
-      ->transform(LookupTimeInMs())
-      ->excludes(from_offset);
-  command->add_option("--max-records", settings->max_records, "Stop after so many records")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--to-offset", settings->to_offset, "Stop before this offset")->check(CLI::NonNegativeNumber);
-  command->add_flag("--follow", settings->follow, "Wait for more at the end; Ctrl-C ends");
-  command->add_option("--format", settings->format, "value, key-value (a tab between them) or jsonl")
-      ->transform(CLI::Transformer(std::map<std::string, ReadFormat>{
-          {"value", ReadFormat::kValue}, {"key-value", ReadFormat::kKeyValue}, {"jsonl", ReadFormat::kJsonLines}}))
-      ->default_str("value");
-  command->add_option("--key-separator", settings->key_separator, "What stands between key and value; default: a tab");
-  command->add_flag("--committed", settings->committed, "Leave out open and aborted transactions (read_committed)");
-  command->add_flag("--json", settings->json, "The same as --format jsonl");
-  command->callback([settings, status] {
-    if (settings->json) settings->format = ReadFormat::kJsonLines;
-    *status = RunRead(*settings);
-  });
 }
 
 }  // namespace varve::cli

@@ -1,5 +1,4 @@
-// varve repair: recovers a partition as opening would after an unclean stop, rebuilds its indexes, or says what it
-// would do.
+#include "cli/repair.h"
 
 #include <cstdint>
 #include <memory>
@@ -7,9 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/commands.h"
-#include "cli/json_forms.h"
-#include "cli/option_checks.h"
+#include "cli/json_values.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
@@ -23,14 +20,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "repair";
-
-struct RepairSettings {
-  std::string directory;
-  RepairOptions options;
-  std::optional<int64_t> now_ms;
-  bool dry_run = false;
-  bool json = false;
-};
 
 // True if the partition was left as it is. A repair of anything recovers at least one segment; what the report then
 // lists all the same is what the next opening for writing will do.
@@ -72,7 +61,7 @@ void PrintRepairSummary(const RepairSettings& settings, const RecoveryReport& re
                               {"bytes_cut", report.bytes_cut},
                               {"bytes_saved_aside", report.bytes_saved_aside},
                               {"report", ReportJson(report)}};
-    out->Print("{}\n", json.dump());
+    out->Print("{}\n", JsonText(json));
     return;
   }
   if (WasLeftAlone(settings, report)) {
@@ -84,6 +73,8 @@ void PrintRepairSummary(const RepairSettings& settings, const RecoveryReport& re
              settings.dry_run ? "repair would do this (nothing was changed)" : "repaired");
   PrintReport(report, out);
 }
+
+}  // namespace
 
 ExitStatus RunRepair(const RepairSettings& settings) {
   FileSystem* const file_system = FileSystem::Default();
@@ -117,32 +108,6 @@ ExitStatus RunRepair(const RepairSettings& settings) {
                                   settings.directory, report->damage.size()));
   }
   return out.Finish(kCommand, status);
-}
-
-}  // namespace
-
-void AddRepairCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Recover a partition and rebuild its indexes");
-  const auto settings = std::make_shared<RepairSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  command
-      ->add_option(
-          "--on-damage", settings->options.on_damage,
-          "keep: mend indexes, cut nothing but a torn tail; truncate: as Kafka, the log ends before the damage; "
-          "quarantine: move damaged ranges aside, their offsets stay a gap")
-      ->transform(CLI::Transformer(std::map<std::string, OnDamage>{
-          {"keep", OnDamage::kKeep}, {"truncate", OnDamage::kTruncate}, {"quarantine", OnDamage::kQuarantine}}))
-      ->default_str("keep");
-  command->add_flag("--all", settings->options.all, "Every segment, not only those from the recovery point on");
-  command->add_flag("--force", settings->options.force, "Also where the directory is clean and sound");
-  command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
-  command
-      ->add_option("--index-interval-bytes", settings->options.index_interval_bytes,
-                   "Bytes of log between two index entries; default: what the partition was written with, else 4096")
-      ->transform(SizeInBytes() & CLI::Range(int64_t{0}, (int64_t{1} << 31) - 1));
-  command->add_option("--now", settings->now_ms, "The time it is taken to be")->transform(TimeInMs());
-  command->add_flag("--json", settings->json, "Print the report as JSON");
-  command->callback([settings, status] { *status = RunRepair(*settings); });
 }
 
 }  // namespace varve::cli

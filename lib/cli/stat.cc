@@ -1,4 +1,4 @@
-// varve stat: offsets, segments, sizes, times, codecs and index density of a partition, and a picture of its segments.
+#include "cli/stat.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,10 +6,9 @@
 #include <memory>
 #include <string>
 
-#include "cli/commands.h"
 #include "cli/json_forms.h"
+#include "cli/json_values.h"
 #include "cli/opened_view.h"
-#include "cli/option_checks.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
@@ -22,11 +21,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "stat";
-
-struct StatSettings {
-  std::string directory;
-  bool json = false;
-};
 
 // What stat tells. The sums are over all segments.
 struct PartitionStat {
@@ -164,27 +158,18 @@ void PrintStat(const std::string& directory, const PartitionStat& stat, Output* 
   out->Write(DrawSegments(stat.summary.segments));
 }
 
+}  // namespace
+
 ExitStatus RunStat(const StatSettings& settings) {
   const absl::StatusOr<PartitionStat> stat = GatherStat(settings.directory);
   if (!stat.ok()) return Complain(kCommand, stat.status());
   Output out;
   if (settings.json) {
-    out.Print("{}\n", StatJson(settings.directory, *stat).dump());
+    out.Print("{}\n", JsonText(StatJson(settings.directory, *stat)));
   } else {
     PrintStat(settings.directory, *stat, &out);
   }
   return out.Finish(kCommand, stat->report.damage.empty() ? ExitStatus::kDone : ExitStatus::kDataWrong);
-}
-
-}  // namespace
-
-void AddStatCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command =
-      app->add_subcommand(kCommand, "Show offsets, sizes, times, codecs and a picture of the segments");
-  const auto settings = std::make_shared<StatSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  command->add_flag("--json", settings->json, "Print JSON");
-  command->callback([settings, status] { *status = RunStat(*settings); });
 }
 
 }  // namespace varve::cli

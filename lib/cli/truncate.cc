@@ -1,4 +1,4 @@
-// varve truncate: drops the offsets at and above one.
+#include "cli/truncate.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,9 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/commands.h"
-#include "cli/json_forms.h"
-#include "cli/option_checks.h"
+#include "cli/json_values.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 
@@ -16,13 +14,6 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "truncate";
-
-struct TruncateSettings {
-  std::string directory;
-  int64_t to_offset = 0;
-  bool whole_batch = false;
-  bool json = false;
-};
 
 // Where the log is to be cut: at the asked offset, or with --whole-batch at the start of the batch that holds it.
 absl::StatusOr<int64_t> TargetOffset(const TruncateSettings& settings, const Log& log) {
@@ -33,6 +24,8 @@ absl::StatusOr<int64_t> TargetOffset(const TruncateSettings& settings, const Log
   if (!found->has_value()) return settings.to_offset;
   return std::min(settings.to_offset, (*found)->base_offset);
 }
+
+}  // namespace
 
 ExitStatus RunTruncate(const TruncateSettings& settings) {
   if (absl::Status status = CheckPartition(FileSystem::Default(), settings.directory); !status.ok()) {
@@ -64,7 +57,7 @@ ExitStatus RunTruncate(const TruncateSettings& settings) {
                               {"log_end_offset_before", end_before},
                               {"bytes", bytes},
                               {"report", ReportJson(log->recovery_report())}};
-    out.Print("{}\n", json.dump());
+    out.Print("{}\n", JsonText(json));
   } else if (offsets.log_end_offset == end_before) {
     out.Print("{}: nothing at or above offset {}; the log ends at {}\n", settings.directory, *target, end_before);
   } else {
@@ -72,20 +65,6 @@ ExitStatus RunTruncate(const TruncateSettings& settings) {
               offsets.log_end_offset);
   }
   return out.Finish(kCommand, ExitStatus::kDone);
-}
-
-}  // namespace
-
-void AddTruncateCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Drop the offsets at and above one");
-  const auto settings = std::make_shared<TruncateSettings>();
-  command->add_option("DIR", settings->directory, "Partition directory")->required();
-  command->add_option("--to", settings->to_offset, "The log shall end here: a batch's first offset")
-      ->required()
-      ->check(CLI::NonNegativeNumber);
-  command->add_flag("--whole-batch", settings->whole_batch, "Inside a batch: drop all of it");
-  command->add_flag("--json", settings->json, "Print the summary as JSON");
-  command->callback([settings, status] { *status = RunTruncate(*settings); });
 }
 
 }  // namespace varve::cli

@@ -1,6 +1,4 @@
-// varve verify: checks every checksum, continuity, and the indexes against the log; changes nothing.
-
-#include "varve/verify.h"
+#include "cli/verify.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -8,24 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands.h"
-#include "cli/json_forms.h"
-#include "cli/option_checks.h"
+#include "cli/json_values.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
 #include "cli/quantities.h"
 #include "cli/report_text.h"
+#include "varve/verify.h"
 
 namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "verify";
-
-struct VerifySettings {
-  std::vector<std::string> directories;
-  bool json = false;
-};
 
 OrderedJson VerifyJson(const std::string& directory, const VerifyReport& report) {
   OrderedJson damage = OrderedJson::array();
@@ -76,13 +68,15 @@ ExitStatus VerifyPartition(const std::string& directory, const VerifySettings& s
   bar.Finish();
   if (!report.ok()) return Complain(kCommand, report.status());
   if (settings.json) {
-    out->Print("{}\n", VerifyJson(directory, *report).dump());
+    out->Print("{}\n", JsonText(VerifyJson(directory, *report)));
   } else {
     PrintVerifyReport(directory, *report, out);
   }
   out->Flush();
   return report->ok ? ExitStatus::kDone : ExitStatus::kDataWrong;
 }
+
+}  // namespace
 
 ExitStatus RunVerify(const VerifySettings& settings) {
   Output out;
@@ -98,17 +92,6 @@ ExitStatus RunVerify(const VerifySettings& settings) {
     }
   }
   return out.Finish(kCommand, status);
-}
-
-}  // namespace
-
-void AddVerifyCommand(CLI::App* app, ExitStatus* status) {
-  CLI::App* const command = app->add_subcommand(kCommand, "Check every batch and index entry; change nothing");
-  const auto settings = std::make_shared<VerifySettings>();
-  command->add_option("DIR", settings->directories, "Partition directories, or data directories with all they hold")
-      ->required();
-  command->add_flag("--json", settings->json, "Print JSON, a line for each partition");
-  command->callback([settings, status] { *status = RunVerify(*settings); });
 }
 
 }  // namespace varve::cli
