@@ -59,7 +59,8 @@ absl::Status Appender::Install(LoadedLog loaded) {
   core_->SetEpochs(epochs_);
   producers_ = std::move(loaded.producers);
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
-  core_->frontiers.SetFirstUnstable(producers_->FirstUnstableOffset().value_or(Frontiers::kNone));
+  producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark);
+  ShowTransactions();
   flusher_->Restart(std::move(loaded.state), std::move(target), loaded.log_end_offset,
                     Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable", core_->directory,
                           loaded.log_end_offset));
@@ -308,8 +309,20 @@ absl::Status Appender::UpdateProducers(const RecordBatchView& batch) {
   }
   // The batch is in the file: what is remembered of it must not part from it.
   if (!replayed.ok()) return Failed(std::move(replayed));
-  core_->frontiers.SetFirstUnstable(producers_->FirstUnstableOffset().value_or(Frontiers::kNone));
+  if (batch.is_transactional() || batch.is_control()) ShowTransactions();
   return absl::OkStatus();
+}
+
+void Appender::ShowTransactions() {
+  core_->frontiers.SetClosedTransactions(producers_->closed_transactions());
+  core_->frontiers.SetFirstUnstable(producers_->FirstOpenOffset().value_or(Frontiers::kNone));
+}
+
+void Appender::ForgetCommitted() {
+  if (producers_->closed_transactions().empty()) [[likely]] {
+    return;
+  }
+  if (producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark)) ShowTransactions();
 }
 
 absl::Status Appender::AppendReady(const Incoming& batch, int32_t leader_epoch, int64_t base_offset,
@@ -381,6 +394,7 @@ absl::Status Appender::VouchForGap() {
 void Appender::Publish() {
   active_->Publish();
   core_->frontiers.PublishEnd(active_->end().next_offset);
+  ForgetCommitted();
   StoreLive();
 }
 
@@ -415,6 +429,7 @@ std::vector<ProducerStateEntry> Appender::producers() const {
 void Appender::SetHighWatermark(int64_t offset) {
   const absl::MutexLock lock(&mutex_);
   core_->frontiers.SetHighWatermark(offset);
+  ForgetCommitted();
   StoreLive();
 }
 

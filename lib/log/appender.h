@@ -87,6 +87,10 @@ class Appender {
   [[nodiscard]] absl::Status VouchForGap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // After a batch of a producer: its state, and the transaction index if it closed one.
   [[nodiscard]] absl::Status UpdateProducers(const RecordBatchView& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells readers of what the producers' transactions hold back.
+  void ShowTransactions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The high watermark may have moved: transactions whose markers are committed hold nobody back any more.
+  void ForgetCommitted() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<AppendResult> Acknowledge(absl::StatusOr<AppendResult> result,
                                                          const AppendOptions& options);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -36,8 +37,26 @@ LogOffsets Frontiers::Load() const {
   offsets.log_start_offset = std::min(offsets.log_start_offset, offsets.log_end_offset);
   offsets.high_watermark = std::clamp(HighWatermark(offsets.log_end_offset, offsets.durable_offset),
                                       offsets.log_start_offset, offsets.log_end_offset);
-  offsets.last_stable_offset = std::min(offsets.high_watermark, first_unstable_.load(std::memory_order_acquire));
+  offsets.last_stable_offset = LastStable(offsets.log_start_offset, offsets.high_watermark);
   return offsets;
+}
+
+// Judged anew for each high watermark, so that it holds whoever moves that: the writer, the host, or a sync.
+int64_t Frontiers::LastStable(int64_t log_start_offset, int64_t high_watermark) const {
+  int64_t first_unstable = first_unstable_.load(std::memory_order_acquire);
+  if (any_closed_.load(std::memory_order_acquire)) [[unlikely]] {
+    const absl::MutexLock lock(&closed_mutex_);
+    for (const auto& [first_offset, marker_offset] : closed_transactions_) {
+      if (marker_offset >= high_watermark) first_unstable = std::min(first_unstable, first_offset);
+    }
+  }
+  return std::min(high_watermark, std::max(first_unstable, log_start_offset));
+}
+
+void Frontiers::SetClosedTransactions(std::map<int64_t, int64_t> closed) {
+  const absl::MutexLock lock(&closed_mutex_);
+  closed_transactions_ = std::move(closed);
+  any_closed_.store(!closed_transactions_.empty(), std::memory_order_release);
 }
 
 int64_t Frontiers::VisibleEnd(Isolation isolation) const {

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <map>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -56,9 +57,13 @@ class Frontiers {
   void AdvanceLogStart(int64_t log_start_offset);
   // A replicating host's high watermark, clamped to [log start, log end].
   void SetHighWatermark(int64_t offset);
-  // The first offset of the oldest open transaction; kNone if there is none.
+  // What holds committed readers back: the first offset of the oldest open transaction, kNone if there is none; and
+  // transactions that a marker has closed (first offset -> the marker's), each until the high watermark lies beyond its
+  // marker. Whoever sees an end of the log sees what was set before it was published. A transaction that is closed is
+  // set among the closed ones first.
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   void SetFirstUnstable(int64_t offset) { first_unstable_.store(offset, std::memory_order_release); }
+  void SetClosedTransactions(std::map<int64_t, int64_t> closed);
 
   // Until the visible end lies beyond `offset`. kDeadlineExceeded; kFailedPrecondition once closed.
   [[nodiscard]] absl::Status WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) const;
@@ -75,6 +80,7 @@ class Frontiers {
  private:
   static constexpr int64_t kFollowsLog = -1;
 
+  [[nodiscard]] int64_t LastStable(int64_t log_start_offset, int64_t high_watermark) const;
   [[nodiscard]] int64_t HighWatermark(int64_t log_end_offset, int64_t durable_offset) const;
   [[nodiscard]] absl::Status StopReason() const;
   void Wake() const;
@@ -86,10 +92,13 @@ class Frontiers {
   std::atomic<int64_t> durable_{0};
   std::atomic<int64_t> managed_high_watermark_{kFollowsLog};
   std::atomic<int64_t> first_unstable_{kNone};
+  std::atomic<bool> any_closed_{false};
   std::atomic<bool> stopped_{false};
   mutable std::atomic<int> waiters_{0};
   mutable absl::Mutex mutex_;
   mutable absl::CondVar changed_;
+  mutable absl::Mutex closed_mutex_;
+  std::map<int64_t, int64_t> closed_transactions_ ABSL_GUARDED_BY(closed_mutex_);
   absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -86,6 +86,7 @@ absl::Status LogFollower::LoadStopped() {
   core_->SetEpochs(std::move(loaded.epochs));
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset,
                          std::min(loaded.report.durable_offset, loaded.log_end_offset));
+  loaded.producers->AdvanceHighWatermark(core_->frontiers.Load().high_watermark);
   core_->frontiers.SetFirstUnstable(loaded.producers->FirstUnstableOffset().value_or(Frontiers::kNone));
   producers_ = loaded.producers->entries();
   report_ = std::move(loaded.report);

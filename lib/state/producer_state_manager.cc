@@ -184,14 +184,14 @@ std::optional<int64_t> ProducerStateManager::FirstUnstableOffset() const {
   return std::min(open_.begin()->first, unreplicated_.begin()->first);
 }
 
-int64_t ProducerStateManager::LastStableOffset(int64_t log_start_offset, int64_t high_watermark) const {
-  const std::optional<int64_t> unstable = FirstUnstableOffset();
-  if (!unstable.has_value()) return high_watermark;
-  return std::min(std::max(*unstable, log_start_offset), high_watermark);
+std::optional<int64_t> ProducerStateManager::FirstOpenOffset() const {
+  if (open_.empty()) return std::nullopt;
+  return open_.begin()->first;
 }
 
-void ProducerStateManager::AdvanceHighWatermark(int64_t high_watermark) {
-  std::erase_if(unreplicated_, [high_watermark](const auto& entry) { return entry.second < high_watermark; });
+bool ProducerStateManager::AdvanceHighWatermark(int64_t high_watermark) {
+  return std::erase_if(unreplicated_, [high_watermark](const auto& entry) { return entry.second < high_watermark; }) >
+         0;
 }
 
 bool ProducerStateManager::IsExpired(const ProducerStateEntry& producer, int64_t now_ms) const {

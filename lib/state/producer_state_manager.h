@@ -86,12 +86,13 @@ class ProducerStateManager {
 
   // The first offset of a transaction that is open, or whose marker is not below the high watermark.
   [[nodiscard]] std::optional<int64_t> FirstUnstableOffset() const;
-  // Up to where a committed reader may read: the first unstable offset, but not below the log start, if it lies below
-  // the high watermark; else that.
-  [[nodiscard]] int64_t LastStableOffset(int64_t log_start_offset, int64_t high_watermark) const;
+  // The first offset of the oldest open transaction.
+  [[nodiscard]] std::optional<int64_t> FirstOpenOffset() const;
+  // Transactions that were closed and whose markers are not below the high watermark: first offset -> the marker's.
+  [[nodiscard]] const std::map<int64_t, int64_t>& closed_transactions() const { return unreplicated_; }
 
-  // Transactions whose markers lie below are stable from now on.
-  void AdvanceHighWatermark(int64_t high_watermark);
+  // Transactions whose markers lie below are stable from now on, and forgotten. True if there were any.
+  bool AdvanceHighWatermark(int64_t high_watermark);
 
   // Forgets the producers that expired (once every producer.id.expiration.check.interval.ms in Kafka).
   void RemoveExpired(int64_t now_ms);

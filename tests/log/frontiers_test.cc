@@ -100,6 +100,24 @@ TEST(FrontiersTest, AnOpenTransactionHoldsTheLastStableOffsetBack) {
   ExpectOffsets(frontiers, 0, 30, 40, 0, 30);
 }
 
+TEST(FrontiersTest, AClosedTransactionHoldsItBackUntilItsMarkerIsCommitted) {
+  Frontiers frontiers(Visibility::kDurable);
+  frontiers.Reset(0, 40, 20);
+  frontiers.SetClosedTransactions({{10, 25}, {15, 20}, {18, 30}});
+  ExpectOffsets(frontiers, 0, 20, 40, 20, 10);
+  frontiers.PublishDurable(25);
+  ExpectOffsets(frontiers, 0, 25, 40, 25, 10);
+  frontiers.PublishDurable(26);
+  ExpectOffsets(frontiers, 0, 26, 40, 26, 18);
+  frontiers.SetFirstUnstable(17);
+  ExpectOffsets(frontiers, 0, 26, 40, 26, 17);
+  frontiers.AdvanceLogStart(19);
+  ExpectOffsets(frontiers, 19, 26, 40, 26, 19);
+  frontiers.SetClosedTransactions({});
+  frontiers.SetFirstUnstable(Frontiers::kNone);
+  ExpectOffsets(frontiers, 19, 26, 40, 26, 26);
+}
+
 TEST(FrontiersTest, WhoSeesTheLogEnd) {
   Frontiers frontiers(Visibility::kLogEnd);
   EXPECT_TRUE(frontiers.SeesLogEnd(Isolation::kLogEnd));

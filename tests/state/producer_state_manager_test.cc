@@ -232,18 +232,20 @@ TEST_F(ProducerStateManagerTest, MarkerWithoutATransactionCompletesNothing) {
   EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
 }
 
-TEST_F(ProducerStateManagerTest, LastStableOffsetPassesATransactionWithItsMarker) {
-  EXPECT_EQ(manager_.LastStableOffset(0, 100), 100);
+TEST_F(ProducerStateManagerTest, AClosedTransactionIsUnstableUntilItsMarkerIsCommitted) {
+  using Closed = std::map<int64_t, int64_t>;
+  EXPECT_EQ(manager_.FirstOpenOffset(), std::nullopt);
   Replay({.base_offset = 40, .producer_id = 1, .transactional = true});
-  EXPECT_EQ(manager_.LastStableOffset(0, 30), 30);
-  EXPECT_EQ(manager_.LastStableOffset(0, 40), 40);
-  EXPECT_EQ(manager_.LastStableOffset(0, 41), 40);
-  EXPECT_EQ(manager_.LastStableOffset(41, 50), 41);
+  EXPECT_EQ(manager_.FirstOpenOffset(), 40);
+  EXPECT_EQ(manager_.closed_transactions(), Closed());
   Replay(MarkerBatch(ControlType::kAbort, 41, 1));
-  manager_.AdvanceHighWatermark(41);
-  EXPECT_EQ(manager_.LastStableOffset(0, 41), 40);
-  manager_.AdvanceHighWatermark(42);
-  EXPECT_EQ(manager_.LastStableOffset(0, 42), 42);
+  EXPECT_EQ(manager_.FirstOpenOffset(), std::nullopt);
+  EXPECT_EQ(manager_.closed_transactions(), (Closed{{40, 41}}));
+  EXPECT_FALSE(manager_.AdvanceHighWatermark(41));
+  EXPECT_EQ(manager_.FirstUnstableOffset(), 40);
+  EXPECT_TRUE(manager_.AdvanceHighWatermark(42));
+  EXPECT_FALSE(manager_.AdvanceHighWatermark(43));
+  EXPECT_EQ(manager_.closed_transactions(), Closed());
   EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
 }
 
