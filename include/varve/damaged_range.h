@@ -1,4 +1,4 @@
-// DamagedRange: bytes of a segment that cannot be served. Found by recovery and by reads, listed in a RecoveryReport.
+// DamagedRange: bytes of a segment that cannot be served. Found by recovery and verification, listed in their reports.
 //
 // A plain value.
 #ifndef VARVE_DAMAGED_RANGE_H_

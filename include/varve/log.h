@@ -173,7 +173,8 @@ class Log {
   [[nodiscard]] const std::string& directory() const;
   [[nodiscard]] const LogOptions& options() const;
   [[nodiscard]] const RecoveryReport& recovery_report() const;
-  // Damaged ranges known now: those of the recovery report and those met since.
+  // Damaged ranges that stay: those that this opening found, or an earlier one (varve.damage). What went bad since is
+  // met by whoever reads it: kDataLoss, or a batch whose checksum does not match.
   [[nodiscard]] std::vector<DamagedRange> damage() const;
   [[nodiscard]] std::vector<LogSegmentInfo> segments() const;
   [[nodiscard]] std::vector<LeaderEpoch> leader_epochs() const;

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "fmt/format.h"
+#include "log/damage_notes.h"
 #include "log/live_line.h"
 #include "log/tail_check.h"
 #include "segment/segment_files.h"
@@ -55,22 +56,26 @@ class Planner {
  public:
   Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options,
           const ProgressCallback& progress)
-      : file_system_(file_system), directory_(directory), options_(options), progress_(progress) {}
+      : file_system_(file_system),
+        directory_(directory),
+        options_(options),
+        progress_(progress),
+        read_all_(options.recover_all) {}
 
   absl::StatusOr<LoadPlan> Run(const std::optional<PartitionStateValues>& state) {
     VARVE_RETURN_IF_ERROR(FindSegments());
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.findings = plan_.marks.findings;
     SetLeftoversAside();
-    plan_.producers = std::make_unique<ProducerRebuild>(file_system_, directory_, options_.producer_id_expiration_ms,
-                                                        options_.clock->WallMs(), found_, listing_.snapshots);
+    VARVE_RETURN_IF_ERROR(ReadNotes());
+    plan_.producers = NewProducers(found_);
     if (found_.empty()) {
       plan_.clean = plan_.marks.clean || !state.has_value();
       plan_.log_start_offset = plan_.log_end_offset = plan_.marks.log_start_offset;
       VARVE_RETURN_IF_ERROR(plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, /*clean=*/true, {}));
       return std::move(plan_);
     }
-    if (plan_.marks.clean && !options_.recover_all) VARVE_RETURN_IF_ERROR(TryClean(state));
+    if (plan_.marks.clean && !read_all_) VARVE_RETURN_IF_ERROR(TryClean(state));
     if (!plan_.clean) VARVE_RETURN_IF_ERROR(PlanRecovery(state));
     VARVE_RETURN_IF_ERROR(FinishPlan());
     return std::move(plan_);
@@ -95,6 +100,41 @@ class Planner {
     }
   }
 
+  // Whoever cannot tell what was damaged has to look.
+  absl::Status ReadNotes() {
+    absl::StatusOr<DamageNotes> notes = DamageNotes::Read(file_system_, directory_);
+    if (notes.ok()) {
+      notes_ = *std::move(notes);
+      return absl::OkStatus();
+    }
+    if (!absl::IsDataLoss(notes.status()) && !absl::IsInternal(notes.status())) return notes.status();
+    read_all_ = true;
+    plan_.findings.push_back({.action = RecoveryAction::kIgnored,
+                              .rule = "5",
+                              .file = DamageNotes::kFileName,
+                              .evidence = std::string(notes.status().message()) + "; every segment is read instead"});
+    return absl::OkStatus();
+  }
+
+  std::unique_ptr<ProducerRebuild> NewProducers(const std::vector<FoundSegment>& segments) const {
+    return std::make_unique<ProducerRebuild>(file_system_, directory_, options_.producer_id_expiration_ms,
+                                             options_.clock->WallMs(), segments, listing_.snapshots);
+  }
+
+  // Why a segment that the marks vouch for is read all the same; empty if it is not. Then its noted damage is known.
+  absl::StatusOr<std::string> ReasonToRead(size_t index) const {
+    const FoundSegment& segment = found_[index];
+    VARVE_ASSIGN_OR_RETURN(std::string fault, IndexFault(file_system_, directory_, listing_, segment));
+    if (!fault.empty() || !notes_.Names(segment.base_offset)) return fault;
+    if (options_.on_damage != OnDamage::kKeep) return std::string("what is damaged is to be taken out");
+    VARVE_ASSIGN_OR_RETURN(const bool hold, notes_.Hold(file_system_, directory_, segment, index + 1 == found_.size()));
+    return hold ? std::string() : std::string("what was damaged has changed");
+  }
+
+  PlannedSegment Unread(size_t index) const {
+    return {.found = found_[index], .known_damage = notes_.Of(found_[index].base_offset)};
+  }
+
   // --- After a clean stop ---
 
   absl::Status TryClean(const std::optional<PartitionStateValues>& state) {
@@ -113,13 +153,24 @@ class Planner {
     plan_.clean = true;
     plan_.log_end_offset = tail.next_offset;
     plan_.last_batch = {.position = tail.last_batch_position, .crc = tail.last_batch_crc};
-    for (const FoundSegment& segment : found_) {
-      const bool last = segment.base_offset == found_.back().base_offset;
-      VARVE_ASSIGN_OR_RETURN(const std::string fault,
-                             last ? tail.fault : IndexFault(file_system_, directory_, listing_, segment));
-      plan_.segments.push_back({.found = segment});
-      if (!fault.empty()) VARVE_RETURN_IF_ERROR(RecoverWhole(&plan_.segments.back()));
+    for (size_t i = 0; i < found_.size(); ++i) {
+      const bool tail_is_at_fault = i + 1 == found_.size() && !tail.fault.empty();
+      VARVE_ASSIGN_OR_RETURN(const std::string reason,
+                             tail_is_at_fault ? absl::StatusOr<std::string>(tail.fault) : ReasonToRead(i));
+      plan_.segments.push_back(Unread(i));
+      if (reason.empty()) continue;
+      VARVE_RETURN_IF_ERROR(RecoverWhole(&plan_.segments.back()));
+      if (plan_.segments.back().recovery->log_end != LogEnd::kNowhere) return TakeBackClean();
     }
+    return absl::OkStatus();
+  }
+
+  // The log ends within what the clean mark vouches for (damage, and OnDamage::kTruncate): that is for recovery to
+  // plan.
+  absl::Status TakeBackClean() {
+    plan_.clean = false;
+    plan_.epochs.clear();
+    plan_.producers = NewProducers(found_);
     return absl::OkStatus();
   }
 
@@ -135,13 +186,13 @@ class Planner {
   absl::Status PlanRecovery(const std::optional<PartitionStateValues>& state) {
     plan_.segments.clear();
     const RequiredEnd required = RequiredEndOf(state);
-    const size_t first = options_.recover_all ? 0 : FirstToRecover();
+    const size_t first = read_all_ ? 0 : FirstToRecover();
     std::optional<int64_t> expected_offset;
     for (size_t i = 0; i < found_.size(); ++i) {
-      VARVE_ASSIGN_OR_RETURN(const std::string fault,
-                             i >= first ? std::string() : IndexFault(file_system_, directory_, listing_, found_[i]));
-      if (i < first && fault.empty()) {
-        plan_.segments.push_back({.found = found_[i]});
+      VARVE_ASSIGN_OR_RETURN(const std::string reason,
+                             i >= first ? absl::StatusOr<std::string>(std::string()) : ReasonToRead(i));
+      if (i < first && reason.empty()) {
+        plan_.segments.push_back(Unread(i));
         continue;
       }
       if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, *expected_offset);
@@ -220,6 +271,7 @@ class Planner {
 
   // Everything in the segment must be there.
   absl::Status RecoverWhole(PlannedSegment* planned) {
+    planned->known_damage.clear();
     SegmentRecoveryInput input = InputFor(static_cast<size_t>(planned - plan_.segments.data()));
     input.durable_position = planned->found.size_bytes;
     return RunRecovery(input, planned);
@@ -290,9 +342,7 @@ class Planner {
     plan_.epochs.clear();
     plan_.last_batch = {};
     plan_.log_start_offset = plan_.log_end_offset = plan_.marks.log_start_offset;
-    plan_.producers =
-        std::make_unique<ProducerRebuild>(file_system_, directory_, options_.producer_id_expiration_ms,
-                                          options_.clock->WallMs(), std::vector<FoundSegment>(), listing_.snapshots);
+    plan_.producers = NewProducers({});
     return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, /*clean=*/true, {});
   }
 
@@ -300,8 +350,10 @@ class Planner {
   const std::string& directory_;
   const LogOptions& options_;
   const ProgressCallback& progress_;
+  bool read_all_;  // every segment is recovered, whatever the marks say
   PartitionListing listing_;
   std::vector<FoundSegment> found_;
+  DamageNotes notes_;
   LoadPlan plan_;
 };
 

@@ -3,7 +3,8 @@
 //
 // After a clean stop only the tail of the last segment is read, from its last index entry on, and its indexes are
 // checked; of the other segments the sizes of their index files. Otherwise every segment from the one that holds the
-// durable point on is recovered, and those whose indexes are missing or cannot be.
+// durable point on is recovered, and those whose indexes are missing or cannot be, or whose noted damage
+// (damage_notes.h) is no longer what was noted or is to be taken out.
 #ifndef VARVE_LIB_LOG_LOAD_PLAN_H_
 #define VARVE_LIB_LOG_LOAD_PLAN_H_
 
@@ -19,6 +20,7 @@
 #include "log/partition_state.h"
 #include "log/producer_rebuild.h"
 #include "segment/segment_recovery.h"
+#include "varve/damaged_range.h"
 #include "varve/file_system.h"
 #include "varve/leader_epoch.h"
 #include "varve/log_options.h"
@@ -32,6 +34,7 @@ struct PlannedSegment {
   FoundSegment found;
   std::optional<SegmentRecovery> recovery = std::nullopt;  // absent: believed unread
   std::vector<AbortedTransaction> aborted = {};            // of a recovered segment
+  std::vector<DamagedRange> known_damage = {};             // of one that is not: found by an earlier opening
 };
 
 // The last batch of the log, which names the durable point once everything is synced.
@@ -54,7 +57,7 @@ struct LoadPlan {
   std::vector<LeaderEpoch> epochs;  // met in recovered batches, rising
   std::unique_ptr<ProducerRebuild> producers;
   int64_t bytes_scanned = 0;
-  std::vector<RecoveryFinding> findings;  // marks that were not believed
+  std::vector<RecoveryFinding> findings;  // marks and notes that were not believed
 };
 
 // Judges the directory; changes nothing. kUnimplemented: magic 0 or 1. Errors: as the file system.

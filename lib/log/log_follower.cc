@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/path.h"
 #include "base/status.h"
+#include "log/damage_notes.h"
 #include "log/log_loader.h"
 #include "log/partition_lock.h"
 #include "record/batch_header.h"
@@ -33,6 +34,34 @@ SegmentList::Handles HandlesOf(const LoadedLog& loaded, const std::shared_ptr<Fi
   }
   return handles;
 }
+
+// True if damage begins at `end`, which then lies behind it.
+bool StepOverDamage(const OpenSegment& segment, PublishedEnd* end) {
+  for (const DamagedRange& range : segment.damage()) {
+    if (range.position != end->end_position || range.bytes == 0) continue;
+    *end = {range.position + range.bytes, range.last_offset + 1};
+    return true;
+  }
+  return false;
+}
+
+// What the writer's opening found damaged in a segment and left there. Notes that cannot be believed are none.
+class KnownDamage {
+ public:
+  KnownDamage(FileSystem* file_system, const std::string& directory)
+      : file_system_(file_system), directory_(directory), notes_(DamageNotes::Read(file_system, directory)) {}
+
+  absl::StatusOr<std::vector<DamagedRange>> Of(const FoundSegment& segment, bool is_last) const {
+    if (!notes_.ok() || !notes_->Names(segment.base_offset)) return std::vector<DamagedRange>();
+    VARVE_ASSIGN_OR_RETURN(const bool hold, notes_->Hold(file_system_, directory_, segment, is_last));
+    return hold ? notes_->Of(segment.base_offset) : std::vector<DamagedRange>();
+  }
+
+ private:
+  FileSystem* const file_system_;
+  const std::string& directory_;
+  const absl::StatusOr<DamageNotes> notes_;
+};
 
 }  // namespace
 
@@ -111,6 +140,7 @@ absl::Status LogFollower::LoadLive(const LiveValues& values) {
   VARVE_ASSIGN_OR_RETURN(const std::vector<int64_t> bases, SegmentBases());
   const SegmentTable::Snapshot before = core_->table.Load();
   const bool keep_known = taken_in_.has_value() && taken_in_->generation == values.generation;
+  const KnownDamage known_damage(file_system, core_->directory);
   SegmentList::Handles handles;
   for (size_t index = 0; index < bases.size() && bases[index] < values.active_base; ++index) {
     const std::optional<size_t> known = keep_known ? before.list->Floor(bases[index]) : std::nullopt;
@@ -122,11 +152,15 @@ absl::Status LogFollower::LoadLive(const LiveValues& values) {
         const FileInfo info,
         file_system->Info(JoinPath(core_->directory, SegmentFileName(bases[index], SegmentFileKind::kLog))));
     const int64_t next_offset = index + 1 < bases.size() ? bases[index + 1] : values.active_base;
+    const int64_t size_bytes = static_cast<int64_t>(info.size);
+    VARVE_ASSIGN_OR_RETURN(std::vector<DamagedRange> damage, known_damage.Of({bases[index], size_bytes}, false));
     handles.push_back(std::make_shared<SegmentHandle>(Unowned(file_system), core_->directory, bases[index],
-                                                      PublishedEnd{static_cast<int64_t>(info.size), next_offset},
-                                                      std::vector<DamagedRange>{}, core_->cache));
+                                                      PublishedEnd{size_bytes, next_offset}, std::move(damage),
+                                                      core_->cache));
   }
-  VARVE_ASSIGN_OR_RETURN(active_, OpenActive(values));
+  VARVE_ASSIGN_OR_RETURN(std::vector<DamagedRange> damage,
+                         known_damage.Of({values.active_base, values.end_position}, /*is_last=*/true));
+  VARVE_ASSIGN_OR_RETURN(active_, OpenActive(values, std::move(damage)));
   handles.push_back(std::make_shared<SegmentHandle>(Unowned(file_system), core_->directory, active_, core_->cache));
   // Through an overlay: reading must not make a file that is missing.
   OverlayFileSystem untouched(file_system);
@@ -142,7 +176,8 @@ absl::Status LogFollower::LoadLive(const LiveValues& values) {
   return ExtendActive(values);
 }
 
-absl::StatusOr<std::shared_ptr<OpenSegment>> LogFollower::OpenActive(const LiveValues& values) {
+absl::StatusOr<std::shared_ptr<OpenSegment>> LogFollower::OpenActive(const LiveValues& values,
+                                                                     std::vector<DamagedRange> damage) {
   const std::string path = JoinPath(core_->directory, SegmentFileName(values.active_base, SegmentFileKind::kLog));
   VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, core_->options.file_system->Open(path, OpenMode::kRead));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
@@ -156,7 +191,7 @@ absl::StatusOr<std::shared_ptr<OpenSegment>> LogFollower::OpenActive(const LiveV
   bytes_since_index_entry_ = 0;
   auto segment =
       std::make_shared<OpenSegment>(Unowned(core_->options.file_system), path, values.active_base, std::move(file),
-                                    std::move(mapping), std::move(indexes), std::vector<DamagedRange>{});
+                                    std::move(mapping), std::move(indexes), std::move(damage));
   segment->Publish({0, values.active_base});
   return segment;
 }
@@ -170,6 +205,7 @@ absl::Status LogFollower::ExtendActive(const LiveValues& values) {
   PublishedEnd end = active_->published();
   TimestampOffset largest = active_->largest_timestamp();
   while (end.end_position < values.end_position) {
+    if (StepOverDamage(*active_, &end)) continue;
     const int64_t available = values.end_position - end.end_position;
     const std::byte* const bytes = active_->log() + end.end_position;
     if (available < static_cast<int64_t>(kBatchHeaderBytes) ||

@@ -42,7 +42,8 @@ class LogFollower {
   [[nodiscard]] absl::Status LoadStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status LoadLive(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status ExtendActive(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<OpenSegment>> OpenActive(const LiveValues& values)
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<OpenSegment>> OpenActive(const LiveValues& values,
+                                                                        std::vector<DamagedRange> damage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<std::vector<int64_t>> SegmentBases() const;
 

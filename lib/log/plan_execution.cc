@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "fmt/format.h"
 #include "log/cut_segment.h"
+#include "log/damage_notes.h"
 #include "log/epoch_rebuild.h"
 #include "log/saved_aside.h"
 #include "log/segment_rewrite.h"
@@ -44,9 +45,9 @@ class Execution {
     VARVE_RETURN_IF_ERROR(CutLog());
     VARVE_RETURN_IF_ERROR(SyncUnsynced());
     VARVE_RETURN_IF_ERROR(MakeActive());
-    for (PlannedSegment& segment : plan_.segments) {
-      if (segment.recovery.has_value()) VARVE_RETURN_IF_ERROR(PutRight(segment));
-    }
+    VARVE_RETURN_IF_ERROR(NoteDamage(DamageAsFound()));
+    for (PlannedSegment& segment : plan_.segments) VARVE_RETURN_IF_ERROR(PutRight(segment));
+    if (options_.on_damage == OnDamage::kQuarantine) VARVE_RETURN_IF_ERROR(NoteDamage({}));
     VARVE_RETURN_IF_ERROR(LoadEpochs());
     VARVE_RETURN_IF_ERROR(plan_.producers->Write(&loaded_.report.findings));
     loaded_.producers = plan_.producers->Take();
@@ -193,9 +194,36 @@ class Execution {
     return absl::OkStatus();
   }
 
+  // --- Damage that stays ---
+
+  std::vector<DamagedRange> DamageAsFound() const {
+    std::vector<DamagedRange> all;
+    for (const PlannedSegment& segment : plan_.segments) {
+      const auto& damage = segment.recovery.has_value() ? segment.recovery->damage : segment.known_damage;
+      all.insert(all.end(), damage.begin(), damage.end());
+    }
+    return all;
+  }
+
+  // Before anything is put right: once the indexes are good and the state is stored nobody looks there again.
+  absl::Status NoteDamage(const std::vector<DamagedRange>& damage) {
+    return DamageNotes::Write(file_system_, directory_, damage);
+  }
+
+  void TakeInKnown(const PlannedSegment& segment) {
+    for (const DamagedRange& range : segment.known_damage) {
+      loaded_.report.damage.push_back(range);
+      NoteKept(segment, range);
+    }
+  }
+
   // --- Recovered segments ---
 
   absl::Status PutRight(const PlannedSegment& segment) {
+    if (!segment.recovery.has_value()) {
+      TakeInKnown(segment);
+      return absl::OkStatus();
+    }
     const SegmentRecovery& recovery = *segment.recovery;
     const bool excise = options_.on_damage == OnDamage::kQuarantine && !recovery.damage.empty();
     if (excise) VARVE_RETURN_IF_ERROR(SaveDamage(segment));
@@ -378,8 +406,9 @@ class Execution {
 
   void FillResult() {
     for (const PlannedSegment& segment : plan_.segments) {
-      LoadedSegment loaded{
-          .base_offset = segment.found.base_offset, .size_bytes = segment.found.size_bytes, .damage = {}};
+      LoadedSegment loaded{.base_offset = segment.found.base_offset,
+                           .size_bytes = segment.found.size_bytes,
+                           .damage = segment.known_damage};
       if (segment.recovery.has_value()) {
         loaded.size_bytes = segment.recovery->final_size_bytes;
         if (options_.on_damage != OnDamage::kQuarantine) loaded.damage = segment.recovery->damage;
