@@ -65,7 +65,8 @@ class Mapping {
   [[nodiscard]] size_t size() const { return size_; }
 
   // Makes [begin, begin + length) present and, in a writable mapping, safe to store into: answers an error where a
-  // store would have ended the process. Begin and length are rounded outwards to pages.
+  // store would have ended the process. Begin and length are rounded outwards to pages. Why a store would fail is known
+  // as long as the File is open that the mapping was made by; without it the error is kInternal.
   [[nodiscard]] virtual absl::Status Populate(size_t begin, size_t length) = 0;
 
  protected:

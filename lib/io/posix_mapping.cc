@@ -21,7 +21,7 @@ size_t PageSize() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Mapping>> PosixMapping::Create(std::shared_ptr<const OwnedDescriptor> descriptor,
+absl::StatusOr<std::unique_ptr<Mapping>> PosixMapping::Create(const std::shared_ptr<const OwnedDescriptor>& descriptor,
                                                               std::string path, uint64_t length, Access access) {
   void* data = nullptr;
   if (length > 0) {
@@ -29,13 +29,13 @@ absl::StatusOr<std::unique_ptr<Mapping>> PosixMapping::Create(std::shared_ptr<co
     data = ::mmap(nullptr, length, protection, MAP_SHARED, descriptor->number(), 0);
     if (data == MAP_FAILED) return ErrnoStatus(errno, path, fmt::format("map {} bytes", length));
   }
-  if (access == Access::kRead) descriptor.reset();
-  return std::unique_ptr<Mapping>(
-      new PosixMapping(static_cast<std::byte*>(data), length, access, std::move(descriptor), std::move(path)));
+  return std::unique_ptr<Mapping>(new PosixMapping(static_cast<std::byte*>(data), length, access,
+                                                   access == Access::kReadWrite ? descriptor : nullptr,
+                                                   std::move(path)));
 }
 
-PosixMapping::PosixMapping(std::byte* data, size_t size, Access access,
-                           std::shared_ptr<const OwnedDescriptor> descriptor, std::string path)
+PosixMapping::PosixMapping(std::byte* data, size_t size, Access access, std::weak_ptr<const OwnedDescriptor> descriptor,
+                           std::string path)
     : Mapping(data, size), access_(access), descriptor_(std::move(descriptor)), path_(std::move(path)) {}
 
 PosixMapping::~PosixMapping() {
@@ -63,11 +63,12 @@ absl::Status PosixMapping::Populate(size_t begin, size_t length) {
 
 absl::Status PosixMapping::CauseOfFault(size_t begin, size_t length) const {
   const std::string operation = fmt::format("populate {} bytes at {}", length, begin);
-  if (descriptor_ == nullptr) {
+  const std::shared_ptr<const OwnedDescriptor> descriptor = descriptor_.lock();
+  if (descriptor == nullptr) {
     return Error(absl::StatusCode::kInternal, "{}: {}: beyond the end of the file, or not readable", path_, operation);
   }
   struct stat file = {};
-  if (::fstat(descriptor_->number(), &file) == -1) return ErrnoStatus(errno, path_, operation);
+  if (::fstat(descriptor->number(), &file) == -1) return ErrnoStatus(errno, path_, operation);
   const uint64_t size = static_cast<uint64_t>(file.st_size);
   // The page that holds the file's last byte may be touched whole.
   if (begin + length > (size + PageSize() - 1) / PageSize() * PageSize()) {
@@ -76,7 +77,7 @@ absl::Status PosixMapping::CauseOfFault(size_t begin, size_t length) const {
   // Asking for the space meets the same obstacle and names it; it changes no byte and no size. The answer EOPNOTSUPP,
   // or success because space has come free since, says nothing: the fault then stays an I/O error.
   const int result = RetryInterrupted([&] {
-    return ::fallocate(descriptor_->number(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
+    return ::fallocate(descriptor->number(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin),
                        static_cast<off_t>(length));
   });
   const int cause = result == -1 && errno != EOPNOTSUPP ? errno : EIO;

@@ -16,23 +16,23 @@ namespace varve::internal {
 
 class PosixMapping : public Mapping {
  public:
-  // Maps [0, length) of the descriptor; a length of 0 gives an empty mapping without memory. A writable mapping keeps
-  // the descriptor open, to find the cause of a failed Populate; one for reading needs none.
+  // Maps [0, length) of the descriptor; a length of 0 gives an empty mapping without memory. The mapping does not keep
+  // the descriptor open: a writable one asks it for the cause of a failed Populate as long as the File lives.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Mapping>> Create(
-      std::shared_ptr<const OwnedDescriptor> descriptor, std::string path, uint64_t length, Access access);
+      const std::shared_ptr<const OwnedDescriptor>& descriptor, std::string path, uint64_t length, Access access);
   ~PosixMapping() override;
 
   [[nodiscard]] absl::Status Populate(size_t begin, size_t length) override;
 
  private:
-  PosixMapping(std::byte* data, size_t size, Access access, std::shared_ptr<const OwnedDescriptor> descriptor,
+  PosixMapping(std::byte* data, size_t size, Access access, std::weak_ptr<const OwnedDescriptor> descriptor,
                std::string path);
 
   // Why a store into the range would fault: the kernel says only that it would.
   [[nodiscard]] absl::Status CauseOfFault(size_t begin, size_t length) const;
 
   Access access_;
-  std::shared_ptr<const OwnedDescriptor> descriptor_;  // null where access_ is kRead
+  std::weak_ptr<const OwnedDescriptor> descriptor_;  // the File's; none where access_ is kRead
   std::string path_;
 };
 

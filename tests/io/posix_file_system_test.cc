@@ -273,6 +273,12 @@ TEST_F(PosixFileSystemTest, AFullDiskExhaustsAResourceAndEndsNoProcess) {
     if (!file.ok() || !(*file)->Truncate(1 << 20).ok()) return false;
     const auto mapping = (*file)->Map(1 << 20, Access::kReadWrite);
     if (!mapping.ok() || !(*mapping)->Populate(0, 4096).ok()) return false;
+    // Without its file a mapping knows that a store would fail, but not why.
+    auto sparse = fs_->Open(Path("b"), OpenMode::kCreate);
+    if (!sparse.ok() || !(*sparse)->Truncate(1 << 20).ok()) return false;
+    const auto alone = (*sparse)->Map(1 << 20, Access::kReadWrite);
+    sparse->reset();
+    if (!alone.ok() || !absl::IsInternal((*alone)->Populate(0, 1 << 20))) return false;
     return fs_->AllocationIsPromise(directory_.path()).value_or(false) && exhausted((*file)->Allocate(0, 1 << 20)) &&
            exhausted((*mapping)->Populate(0, 1 << 20)) &&
            exhausted((*file)->WriteAt(0, AsBytes(std::string(128 << 10, 'x'))));
