@@ -4,7 +4,8 @@
 // asks here first and passes the marks on:
 //
 //   absl::StatusOr<varve::DataDirectory> data = varve::DataDirectory::Of(varve::FileSystem::Default(),
-//   "kafka-logs/orders-0"); varve::LogOptions options{.marks = data->marks()};
+//   "kafka-logs/orders-0"); if (auto prepared = data->PrepareForWriting(); !prepared.ok()) return prepared.status();
+//   varve::LogOptions options{.marks = data->marks()};
 //
 // Thread rules: one thread at a time.
 #ifndef VARVE_DATA_DIRECTORY_H_
@@ -36,8 +37,10 @@ class DataDirectory {
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
   // Before the first change below a Kafka data directory: takes a shared lock on its `.lock` (kUnavailable while a
-  // broker holds it), removes `.kafka_cleanshutdown` and syncs the directory. Does nothing elsewhere. The lock is held
-  // as long as this object. Returns true if the clean marker was removed, so that the caller can say so.
+  // broker holds it), reads marks() and notes() again, which a broker may have changed until then, removes
+  // `.kafka_cleanshutdown` and syncs the directory. Open with the marks as they are afterwards: they still tell of the
+  // marker. Does nothing elsewhere, nor once it has succeeded. The lock is held as long as this object. Returns true if
+  // the clean marker was removed, so that the caller can say so.
   [[nodiscard]] absl::StatusOr<bool> PrepareForWriting();
 
   // After a truncation to `offset`: lowers the partition's recovery point, high watermark and cleaner lines where they
@@ -45,6 +48,8 @@ class DataDirectory {
   [[nodiscard]] absl::Status LowerCheckpoints(int64_t offset);
 
  private:
+  [[nodiscard]] absl::Status ReadMarks();
+
   FileSystem* file_system_ = nullptr;
   std::string parent_;
   std::string partition_name_;
@@ -52,6 +57,7 @@ class DataDirectory {
   OpenMarks marks_;
   std::vector<std::string> notes_;
   std::unique_ptr<FileLock> lock_;
+  bool prepared_ = false;
 };
 
 }  // namespace varve

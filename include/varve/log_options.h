@@ -42,7 +42,7 @@ enum class OnDamage {
 enum class Visibility { kLogEnd, kDurable };
 
 // Marks that lie outside the partition directory: Kafka's checkpoints and clean marker. Log::Open reads nothing outside
-// its directory; DataDirectory::MarksFor reads them. A mark that does not match the files counts for nothing.
+// its directory; DataDirectory::Of reads them. A mark that does not match the files counts for nothing.
 struct OpenMarks {
   std::optional<bool> clean = std::nullopt;  // .kafka_cleanshutdown is there; absent where there is no Kafka directory
   std::optional<int64_t> recovery_point = std::nullopt;    // recovery-point-offset-checkpoint

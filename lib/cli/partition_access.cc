@@ -109,6 +109,7 @@ absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const
     if (const auto trial_log = Log::Open(directory, trial_options); !trial_log.ok()) return trial_log.status();
   }
   if (absl::Status status = PrepareForWriting(command, &*data); !status.ok()) return status;
+  options.marks = data->marks();
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (!log.ok()) return log.status();
   return WritablePartition{.data = *std::move(data), .log = *std::move(log)};

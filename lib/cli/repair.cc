@@ -43,6 +43,7 @@ absl::StatusOr<RecoveryReport> RepairInPlace(const RepairSettings& settings, Rep
       if (!trial.ok() || WasLeftAlone(settings, *trial)) return trial;
     }
     if (absl::Status status = PrepareForWriting(kCommand, data); !status.ok()) return status;
+    options.marks = data->marks();
   }
   absl::StatusOr<RecoveryReport> report = Repair(FileSystem::Default(), settings.directory, std::move(options));
   if (report.ok()) {

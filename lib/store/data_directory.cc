@@ -70,22 +70,28 @@ absl::StatusOr<DataDirectory> DataDirectory::Of(FileSystem* file_system, const s
   data.parent_ = internal::ParentDirectory(partition_directory);
   data.partition_name_ = internal::BaseName(partition_directory);
   VARVE_ASSIGN_OR_RETURN(data.is_kafka_, HoldsKafkaFiles(file_system, data.parent_));
-  const std::optional<TopicPartition> partition = LivePartition(data.partition_name_);
-  if (!data.is_kafka_ || !partition.has_value()) return data;
-
-  VARVE_ASSIGN_OR_RETURN(const bool clean, Exists(file_system, JoinPath(data.parent_, kCleanMarker)));
-  data.marks_.clean = clean;
-  VARVE_ASSIGN_OR_RETURN(
-      data.marks_.recovery_point,
-      OffsetIn(file_system, JoinPath(data.parent_, internal::kRecoveryPointCheckpoint), *partition, &data.notes_));
-  VARVE_ASSIGN_OR_RETURN(
-      data.marks_.log_start_offset,
-      OffsetIn(file_system, JoinPath(data.parent_, internal::kLogStartOffsetCheckpoint), *partition, &data.notes_));
+  VARVE_RETURN_IF_ERROR(data.ReadMarks());
   return data;
 }
 
+absl::Status DataDirectory::ReadMarks() {
+  marks_ = {};
+  notes_.clear();
+  const std::optional<TopicPartition> partition = LivePartition(partition_name_);
+  if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
+  VARVE_ASSIGN_OR_RETURN(const bool clean, Exists(file_system_, JoinPath(parent_, kCleanMarker)));
+  marks_.clean = clean;
+  VARVE_ASSIGN_OR_RETURN(
+      marks_.recovery_point,
+      OffsetIn(file_system_, JoinPath(parent_, internal::kRecoveryPointCheckpoint), *partition, &notes_));
+  VARVE_ASSIGN_OR_RETURN(
+      marks_.log_start_offset,
+      OffsetIn(file_system_, JoinPath(parent_, internal::kLogStartOffsetCheckpoint), *partition, &notes_));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
-  if (!is_kafka_) return false;
+  if (!is_kafka_ || prepared_) return false;
   if (lock_ == nullptr) {
     const std::string lock_path = JoinPath(parent_, kLockFile);
     VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system_, lock_path));
@@ -96,12 +102,15 @@ absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
     }
     VARVE_ASSIGN_OR_RETURN(lock_, file_system_->Lock(lock_path, LockKind::kShared));
   }
+  // A broker may have started and died since they were read; under the lock none can.
+  VARVE_RETURN_IF_ERROR(ReadMarks());
   const absl::Status removed = file_system_->Remove(JoinPath(parent_, kCleanMarker));
-  if (absl::IsNotFound(removed)) return false;
-  VARVE_RETURN_IF_ERROR(removed);
-  // Before the first change of data: a marker that came back after a power cut would vouch for files it never saw.
+  if (!absl::IsNotFound(removed)) VARVE_RETURN_IF_ERROR(removed);
+  // Before the first change of data: a marker that came back after a power cut would vouch for files it never saw. Also
+  // where it is gone already: whoever removed it may have died before its sync.
   VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(parent_));
-  return true;
+  prepared_ = true;
+  return removed.ok();
 }
 
 absl::Status DataDirectory::LowerCheckpoints(int64_t offset) {

@@ -133,6 +133,41 @@ TEST_F(DataDirectoryTest, PreparingRemovesTheCleanMarkerForGood) {
   EXPECT_THAT(data.marks().clean, Optional(true));  // what the opening is to believe is what was there
 }
 
+// Whoever removed the marker may have died before its sync: then the next writer's sync takes it away for good.
+TEST_F(DataDirectoryTest, MarkerThatAnotherRemovedWithoutASyncStaysAwayToo) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  Write(kCleanMarker, "");
+  {
+    FaultyFileSystem faulty(&fs_);
+    faulty.AddRule({.operation = FileOperation::kSyncDirectory, .for_ever = true});
+    VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory dies, DataDirectory::Of(&faulty, kPartition));
+    EXPECT_THAT(dies.PrepareForWriting(), StatusIs(absl::StatusCode::kInternal));
+  }
+  const auto after_crash = [&] { return fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}); };
+  ASSERT_THAT(after_crash()->Info(kCleanMarker), IsOk());
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  EXPECT_THAT(data.PrepareForWriting(), IsOkAndHolds(false));
+  EXPECT_THAT(after_crash()->Info(kCleanMarker), StatusIs(absl::StatusCode::kNotFound));
+}
+
+// A broker starts, which takes its marker away, and crashes between the first look and the lock.
+TEST_F(DataDirectoryTest, MarksAreThoseThatTheLockGuards) {
+  Write(kCleanMarker, "");
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  Write(kLogStarts, "not a checkpoint\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+  ASSERT_THAT(data.marks().clean, Optional(true));
+  ASSERT_EQ(data.notes().size(), 1u);
+  VARVE_ASSERT_OK(fs_.Remove(kCleanMarker));
+  Write(kRecoveryPoints, "0\n1\norders 3 40\n");
+  Write(kLogStarts, "0\n1\norders 3 17\n");
+  EXPECT_THAT(data.PrepareForWriting(), IsOkAndHolds(false));
+  EXPECT_THAT(data.marks().clean, Optional(false));
+  EXPECT_THAT(data.marks().recovery_point, Optional(40));
+  EXPECT_THAT(data.marks().log_start_offset, Optional(17));
+  EXPECT_THAT(data.notes(), IsEmpty());
+}
+
 TEST_F(DataDirectoryTest, WritersShareTheLockAndABrokerExcludesThem) {
   Write(kCleanMarker, "");
   VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory first, DataDirectory::Of(&fs_, kPartition));
