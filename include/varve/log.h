@@ -95,13 +95,14 @@ class Log {
   }
 
   // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and
-  // epoch stamped (Kafka LogValidator).
+  // epoch stamped (Kafka LogValidator). As in Kafka the beginning of another batch behind it counts for nothing; input
+  // without one whole batch is kInvalidArgument.
   [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
                                                          const AppendOptions& options = {});
 
-  // Appends a leader's batches with the offsets and epochs they carry (Kafka UnifiedLog.appendAsFollower). Offsets must
-  // rise; gaps are kept; a partial batch at the end is dropped; batches from the first whose epoch exceeds
-  // `current_leader_epoch` on are left out.
+  // Appends a leader's batches with the offsets and epochs they carry (Kafka UnifiedLog.appendAsFollower). Each begins
+  // behind the one before; gaps are kept, but one append spans 2^31 offsets at most; a partial batch at the end is
+  // dropped; batches from the first whose epoch exceeds `current_leader_epoch` on are left out. All or nothing.
   [[nodiscard]] absl::StatusOr<AppendResult> AppendAsFollower(std::span<const std::byte> batches,
                                                               int32_t current_leader_epoch,
                                                               const AppendOptions& options = {});

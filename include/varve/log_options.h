@@ -92,8 +92,9 @@ struct LogOptions {
 
 struct AppendOptions {
   Ack ack = Ack::kWritten;
-  std::optional<int32_t> leader_epoch = std::nullopt;  // absent: the latest known, else 0
-  Codec compression = Codec::kNone;                    // of records; a ready-made batch keeps its own
+  // Absent: the latest known, else 0. Below that is kInvalidArgument: the leader has been replaced.
+  std::optional<int32_t> leader_epoch = std::nullopt;
+  Codec compression = Codec::kNone;  // of records; a ready-made batch keeps its own
   // How long kDurable waits for another thread's sync before it answers kDeadlineExceeded; the record stays appended.
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
 };

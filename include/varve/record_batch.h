@@ -91,7 +91,7 @@ class RecordBatchView {
   [[nodiscard]] TimestampType timestamp_type() const;
   [[nodiscard]] bool is_transactional() const;
   [[nodiscard]] bool is_control() const;
-  [[nodiscard]] bool has_producer_id() const { return producer_id() != kNoProducerId; }
+  [[nodiscard]] bool has_producer_id() const { return producer_id() > kNoProducerId; }
   // Wall time from which compaction may remove this batch's tombstones or markers, if it was set.
   [[nodiscard]] std::optional<int64_t> delete_horizon_ms() const;
 

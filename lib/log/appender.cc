@@ -7,11 +7,38 @@
 #include "base/status.h"
 #include "log/cut_segment.h"
 #include "record/batch_encoder.h"
-#include "segment/append_transaction.h"
 #include "segment/segment_files.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
+namespace {
+
+struct ProducersSeen {
+  bool any = false;
+  bool any_transactional = false;
+  bool any_marker = false;
+};
+
+ProducersSeen LookForProducers(std::span<const std::byte> batches) {
+  ProducersSeen seen;
+  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
+    if (!batch.has_producer_id()) continue;
+    seen.any = true;
+    seen.any_transactional |= batch.is_transactional();
+    seen.any_marker |= batch.is_control();
+  }
+  return seen;
+}
+
+std::vector<int64_t> ProducerIds(std::span<const std::byte> batches) {
+  std::vector<int64_t> ids;
+  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
+    if (batch.has_producer_id()) ids.push_back(batch.producer_id());
+  }
+  return ids;
+}
+
+}  // namespace
 
 absl::StatusOr<FlushTarget> FlushTargetOf(const ActiveSegment& active) {
   VARVE_ASSIGN_OR_RETURN(const FileInfo info, active.file()->Info());
@@ -45,6 +72,8 @@ absl::Status Appender::Install(LoadedLog loaded) {
   VARVE_ASSIGN_OR_RETURN(active_, ActiveSegment::Reopen(segment_options_, last.base_offset,
                                                         {last.size_bytes, loaded.log_end_offset}, last.damage));
   VARVE_ASSIGN_OR_RETURN(FlushTarget target, FlushTargetOf(*active_));
+  transactions_ =
+      std::make_unique<TransactionIndexWriter>(segment_options_.file_system, core_->directory, active_->base_offset());
   SegmentList::Handles handles;
   for (size_t index = 0; index + 1 < loaded.segments.size(); ++index) {
     const LoadedSegment& segment = loaded.segments[index];
@@ -104,8 +133,12 @@ absl::Status Appender::Failed(absl::Status status) {
   return status;
 }
 
-int32_t Appender::EpochFor(const AppendOptions& options) const {
-  return options.leader_epoch.value_or(std::max(epochs_->latest_epoch(), 0));
+absl::StatusOr<int32_t> Appender::EpochFor(const AppendOptions& options) const {
+  const int32_t latest = std::max(epochs_->latest_epoch(), 0);
+  const int32_t epoch = options.leader_epoch.value_or(latest);
+  if (epoch >= latest) return epoch;
+  return Error(absl::StatusCode::kInvalidArgument, "{}: a leader epoch of at least {} expected, found {}",
+               core_->directory, latest, epoch);
 }
 
 absl::Status Appender::CheckSize(int64_t size_bytes) const {
@@ -173,8 +206,9 @@ absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> rec
                            settings.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max() ||
                            std::any_of(records.begin(), records.end(),
                                        [](const Record& record) { return !record.timestamp_ms.has_value(); });
+  VARVE_ASSIGN_OR_RETURN(const int32_t leader_epoch, EpochFor(options));
   const BatchStamp stamp{.base_offset = active_->end().next_offset,
-                         .leader_epoch = EpochFor(options),
+                         .leader_epoch = leader_epoch,
                          .timestamp_type = settings.message_timestamp_type,
                          .now_ms = needs_clock ? settings.clock->WallMs() : kNoTimestamp,
                          .codec = settings.compression_type.value_or(options.compression)};
@@ -222,8 +256,9 @@ absl::StatusOr<AppendResult> Appender::AppendBatch(std::span<const std::byte> ba
 absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte> input, const AppendOptions& options) {
   VARVE_RETURN_IF_ERROR(Writable());
   const LogOptions& settings = core_->options;
+  VARVE_ASSIGN_OR_RETURN(const int32_t leader_epoch, EpochFor(options));
   const LeaderRules rules{.log_end_offset = active_->end().next_offset,
-                          .leader_epoch = EpochFor(options),
+                          .leader_epoch = leader_epoch,
                           .now_ms = settings.clock->WallMs(),
                           .max_message_bytes = settings.max_message_bytes,
                           .compacted = settings.compacted,
@@ -234,7 +269,6 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
   VARVE_ASSIGN_OR_RETURN(const LeaderPlan plan, ValidateAsLeader(input, rules, &validator_scratch_));
   const bool log_append_time = plan.restamp.timestamp_type == TimestampType::kLogAppendTime;
   const int64_t append_time_ms = log_append_time ? plan.restamp.max_timestamp_ms : kNoTimestamp;
-  if (plan.bytes.empty()) return AppendResult{rules.log_end_offset, rules.log_end_offset - 1, append_time_ms};
   scratch_.assign(plan.bytes.begin(), plan.bytes.end());
   RestampBatch(scratch_, plan.restamp);
   const RecordBatchView batch(scratch_);
@@ -246,7 +280,7 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
   VARVE_RETURN_IF_ERROR(AppendReady(
       {static_cast<int64_t>(scratch_.size()), batch.last_offset(), batch.max_timestamp_ms(), scratch_},
       rules.leader_epoch, batch.base_offset(), options.ack == Ack::kDurable || flusher_->durable_acks_wanted()));
-  VARVE_RETURN_IF_ERROR(UpdateProducers(batch));
+  VARVE_RETURN_IF_ERROR(UpdateProducers(scratch_));
   Publish();
   return AppendResult{batch.base_offset(), batch.last_offset(), append_time_ms};
 }
@@ -269,12 +303,16 @@ absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> in
   VARVE_ASSIGN_OR_RETURN(const FollowerPlan plan, ValidateAsFollower(input, {.log_end_offset = log_end_offset,
                                                                              .leader_epoch = current_leader_epoch}));
   if (plan.batch_count == 0) return AppendResult{log_end_offset, log_end_offset - 1, kNoTimestamp};
+  std::span<const std::byte> rest = plan.bytes;
+  for (RecordBatchView batch; NextBatch(&rest, &batch);) {
+    VARVE_RETURN_IF_ERROR(ProducerStateManager::CheckReadable(batch));
+  }
   VARVE_RETURN_IF_ERROR(Prepare({.size_bytes = static_cast<int64_t>(plan.bytes.size()),
                                  .last_offset = plan.last_offset,
                                  .max_timestamp_ms = plan.max_timestamp_ms,
                                  .bytes = plan.bytes},
                                 kNoLeaderEpoch, plan.first_offset));
-  std::span<const std::byte> rest = plan.bytes;
+  rest = plan.bytes;
   for (RecordBatchView batch; NextBatch(&rest, &batch);) {
     const BatchSummary summary{static_cast<int64_t>(batch.size_bytes()), batch.last_offset(), batch.max_timestamp_ms()};
     const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
@@ -290,26 +328,41 @@ absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> in
       }
     }
   }
-  rest = plan.bytes;
-  for (RecordBatchView batch; NextBatch(&rest, &batch);) VARVE_RETURN_IF_ERROR(UpdateProducers(batch));
+  VARVE_RETURN_IF_ERROR(UpdateProducers(plan.bytes));
   Publish();
   return AppendResult{plan.first_offset, plan.last_offset, kNoTimestamp};
 }
 
-absl::Status Appender::UpdateProducers(const RecordBatchView& batch) {
-  if (!batch.has_producer_id()) return absl::OkStatus();
-  std::optional<CompletedTransaction> completed;
-  absl::Status replayed = producers_->Replay(batch, &completed);
-  if (replayed.ok() && completed.has_value() && completed->aborted) {
-    replayed = AppendToTransactionIndex(segment_options_.file_system.get(), core_->directory, active_->base_offset(),
-                                        {.producer_id = completed->producer_id,
-                                         .first_offset = completed->first_offset,
-                                         .last_offset = completed->last_offset,
-                                         .last_stable_offset = completed->last_stable_offset});
+absl::Status Appender::UpdateProducers(std::span<const std::byte> batches) {
+  const ProducersSeen seen = LookForProducers(batches);
+  if (!seen.any) return absl::OkStatus();
+  // Only a marker can fail, by the transaction index.
+  ProducerStateManager::Memory before;
+  if (seen.any_marker) before = producers_->Remember(ProducerIds(batches));
+  std::vector<AbortedTransaction> aborted;
+  absl::Status updated = ReplayProducers(batches, &aborted);
+  if (updated.ok() && !aborted.empty()) {
+    updated = transactions_->Append(aborted);
+    if (updated.ok()) flusher_->WrittenBeside(transactions_->file());
   }
-  // The batch is in the file: what is remembered of it must not part from it.
-  if (!replayed.ok()) return Failed(std::move(replayed));
-  if (batch.is_transactional() || batch.is_control()) ShowTransactions();
+  if (!updated.ok()) {
+    producers_->Restore(std::move(before), core_->frontiers.log_end());
+    return Failed(std::move(updated));
+  }
+  if (seen.any_marker || seen.any_transactional) ShowTransactions();
+  return absl::OkStatus();
+}
+
+absl::Status Appender::ReplayProducers(std::span<const std::byte> batches, std::vector<AbortedTransaction>* aborted) {
+  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
+    std::optional<CompletedTransaction> completed;
+    VARVE_RETURN_IF_ERROR(producers_->Replay(batch, &completed));
+    if (!completed.has_value() || !completed->aborted) continue;
+    aborted->push_back({.producer_id = completed->producer_id,
+                        .first_offset = completed->first_offset,
+                        .last_offset = completed->last_offset,
+                        .last_stable_offset = completed->last_stable_offset});
+  }
   return absl::OkStatus();
 }
 
@@ -375,6 +428,7 @@ absl::Status Appender::RollTo(int64_t new_base) {
   core_->table.Load().list->handles().back()->Sealed();
   rolled_.push_back(active_->base_offset());
   active_ = *std::move(created);
+  transactions_ = std::make_unique<TransactionIndexWriter>(segment_options_.file_system, core_->directory, new_base);
   core_->table.ReplaceActive(
       std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
   ChooseLimits();
@@ -437,7 +491,8 @@ absl::Status Appender::SyncRolledIndexes() {
   std::sort(rolled_.begin(), rolled_.end());
   rolled_.push_back(active_->base_offset());
   for (const int64_t base_offset : rolled_) {
-    for (const SegmentFileKind kind : {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
+    for (const SegmentFileKind kind :
+         {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex, SegmentFileKind::kTransactionIndex}) {
       absl::StatusOr<std::unique_ptr<File>> file = segment_options_.file_system->Open(
           JoinPath(core_->directory, SegmentFileName(base_offset, kind)), OpenMode::kReadWrite);
       if (absl::IsNotFound(file.status())) continue;  // deleted or truncated away since

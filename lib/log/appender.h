@@ -26,6 +26,7 @@
 #include "record/batch_header.h"
 #include "record/batch_validator.h"
 #include "segment/active_segment.h"
+#include "segment/transaction_index_writer.h"
 #include "state/producer_state_manager.h"
 #include "varve/log.h"
 
@@ -68,7 +69,9 @@ class Appender {
   [[nodiscard]] absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status CheckRecords(std::span<const Record> records, int64_t now_ms) const;
   [[nodiscard]] absl::Status CheckSize(int64_t size_bytes) const;
-  [[nodiscard]] int32_t EpochFor(const AppendOptions& options) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The epoch that a leader's batch gets. kInvalidArgument below the latest known: that leader has been replaced.
+  [[nodiscard]] absl::StatusOr<int32_t> EpochFor(const AppendOptions& options) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<AppendResult> AppendRecords(std::span<const Record> records,
                                                            const AppendOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -85,8 +88,13 @@ class Appender {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status RollTo(int64_t new_base) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status VouchForGap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // After a batch of a producer: its state, and the transaction index if it closed one.
-  [[nodiscard]] absl::Status UpdateProducers(const RecordBatchView& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // After batches are written and before they are published: what they say of producers, and the transaction index if
+  // they abort transactions. All or nothing.
+  [[nodiscard]] absl::Status UpdateProducers(std::span<const std::byte> batches) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Adds what the batches abort to `aborted`.
+  [[nodiscard]] absl::Status ReplayProducers(std::span<const std::byte> batches,
+                                             std::vector<AbortedTransaction>* aborted)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Tells readers of what the producers' transactions hold back.
   void ShowTransactions() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The high watermark may have moved: transactions whose markers are committed hold nobody back any more.
@@ -111,6 +119,7 @@ class Appender {
   ActiveSegmentOptions segment_options_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<LeaderEpochCache> epochs_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<ActiveSegment> active_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<TransactionIndexWriter> transactions_ ABSL_GUARDED_BY(mutex_);  // of active_
   std::unique_ptr<ProducerStateManager> producers_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
   uint64_t live_generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,5 +1,6 @@
 #include "log/flusher.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -14,6 +15,7 @@ namespace varve::internal {
 // One sync, taken down under the lock and carried out without it.
 struct Flusher::Work {
   std::vector<std::shared_ptr<File>> sealed;
+  std::vector<std::shared_ptr<File>> beside;
   FlushTarget active;
   PublishedEnd end;  // of the active segment, before the sync begins
   uint64_t names_changed = 0;
@@ -50,10 +52,17 @@ void Flusher::Rolled(FlushTarget active) {
   state_->Store(values);
 }
 
+void Flusher::WrittenBeside(std::shared_ptr<File> file) {
+  const absl::MutexLock lock(&mutex_);
+  if (std::find(beside_.begin(), beside_.end(), file) != beside_.end()) return;
+  beside_.push_back(std::move(file));
+  ++names_changed_;
+}
+
 absl::Status Flusher::LimitQueue() {
   {
     const absl::MutexLock lock(&mutex_);
-    if (queue_.size() < kMaxQueuedFiles) return absl::OkStatus();
+    if (queue_.size() + beside_.size() < kMaxQueuedFiles) return absl::OkStatus();
   }
   return Sync();
 }
@@ -92,7 +101,13 @@ absl::Status Flusher::SyncUpTo(int64_t offset, absl::Time deadline) {
                    frontiers_->log_end());
     }
     if (!syncing_ && !suspended_) {
+      const int64_t covered = active_.segment->published().next_offset;
       VARVE_RETURN_IF_ERROR(SyncOnce());
+      // Were it told of less than the log end, this would sync for ever.
+      if (covered < offset) {
+        return Error(absl::StatusCode::kInternal, "{}: a sync up to offset {} expected, the active segment ends at {}",
+                     directory_, offset, covered);
+      }
     } else if (idle_or_durable_.WaitWithDeadline(&mutex_, deadline) && frontiers_->durable() < offset) {
       return Error(absl::StatusCode::kDeadlineExceeded, "waited for durable offset {}: it is still {}", offset,
                    frontiers_->durable());
@@ -116,7 +131,9 @@ void Flusher::OnDurable(int64_t offset, std::function<void(const absl::Status&)>
 
 absl::Status Flusher::SyncOnce() {
   syncing_ = true;
+  // What is written to one of the files beside while the sync runs puts it down again.
   const Work work{.sealed = queue_,
+                  .beside = std::exchange(beside_, {}),
                   .active = active_,
                   .end = active_.segment->published(),
                   .names_changed = names_changed_,
@@ -139,6 +156,7 @@ absl::Status Flusher::SyncOnce() {
 
 absl::Status Flusher::SyncFiles(const Work& work) {
   for (const std::shared_ptr<File>& file : work.sealed) VARVE_RETURN_IF_ERROR(file->SyncData());
+  for (const std::shared_ptr<File>& file : work.beside) VARVE_RETURN_IF_ERROR(file->SyncData());
   if (work.sync_names) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
   return work.active.file->SyncData();
 }
@@ -211,6 +229,7 @@ void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
   suspended_ = false;
   state_ = std::move(state);
   queue_.clear();
+  beside_.clear();
   active_ = std::move(active);
   const auto first = callbacks_.upper_bound(end_offset);
   for (auto callback = first; callback != callbacks_.end(); ++callback) {

@@ -1,5 +1,6 @@
-// Flusher: who syncs when. Durability is a prefix: every segment not yet synced in order, the directory once for new
-// names, then the active file; only then does the durable offset move, and varve.state with it.
+// Flusher: who syncs when. Durability is a prefix: every segment not yet synced in order, the files beside them that
+// were written to, the directory once for new names, then the active file; only then does the durable offset move, and
+// varve.state with it.
 //
 // Group commit: whoever finds no sync under way carries one out for everything appended so far; the others wait for it
 // and one broadcast wakes them. A roll syncs nothing: the old file joins the queue and stays open until a sync on it
@@ -58,6 +59,9 @@ class Flusher {
   // Writer, before anything is appended to the new segment: the old active file joins the queue, new names need a
   // directory sync. varve.state names the new file, so that the next opening knows it again.
   void Rolled(FlushTarget active);
+  // Writer, after it wrote to a file beside the active segment's .log and before it publishes what that tells of: the
+  // durable point passes nothing published later until the file, whose name may be new, is synced.
+  void WrittenBeside(std::shared_ptr<File> file);
   // Writer, before a roll: syncs if the queue is long, as each file in it holds a descriptor. The one sync on the way
   // of an append; a log that is flushed now and then never meets it.
   [[nodiscard]] absl::Status LimitQueue();
@@ -100,7 +104,8 @@ class Flusher {
   absl::CondVar idle_or_durable_;
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
   bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::shared_ptr<File>> queue_ ABSL_GUARDED_BY(mutex_);  // sealed, not yet synced, oldest first
+  std::vector<std::shared_ptr<File>> queue_ ABSL_GUARDED_BY(mutex_);   // sealed, not yet synced, oldest first
+  std::vector<std::shared_ptr<File>> beside_ ABSL_GUARDED_BY(mutex_);  // see WrittenBeside; not yet synced
   FlushTarget active_ ABSL_GUARDED_BY(mutex_);
   uint64_t names_changed_ ABSL_GUARDED_BY(mutex_) = 0;  // counts; synced up to names_synced_
   uint64_t names_synced_ ABSL_GUARDED_BY(mutex_) = 0;

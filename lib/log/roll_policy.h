@@ -38,7 +38,8 @@ template <typename WallClock>
                           WallClock&& wall_ms) {
   if (segment.size_bytes == 0) return false;
   if (segment.first_batch_timestamp_ms.has_value() && *segment.first_batch_timestamp_ms >= 0) {
-    return append.max_timestamp_ms - *segment.first_batch_timestamp_ms > limits.segment_ms;
+    return append.max_timestamp_ms > *segment.first_batch_timestamp_ms &&
+           append.max_timestamp_ms - *segment.first_batch_timestamp_ms > limits.segment_ms;
   }
   return wall_ms() - segment.opened_wall_ms > limits.segment_ms;
 }

@@ -56,8 +56,8 @@ absl::Status PlanBatch(std::span<const Record> records, const BatchStamp& stamp,
   if (records.empty()) return absl::InvalidArgumentError("a batch needs at least one record, found none");
   // Every record takes 7 bytes at least, so a count that overflows an int32 runs into the size limit first.
   const int64_t last_delta = static_cast<int64_t>(records.size()) - 1;
-  if (stamp.base_offset < 0 || stamp.base_offset > std::numeric_limits<int64_t>::max() - last_delta) {
-    return Error(absl::StatusCode::kInvalidArgument, "{} records do not fit between base offset {} and 2^63-1",
+  if (stamp.base_offset < 0 || stamp.base_offset >= std::numeric_limits<int64_t>::max() - last_delta) {
+    return Error(absl::StatusCode::kInvalidArgument, "{} records do not fit between base offset {} and 2^63-2",
                  records.size(), stamp.base_offset);
   }
   const int64_t base_timestamp_ms = records.front().timestamp_ms.value_or(stamp.now_ms);

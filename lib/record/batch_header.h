@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -62,6 +63,12 @@ struct BatchHeader {
       .base_sequence = LoadBigEndian<int32_t>(bytes + kBaseSequencePosition),
       .record_count = LoadBigEndian<int32_t>(bytes + kRecordCountPosition),
   };
+}
+
+// True where a batch's own offsets can be: they do not fall, and the one behind the last is below 2^63 too.
+[[nodiscard]] inline bool HasSaneOffsets(const BatchHeader& header) {
+  return header.base_offset >= 0 && header.last_offset_delta >= 0 &&
+         header.base_offset < std::numeric_limits<int64_t>::max() - header.last_offset_delta;
 }
 
 // Writes the 61 bytes of `header` at `out`. The checksum is what header.crc says; SealBatch computes it.

@@ -63,7 +63,7 @@ absl::Status CheckClientHeader(const BatchHeader& header) {
   if (header.is_control()) {
     return Refuse(KafkaError::kInvalidRecord, "a batch of records expected, found a control batch from a client");
   }
-  if (header.producer_id != kNoProducerId && header.base_sequence < 0) {
+  if (header.producer_id > kNoProducerId && header.base_sequence < 0) {
     return Refuse(KafkaError::kInvalidRecord, "producer {}: a base sequence of at least 0 expected, found {}",
                   header.producer_id, header.base_sequence);
   }
@@ -165,7 +165,12 @@ absl::Status TakeOnlyBatch(std::span<const std::byte> input, const LeaderRules& 
                            std::span<const std::byte>* batch) {
   std::span<const std::byte> rest = input;
   VARVE_ASSIGN_OR_RETURN(const bool found, TakeBatch(&rest, header, batch));
-  if (!found) return absl::OkStatus();
+  if (!found) {
+    // As ProduceRequest has it: a request without one whole batch is not taken for an empty one.
+    if (!rules.client_origin) return absl::OkStatus();
+    return Refuse(KafkaError::kInvalidRecord, "one whole batch expected, found {} bytes: {}", input.size(),
+                  ExplainBatch(input.data(), input.size(), input.size()));
+  }
   if (rules.client_origin && header->base_offset != 0) {
     return Refuse(KafkaError::kInvalidRecord, "a base offset of 0 expected from a client, found {}",
                   header->base_offset);
@@ -177,6 +182,20 @@ absl::Status TakeOnlyBatch(std::span<const std::byte> input, const LeaderRules& 
   VARVE_ASSIGN_OR_RETURN(const bool found_second, TakeBatch(&rest, &second_header, &second));
   if (found_second) return Refuse(KafkaError::kInvalidRecord, "one batch an append expected, found another behind it");
   return absl::OkStatus();
+}
+
+// A leader's batches follow each other. Kafka asks for rising last offsets only; a batch that begins inside the one
+// before it would be in nobody's way until recovery calls it damage.
+absl::Status CheckLeadersOffsets(const BatchHeader& header, int64_t next_offset) {
+  if (!HasSaneOffsets(header)) {
+    return Refuse(KafkaError::kCorruptMessage,
+                  "batch with base offset {}: offsets from 0 to 2^63-2 that do not fall expected, found a last offset "
+                  "delta of {}",
+                  header.base_offset, header.last_offset_delta);
+  }
+  if (header.base_offset >= next_offset) return absl::OkStatus();
+  return Error(absl::StatusCode::kInvalidArgument, "a base offset of at least {} expected, found {}", next_offset,
+               header.base_offset);
 }
 
 }  // namespace
@@ -215,6 +234,10 @@ absl::StatusOr<LeaderPlan> ValidateAsLeader(std::span<const std::byte> input, co
   VARVE_RETURN_IF_ERROR(TakeOnlyBatch(input, rules, &header, &bytes));
   if (bytes.empty()) return plan;
   if (rules.client_origin) VARVE_RETURN_IF_ERROR(CheckClientHeader(header));
+  if (rules.log_end_offset >= std::numeric_limits<int64_t>::max() - std::max(header.last_offset_delta, 0)) {
+    return Refuse(KafkaError::kInvalidRecord, "a batch of {} offsets does not fit between the log end {} and 2^63-1",
+                  int64_t{header.last_offset_delta} + 1, rules.log_end_offset);
+  }
   const RecordBatchView batch(bytes);
   VARVE_ASSIGN_OR_RETURN(const RecordsSeen seen, CheckRecords(batch, header, rules, &scratch->decoded));
 
@@ -250,18 +273,15 @@ absl::StatusOr<FollowerPlan> ValidateAsFollower(std::span<const std::byte> input
     VARVE_ASSIGN_OR_RETURN(const bool found, TakeBatch(&rest, &header, &batch));
     if (!found || header.leader_epoch > rules.leader_epoch) break;
     VARVE_RETURN_IF_ERROR(CheckCrc(batch, header));
-    if (plan.batch_count == 0) {
-      plan.first_offset = header.base_offset;
-      if (header.base_offset < rules.log_end_offset) {
-        return Error(absl::StatusCode::kInvalidArgument, "a first offset of at least {} expected, found {}",
-                     rules.log_end_offset, header.base_offset);
-      }
-    } else if (header.last_offset() <= plan.last_offset) {
-      return Error(absl::StatusCode::kInvalidArgument,
-                   "batch with base offset {}: a last offset above {} expected, found {}", header.base_offset,
-                   plan.last_offset, header.last_offset());
-    }
+    const int64_t next_offset = plan.batch_count == 0 ? rules.log_end_offset : plan.last_offset + 1;
+    VARVE_RETURN_IF_ERROR(CheckLeadersOffsets(header, next_offset));
+    if (plan.batch_count == 0) plan.first_offset = header.base_offset;
     plan.last_offset = header.last_offset();
+    if (plan.last_offset - plan.first_offset > std::numeric_limits<int32_t>::max()) {
+      return Error(absl::StatusCode::kInvalidArgument,
+                   "an append of offsets {} to {}: expected no more than 2^31 of them, which is what a segment holds",
+                   plan.first_offset, plan.last_offset);
+    }
     plan.max_timestamp_ms = std::max(plan.max_timestamp_ms, header.max_timestamp_ms);
     plan.bytes = input.first(plan.bytes.size() + header.size_bytes);
     ++plan.batch_count;

@@ -69,7 +69,7 @@ struct ValidatorScratch {
 
 struct LeaderPlan {
   // One batch as it will be but for the restamp: the input's, or the scratch's. Empty: the input held no whole batch,
-  // which is no error.
+  // which is an error only from a client.
   std::span<const std::byte> bytes;
   bool rebuilt = false;
   BatchRestamp restamp;
@@ -97,9 +97,9 @@ struct FollowerPlan {
   int64_t max_timestamp_ms = kNoTimestamp;
 };
 
-// What a follower checks of fetched batches: whole ones count and a partial tail does not; checksums; last offsets that
-// rise; a first offset not below the log's end. The first batch of a later leader epoch, and all behind it, are
-// skipped.
+// What a follower checks of fetched batches: whole ones count and a partial tail does not; checksums; offsets that can
+// be; base offsets not below the log's end, nor inside the batch before; no more offsets in all than a segment holds
+// (2^31). The first batch of a later leader epoch, and all behind it, are skipped.
 [[nodiscard]] absl::StatusOr<FollowerPlan> ValidateAsFollower(std::span<const std::byte> input,
                                                               const FollowerRules& rules);
 

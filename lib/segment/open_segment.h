@@ -15,7 +15,9 @@
 #define VARVE_LIB_SEGMENT_OPEN_SEGMENT_H_
 
 #include <atomic>
+#include <cassert>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -76,6 +78,8 @@ class OpenSegment {
   }
   // Writer only. end_position < 2^31 and next_offset - base_offset <= 2^31, so both fit the word.
   void Publish(PublishedEnd end) {
+    assert(end.end_position >= 0 && end.end_position <= std::numeric_limits<int32_t>::max());
+    assert(end.next_offset >= base_offset_ && end.next_offset - base_offset_ <= int64_t{1} << 31);
     published_.store(
         static_cast<uint64_t>(end.end_position) << 32 | static_cast<uint64_t>(end.next_offset - base_offset_),
         std::memory_order_release);

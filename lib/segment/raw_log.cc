@@ -21,11 +21,6 @@ bool LooksLikeBatch(const std::byte* bytes, int64_t left_bytes) {
 
 }  // namespace
 
-bool HasSaneOffsets(const BatchHeader& header) {
-  return header.base_offset >= 0 && header.last_offset_delta >= 0 &&
-         header.base_offset < std::numeric_limits<int64_t>::max() - header.last_offset_delta;
-}
-
 absl::StatusOr<std::span<const std::byte>> RawLog::Read(int64_t position, size_t wanted_bytes) {
   if (position < 0 || position >= size_bytes_) return std::span<const std::byte>();
   const size_t left = static_cast<size_t>(size_bytes_ - position);

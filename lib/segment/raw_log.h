@@ -52,9 +52,6 @@ class RawLog {
   ReadWindow window_;
 };
 
-// True where a batch's own fields cannot be told from a good one's: offsets that do not fall or overflow.
-[[nodiscard]] bool HasSaneOffsets(const BatchHeader& header);
-
 // The first position in [from, end) at which 61 bytes have the form of a batch that fits, with sane offsets; `end` if
 // there is none. Checksums are not looked at. Errors: as RawLog::Read.
 [[nodiscard]] absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t end);

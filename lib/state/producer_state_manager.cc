@@ -163,6 +163,40 @@ CompletedTransaction ProducerStateManager::Complete(int64_t producer_id, int64_t
           .aborted = aborted};
 }
 
+absl::Status ProducerStateManager::CheckReadable(const RecordBatchView& batch) {
+  if (!batch.is_control() || batch.producer_id() < 0) return absl::OkStatus();
+  const absl::Status read = ReadMarker(batch).status();
+  if (read.ok()) return read;
+  return Refuse(KafkaError::kCorruptMessage, "{}", std::string_view(read.message().data(), read.message().size()));
+}
+
+ProducerStateManager::Memory ProducerStateManager::Remember(std::span<const int64_t> producer_ids) const {
+  Memory memory;
+  for (const int64_t id : producer_ids) {
+    const ProducerStateEntry* const known = Find(id);
+    memory.producers.emplace_back(id, known != nullptr ? std::optional(*known) : std::nullopt);
+  }
+  return memory;
+}
+
+void ProducerStateManager::Restore(Memory memory, int64_t log_end_offset) {
+  std::erase_if(unreplicated_, [log_end_offset](const auto& entry) { return entry.second >= log_end_offset; });
+  for (auto& [id, before] : memory.producers) {
+    const ProducerStateEntry* const now = Find(id);
+    if (now != nullptr && now->current_transaction_first_offset.has_value()) {
+      open_.erase(*now->current_transaction_first_offset);
+    }
+    producers_.erase(id);
+  }
+  for (auto& [id, before] : memory.producers) {
+    if (!before.has_value()) continue;
+    if (before->current_transaction_first_offset.has_value()) {
+      open_.insert_or_assign(*before->current_transaction_first_offset, id);
+    }
+    producers_.insert_or_assign(id, *std::move(before));
+  }
+}
+
 const ProducerStateEntry* ProducerStateManager::Find(int64_t producer_id) const {
   const auto found = producers_.find(producer_id);
   return found == producers_.end() ? nullptr : &found->second;

@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -77,6 +78,17 @@ class ProducerStateManager {
     if (batch.producer_id() < 0) return absl::OkStatus();
     return ReplayProducer(batch, completed);
   }
+
+  // OK unless `batch` is a control batch that Replay could not read: kInvalidArgument (corrupt message).
+  [[nodiscard]] static absl::Status CheckReadable(const RecordBatchView& batch);
+
+  // What Restore needs to take back all that Replay was given since, as long as that was of these producers.
+  struct Memory {
+    std::vector<std::pair<int64_t, std::optional<ProducerStateEntry>>> producers;
+  };
+  [[nodiscard]] Memory Remember(std::span<const int64_t> producer_ids) const;
+  // `log_end_offset`: no batch at or above it counts.
+  void Restore(Memory memory, int64_t log_end_offset);
 
   // Null if it is not known. Valid until the next change.
   [[nodiscard]] const ProducerStateEntry* Find(int64_t producer_id) const;

@@ -100,7 +100,8 @@ TEST(PlanBatch, RefusesWhatNoBatchCanHold) {
   };
   const Case cases[] = {
       {{}, 0, "at least one record, found none"},
-      {one, -1, "between base offset -1 and 2^63-1"},
+      {one, -1, "between base offset -1 and 2^63-2"},
+      {one, kLast, "1 records do not fit between base offset 9223372036854775807 and 2^63-2"},
       {two, kLast, "2 records do not fit between base offset 9223372036854775807"},
       {early, 0, "record 1: a timestamp of at least -1 expected, found -2"},
       {key, 0, "record 0: a key, value or header exceeds the 2^31-1 bytes"},
@@ -117,7 +118,7 @@ TEST(PlanBatch, RefusesWhatNoBatchCanHold) {
     EXPECT_THAT(std::string(status.message()), HasSubstr(c.message));
   }
   BatchPlan plan;
-  EXPECT_TRUE(PlanBatch(one, {.base_offset = kLast}, &plan).ok());
+  EXPECT_TRUE(PlanBatch(one, {.base_offset = kLast - 1}, &plan).ok());
 }
 
 TEST(EncodeCompressedBatch, WritesWhatKafkaWrites) {

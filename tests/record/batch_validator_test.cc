@@ -114,11 +114,27 @@ TEST(ValidateAsLeader, DropsAPartialTailSilently) {
   input.insert(input.end(), whole.begin(), whole.end() - 1);
   EXPECT_EQ(AppendAsLeader(input, Rules()).bytes.size(), whole.size());
 
+  // Without a whole one there is nothing to append: an error from a client.
   for (const size_t size : {size_t{0}, size_t{17}, whole.size() - 1}) {
-    const Appended appended = AppendAsLeader(std::span(whole).first(size), Rules());
+    LeaderRules rules = Rules();
+    const absl::Status refused = AppendAsLeader(std::span(whole).first(size), rules).status;
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("one whole batch expected")));
+    EXPECT_EQ(KafkaErrorOf(refused), KafkaError::kInvalidRecord);
+    rules.client_origin = false;
+    const Appended appended = AppendAsLeader(std::span(whole).first(size), rules);
     VARVE_EXPECT_OK(appended.status);
     EXPECT_THAT(appended.bytes, IsEmpty());
   }
+}
+
+TEST(ValidateAsLeader, LeavesRoomForALogEndBehindTheBatch) {
+  LeaderRules rules = Rules();
+  const Bytes input = Batch();
+  rules.log_end_offset = std::numeric_limits<int64_t>::max() - 3;
+  VARVE_EXPECT_OK(AppendAsLeader(input, rules).status);
+  ++rules.log_end_offset;
+  EXPECT_THAT(AppendAsLeader(input, rules).status,
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("3 offsets")));
 }
 
 TEST(ValidateAsLeader, TakesExactlyTheLargestSizeAsReceived) {
@@ -437,6 +453,16 @@ TEST(ValidateAsFollower, SkipsALaterLeadersBatchesAndAllBehindThem) {
 }
 
 TEST(ValidateAsFollower, RefusesOffsetsThatDoNotRiseAndDamage) {
+  const auto with_offsets = [](int64_t base_offset, int32_t last_offset_delta) {
+    Bytes batch = Fetched(10);
+    BatchHeader header = DecodeBatchHeader(batch.data());
+    header.base_offset = base_offset;
+    header.last_offset_delta = last_offset_delta;
+    EncodeBatchHeader(header, batch.data());
+    SealBatch(batch);
+    return batch;
+  };
+  constexpr int32_t kMaxDelta = std::numeric_limits<int32_t>::max();
   Bytes bad_crc = Fetched(13);
   bad_crc.back() ^= std::byte{1};
   Bytes zeros = Fetched(10);
@@ -449,9 +475,15 @@ TEST(ValidateAsFollower, RefusesOffsetsThatDoNotRiseAndDamage) {
   };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   const Case cases[] = {
-      {Fetched(9), kInvalid, std::nullopt, "a first offset of at least 10 expected, found 9"},
-      {Concatenated({Fetched(10), Fetched(10)}), kInvalid, std::nullopt, "a last offset above 12 expected, found 12"},
-      {Concatenated({Fetched(20), Fetched(10)}), kInvalid, std::nullopt, "a last offset above 22 expected, found 12"},
+      {Fetched(9), kInvalid, std::nullopt, "a base offset of at least 10 expected, found 9"},
+      {Concatenated({Fetched(10), Fetched(10)}), kInvalid, std::nullopt, "a base offset of at least 13 expected"},
+      {Concatenated({Fetched(20), Fetched(10)}), kInvalid, std::nullopt, "a base offset of at least 23 expected"},
+      {Concatenated({Fetched(10), Fetched(12)}), kInvalid, std::nullopt, "at least 13 expected, found 12"},
+      {with_offsets(10, -1), kInvalid, KafkaError::kCorruptMessage, "found a last offset delta of -1"},
+      {with_offsets(-1, 0), kInvalid, KafkaError::kCorruptMessage, "base offset -1"},
+      {with_offsets(std::numeric_limits<int64_t>::max(), 0), kInvalid, KafkaError::kCorruptMessage, "2^63-2"},
+      {Concatenated({Fetched(10), with_offsets(int64_t{11} + kMaxDelta, 0)}), kInvalid, std::nullopt,
+       "no more than 2^31"},
       {Concatenated({Fetched(10), bad_crc}), kInvalid, KafkaError::kCorruptMessage, "base offset 13: checksum"},
       {zeros, kInvalid, KafkaError::kCorruptMessage, "a batch length of at least 14 expected, found 0"},
       {FromHex(testing_support::kMagic0), absl::StatusCode::kUnimplemented, KafkaError::kUnsupportedForMessageFormat,
