@@ -138,10 +138,6 @@ class SparseOffsetIndexBuilder {
   // Writer only.
   [[nodiscard]] absl::Status Append(int64_t offset, int64_t position);
 
-  // Drops the entries at or above `offset`. Writer only, and no reader may be using a dropped entry: after the next
-  // Append its memory holds another.
-  void TruncateTo(int64_t offset);
-
   // Replaces all entries by those of an index that Check accepts, even if there are more than the maximum.
   // kInvalidArgument if the base offsets differ. Writer only, before there are readers.
   [[nodiscard]] absl::Status Load(const SparseOffsetIndex& index);

@@ -120,10 +120,6 @@ class TimeIndexBuilder {
   // says even_if_full and is always added. Writer only.
   [[nodiscard]] absl::Status MaybeAppend(int64_t timestamp_ms, int64_t offset, bool even_if_full = false);
 
-  // Drops the entries at or above `offset`. Writer only, and no reader may be using a dropped entry: after the next
-  // MaybeAppend its memory holds another.
-  void TruncateTo(int64_t offset);
-
   // Replaces all entries by those of an index that Check accepts, even if there are more than the maximum.
   // kInvalidArgument if the base offsets differ. Writer only, before there are readers.
   [[nodiscard]] absl::Status Load(const TimeIndex& index);

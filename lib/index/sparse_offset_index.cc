@@ -182,11 +182,6 @@ absl::Status SparseOffsetIndexBuilder::Append(int64_t offset, int64_t position) 
   return absl::OkStatus();
 }
 
-void SparseOffsetIndexBuilder::TruncateTo(int64_t offset) {
-  const std::optional<size_t> floor = FloorIndex(entry_count(), offset - 1);
-  count_.store(floor.has_value() ? *floor + 1 : 0, std::memory_order_release);
-}
-
 absl::Status SparseOffsetIndexBuilder::Load(const SparseOffsetIndex& index) {
   if (index.base_offset() != base_offset_) {
     return internal::Error(absl::StatusCode::kInvalidArgument,

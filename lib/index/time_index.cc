@@ -129,15 +129,6 @@ absl::Status TimeIndexBuilder::MaybeAppend(int64_t timestamp_ms, int64_t offset,
   return absl::OkStatus();
 }
 
-void TimeIndexBuilder::TruncateTo(int64_t offset) {
-  // Offsets rise with timestamps, so the kept entries are the leading ones.
-  const size_t published = entry_count();
-  if (published == 0) return;
-  const size_t kept = chunks_->CountNotAbove(published, offset - base_offset_ - 1,
-                                             [](const std::byte* entry) -> int64_t { return RelativeOffsetOf(entry); });
-  count_.store(kept, std::memory_order_release);
-}
-
 absl::Status TimeIndexBuilder::Load(const TimeIndex& index) {
   if (index.base_offset() != base_offset_) {
     return internal::Error(absl::StatusCode::kInvalidArgument,

@@ -129,7 +129,6 @@ absl::Status ActiveSegment::Commit(const BatchSummary& batch) {
     VARVE_RETURN_IF_ERROR(file_->WriteAt(static_cast<uint64_t>(end_.end_position),
                                          std::span(buffer_).first(static_cast<size_t>(batch.size_bytes))));
   }
-  VARVE_RETURN_IF_ERROR(AddToIndexes(batch));
   TakeIn(batch);
   return absl::OkStatus();
 }
@@ -143,32 +142,36 @@ absl::Status ActiveSegment::Append(std::span<const std::byte> bytes, const Batch
   touched_end_ = end_.end_position + batch.size_bytes;
   VARVE_RETURN_IF_ERROR(file_->WriteAt(static_cast<uint64_t>(end_.end_position), bytes));
   if (window_.has_value()) window_->Skip(end_.end_position + batch.size_bytes);
-  VARVE_RETURN_IF_ERROR(AddToIndexes(batch));
   TakeIn(batch);
   return absl::OkStatus();
 }
 
-// The order of Kafka's LogSegment.append: the largest timestamp takes this batch in before the entry for it is written.
-absl::Status ActiveSegment::AddToIndexes(const BatchSummary& batch) {
-  TimestampOffset largest = counters_.largest;
-  if (batch.max_timestamp_ms > largest.timestamp_ms) largest = {batch.max_timestamp_ms, batch.last_offset};
-  if (counters_.bytes_since_index_entry > options_.index_interval_bytes) {
-    VARVE_RETURN_IF_ERROR(live_->offsets.Append(batch.last_offset, end_.end_position));
-    VARVE_RETURN_IF_ERROR(live_->times.MaybeAppend(largest.timestamp_ms, largest.offset));
-    counters_.bytes_since_index_entry = 0;
-    WriteFullIndexPages();
-  }
-  counters_.bytes_since_index_entry += batch.size_bytes;
-  if (largest.timestamp_ms != counters_.largest.timestamp_ms) {
-    counters_.largest = largest;
-    open_->SetLargestTimestamp(counters_.largest);
-  }
-  return absl::OkStatus();
-}
-
 void ActiveSegment::TakeIn(const BatchSummary& batch) {
+  AddToIndexes(batch);
   if (end_.end_position == 0) first_batch_timestamp_ms_ = batch.max_timestamp_ms;
   end_ = {end_.end_position + batch.size_bytes, batch.last_offset + 1};
+}
+
+// The order of Kafka's LogSegment.append: the largest timestamp takes this batch in before the entry for it is written.
+void ActiveSegment::AddToIndexes(const BatchSummary& batch) {
+  if (batch.max_timestamp_ms > counters_.largest.timestamp_ms) {
+    counters_.largest = {batch.max_timestamp_ms, batch.last_offset};
+  }
+  if (counters_.bytes_since_index_entry > options_.index_interval_bytes) {
+    unpublished_entries_.push_back({{batch.last_offset, end_.end_position}, counters_.largest});
+    counters_.bytes_since_index_entry = 0;
+  }
+  counters_.bytes_since_index_entry += batch.size_bytes;
+}
+
+// An index is sparse: an entry that it refuses, because it does not rise, is left out.
+void ActiveSegment::PublishIndexEntries() {
+  for (const IndexEntries& entries : unpublished_entries_) {
+    (void)live_->offsets.Append(entries.batch.offset, entries.batch.position);
+    (void)live_->times.MaybeAppend(entries.largest.timestamp_ms, entries.largest.offset);
+  }
+  unpublished_entries_.clear();
+  WriteFullIndexPages();
 }
 
 // A hint only, and Seal writes what is missing: an error here costs nothing.
@@ -186,12 +189,8 @@ absl::Status ActiveSegment::WriteIndexEntries() {
 absl::StatusOr<bool> ActiveSegment::Discard() {
   const PublishedEnd published = open_->published();
   if (touched_end_ <= published.end_position) return false;
-  live_->offsets.TruncateTo(published.next_offset);
-  live_->times.TruncateTo(published.next_offset);
-  offset_entries_written_ = std::min(offset_entries_written_, live_->offsets.entry_count());
-  time_entries_written_ = std::min(time_entries_written_, live_->times.entry_count());
+  unpublished_entries_.clear();
   counters_ = published_counters_;
-  open_->SetLargestTimestamp(counters_.largest);
   if (published.end_position == 0) first_batch_timestamp_ms_.reset();
   end_ = published;
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, file_->Size());

@@ -76,7 +76,7 @@ class ActiveSegment {
   [[nodiscard]] const std::shared_ptr<File>& file() const { return file_; }
   [[nodiscard]] bool mapped() const { return window_.has_value(); }
 
-  // What the roll rules ask (roll_policy.h).
+  // What the roll rules ask (roll_policy.h). Indexes hold what is published.
   [[nodiscard]] bool indexes_full() const { return live_->offsets.full() || live_->times.full(); }
   // Max timestamp of the segment's first batch; absent for an empty segment.
   [[nodiscard]] std::optional<int64_t> first_batch_timestamp_ms() const { return first_batch_timestamp_ms_; }
@@ -104,14 +104,22 @@ class ActiveSegment {
   // bytes may be there still.
   [[nodiscard]] absl::StatusOr<bool> Discard();
 
-  // Makes everything committed visible to readers of the segment.
+  // Makes everything committed visible to readers of the segment: the batches first, then what leads to them, so that
+  // neither an index entry nor the largest timestamp tells of a batch that no reader may see.
   void Publish() {
-    published_counters_ = counters_;
     open_->Publish(end_);
+    if (!unpublished_entries_.empty()) [[unlikely]] {
+      PublishIndexEntries();
+    }
+    if (counters_.largest.timestamp_ms != published_counters_.largest.timestamp_ms) {
+      open_->SetLargestTimestamp(counters_.largest);
+    }
+    published_counters_ = counters_;
   }
 
-  // The closing time entry, indexes written whole, files trimmed. Nothing is synced. The segment can be read on, sealed
-  // again after an error (kResourceExhausted), and even appended to, should its successor not come about.
+  // Everything committed is published. The closing time entry, indexes written whole, files trimmed. Nothing is synced.
+  // The segment can be read on, sealed again after an error (kResourceExhausted), and even appended to, should its
+  // successor not come about.
   [[nodiscard]] absl::Status Seal();
 
  private:
@@ -120,9 +128,10 @@ class ActiveSegment {
   [[nodiscard]] absl::Status OpenFiles(OpenMode mode, PublishedEnd end, std::vector<DamagedRange> damage);
   [[nodiscard]] absl::Status LoadIndexes();
   [[nodiscard]] absl::StatusOr<std::byte*> ReserveSlow(int64_t size_bytes, bool durable_acks);
-  [[nodiscard]] absl::Status AddToIndexes(const BatchSummary& batch);
   [[nodiscard]] absl::Status WriteIndexEntries();
   void TakeIn(const BatchSummary& batch);
+  void AddToIndexes(const BatchSummary& batch);
+  void PublishIndexEntries();
   void WriteFullIndexPages();
 
   const ActiveSegmentOptions options_;
@@ -146,6 +155,12 @@ class ActiveSegment {
   int64_t touched_end_ = 0;  // no byte behind it was stored or written since the file was last cut to its end
   Counters counters_;
   Counters published_counters_;
+  // What leads to a batch that is not published yet.
+  struct IndexEntries {
+    OffsetPosition batch;
+    TimestampOffset largest;
+  };
+  std::vector<IndexEntries> unpublished_entries_;
   std::optional<int64_t> first_batch_timestamp_ms_;
   int64_t opened_wall_ms_;
   size_t offset_entries_written_ = 0;

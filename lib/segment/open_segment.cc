@@ -112,6 +112,20 @@ OpenSegment::IndexHint OpenSegment::FloorPosition(int64_t position) const {
   return count > 0 ? HintOf(count - 1) : none;
 }
 
+TimestampOffset OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const {
+  const TimestampOffset none{kNoTimestampYet, base_offset_};
+  if (distrusted()) return none;
+  if (live_ == nullptr) return time_index_.Floor(timestamp_ms);
+  const TimestampOffset floor = live_->times.Floor(timestamp_ms);
+  if (floor.offset < next_offset) [[likely]] {
+    return floor;
+  }
+  // More was published since the caller loaded its end: the few newest entries are not for it.
+  size_t count = live_->times.entry_count();
+  while (count > 0 && live_->times.entry(count - 1).offset >= next_offset) --count;
+  return count > 0 ? live_->times.entry(count - 1) : none;
+}
+
 void OpenSegment::Trust(size_t number) const {
   trusted_[number / kBitsPerWord].fetch_or(uint64_t{1} << (number % kBitsPerWord), std::memory_order_relaxed);
 }

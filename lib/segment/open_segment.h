@@ -98,10 +98,9 @@ class OpenSegment {
   [[nodiscard]] IndexHint FloorPosition(int64_t position) const;
   void Trust(size_t number) const;
 
-  [[nodiscard]] TimestampOffset FloorTimestamp(int64_t timestamp_ms) const {
-    if (distrusted_.load(std::memory_order_relaxed)) return {kNoTimestampYet, base_offset_};
-    return live_ != nullptr ? live_->times.Floor(timestamp_ms) : time_index_.Floor(timestamp_ms);
-  }
+  // The last entry of the time index whose timestamp is not above `timestamp_ms` and whose offset lies below
+  // `next_offset`, up to which the caller reads; {kNoTimestampYet, base offset} where there is none.
+  [[nodiscard]] TimestampOffset FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const;
   [[nodiscard]] size_t offset_entry_count() const {
     return live_ != nullptr ? live_->offsets.entry_count() : offset_index_.entry_count();
   }

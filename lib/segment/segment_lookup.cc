@@ -87,11 +87,13 @@ bool EntryHolds(const OpenSegment& segment, const OpenSegment::IndexHint& hint, 
   return true;
 }
 
-// Where to begin the scan for `target`. An entry that the log does not bear out spoils the whole index.
+// Where to begin the scan for `target`. More may have been published since `end` was loaded: an entry for an offset
+// beyond it is passed by, as it would lead nowhere. An entry of a file that the log does not bear out spoils the whole
+// index.
 OffsetPosition ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
-  const OpenSegment::IndexHint floor = segment.FloorOffset(target);
+  const OpenSegment::IndexHint floor = segment.FloorOffset(std::min(target, end.next_offset - 1));
   if (floor.entry.position == 0 || EntryHolds(segment, floor, end)) return floor.entry;
-  if (DamageAt(segment, floor.entry.position) == nullptr) segment.Distrust();
+  if (!floor.trusted && DamageAt(segment, floor.entry.position) == nullptr) segment.Distrust();
   return {segment.base_offset(), 0};
 }
 
@@ -172,8 +174,9 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
   limit = std::min(limit, first.position + std::max(max_bytes, first.size_bytes));
 
   PublishedEnd run{first.position + first.size_bytes, first.last_offset + 1};
-  // The index leaps over most of a long run: its entries are batch boundaries.
-  const OpenSegment::IndexHint leap = segment.FloorPosition(limit);
+  // The index leaps over most of a long run: its entries are batch boundaries. One at the end itself names a batch
+  // published since.
+  const OpenSegment::IndexHint leap = segment.FloorPosition(std::min(limit, end.end_position - 1));
   if (leap.entry.position > run.end_position && EntryHolds(segment, leap, end)) {
     const HeaderPeek peek = Peek(segment.log() + leap.entry.position, end.end_position - leap.entry.position);
     run = {leap.entry.position, peek.base_offset};
@@ -207,7 +210,7 @@ absl::StatusOr<std::optional<TimestampOffset>> FirstRecordAtOrAfter(const OpenSe
 // Where a scan for `timestamp_ms` may begin: no record before it qualifies. The time index's entry counts only if the
 // batch it names is there and has that timestamp.
 int64_t TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset, PublishedEnd end) {
-  const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms);
+  const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms, end.next_offset);
   int64_t target = segment.base_offset();
   if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
     const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, floor.offset, end);

@@ -282,30 +282,6 @@ TEST(SparseOffsetIndexBuilderTest, RefusesWhatDoesNotFitIn31Bits) {
   EXPECT_EQ(builder.last_entry(), (OffsetPosition{100 + kInt32Max, kInt32Max}));
 }
 
-TEST(SparseOffsetIndexBuilderTest, TruncationDropsEntriesAtAndAboveTheOffset) {
-  for (int64_t target = 0; target <= 1000; ++target) {
-    SparseOffsetIndexBuilder builder(0, 1 << 20);
-    std::vector<OffsetPosition> kept;
-    for (int64_t i = 1; i <= 100; ++i) {
-      ASSERT_TRUE(builder.Append(i * 9, i * 100).ok());
-      if (i * 9 < target) kept.push_back({i * 9, i * 100});
-    }
-    builder.TruncateTo(target);
-    ASSERT_EQ(builder.entry_count(), kept.size()) << target;
-    const OffsetPosition last = kept.empty() ? OffsetPosition{0, 0} : kept.back();
-    ASSERT_EQ(builder.last_entry(), last);
-    // The freed slots serve again.
-    ASSERT_TRUE(builder.Append(last.offset + 1, last.position + 1).ok());
-    ASSERT_EQ(builder.Floor(5000), (OffsetPosition{last.offset + 1, last.position + 1}));
-  }
-}
-
-TEST(SparseOffsetIndexBuilderTest, TruncatingAnEmptyBuilderDoesNothing) {
-  SparseOffsetIndexBuilder builder(50, 80);
-  builder.TruncateTo(10);
-  EXPECT_EQ(builder.entry_count(), 0u);
-}
-
 TEST(SparseOffsetIndexBuilderTest, LoadTakesAnIndexEvenAboveTheMaximum) {
   std::mt19937_64 random(3);
   const std::vector<OffsetPosition> entries = RandomEntries(40, 500, random);

@@ -191,28 +191,6 @@ TEST(TimeIndexBuilderTest, RefusesWhatGoesBack) {
   EXPECT_EQ(builder.entry_count(), 1u);
 }
 
-TEST(TimeIndexBuilderTest, TruncationDropsEntriesAtAndAboveTheOffset) {
-  for (int64_t target = 95; target <= 1100; ++target) {
-    TimeIndexBuilder builder(100, 1 << 20);
-    size_t kept = 0;
-    for (int64_t i = 0; i < 100; ++i) {
-      ASSERT_TRUE(builder.MaybeAppend(i, 100 + i * 9).ok());
-      if (100 + i * 9 < target) ++kept;
-    }
-    builder.TruncateTo(target);
-    ASSERT_EQ(builder.entry_count(), kept) << target;
-    ASSERT_TRUE(builder.MaybeAppend(5000, 2000).ok());
-    ASSERT_EQ(builder.last_entry(), (TimestampOffset{5000, 2000}));
-    ASSERT_EQ(builder.entry_count(), kept + 1);
-  }
-}
-
-TEST(TimeIndexBuilderTest, TruncatingAnEmptyBuilderDoesNothing) {
-  TimeIndexBuilder builder(50, 80);
-  builder.TruncateTo(10);
-  EXPECT_EQ(builder.entry_count(), 0u);
-}
-
 TEST(TimeIndexBuilderTest, LoadReplacesTheEntries) {
   const std::vector<std::byte> bytes = Encode(40, {{10, 41}, {20, 45}, {30, 49}});
   TimeIndexBuilder builder(40, 24);

@@ -364,6 +364,7 @@ TEST_F(ActiveSegmentTest, RollRulesAreTold) {
   EXPECT_FALSE(active->indexes_full());
   VARVE_ASSERT_OK(Put(active.get(), MakeBatch({.base_offset = 3, .timestamps_ms = {90}})));
   EXPECT_EQ(active->first_batch_timestamp_ms(), 70);
+  active->Publish();
   EXPECT_TRUE(active->indexes_full());  // by the one time entry
 }
 
@@ -392,6 +393,7 @@ TEST_F(ActiveSegmentTest, IndexEntriesAreWrittenByThePageBeforeTheSeal) {
   const auto active = Create();
   for (int64_t offset = 0; offset <= 600; ++offset) {
     VARVE_ASSERT_OK(Put(active.get(), MakeBatch({.base_offset = offset, .timestamps_ms = {1000 + offset}})));
+    active->Publish();
     // The first batch has no entry, so the 512th entry is that of batch 512.
     EXPECT_EQ(FileBytes(SegmentFileKind::kOffsetIndex).size(), offset < 512 ? 0u : 512u * 8);
     EXPECT_EQ(FileBytes(SegmentFileKind::kTimeIndex).size(), offset < 512 ? 0u : 512u * 12);
@@ -409,10 +411,10 @@ TEST_F(ActiveSegmentTest, AnIndexWriteThatFailsCostsNothing) {
   for (int64_t offset = 0; offset < 1200; ++offset) {
     const std::vector<std::byte> bytes = MakeBatch({.base_offset = offset, .timestamps_ms = {1000 + offset}});
     VARVE_ASSERT_OK(Put(active.get(), bytes));
+    active->Publish();
     expected.Add(bytes);
   }
   EXPECT_EQ(faulty->faults_fired(offsets), 1u);
-  active->Publish();
   VARVE_ASSERT_OK(active->Seal());
   ExpectSealedFiles(expected);
 }
