@@ -4,6 +4,7 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "log/unjudged_walk.h"
 #include "record/batch_scanner.h"
 #include "segment/segment_files.h"
 #include "state/checkpoint_file.h"
@@ -15,7 +16,7 @@ namespace {
 absl::Status CollectEpochs(const File& log, int64_t size_bytes, std::vector<LeaderEpoch>* epochs) {
   BatchScanner scanner(&log, 0, static_cast<uint64_t>(size_bytes));
   while (true) {
-    VARVE_ASSIGN_OR_RETURN(const bool found, scanner.Next());
+    VARVE_ASSIGN_OR_RETURN(const bool found, NextUnjudged(&scanner, log, size_bytes));
     if (!found) return absl::OkStatus();
     const int32_t epoch = scanner.header().leader_epoch;
     if (epoch < 0 || (!epochs->empty() && epoch <= epochs->back().epoch)) continue;
@@ -30,7 +31,7 @@ absl::StatusOr<std::unique_ptr<LeaderEpochCache>> OpenEpochs(FileSystem* file_sy
                                                              std::vector<RecoveryFinding>* findings) {
   const std::string path = JoinPath(directory, kLeaderEpochCheckpoint);
   absl::StatusOr<std::unique_ptr<LeaderEpochCache>> cache = LeaderEpochCache::Open(file_system, path);
-  if (!absl::IsDataLoss(cache.status())) return cache;
+  if (!absl::IsDataLoss(cache.status()) && !absl::IsInternal(cache.status())) return cache;
   std::vector<LeaderEpoch> epochs;
   for (const PlannedSegment& segment : segments) {
     const std::string name = SegmentFileName(segment.found.base_offset, SegmentFileKind::kLog);

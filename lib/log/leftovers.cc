@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "fmt/format.h"
+#include "log/unjudged_walk.h"
 #include "record/batch_scanner.h"
 
 namespace varve::internal {
@@ -29,14 +30,15 @@ bool IsCovered(int64_t base_offset, const std::optional<SwapRange>& covered) {
   return covered.has_value() && base_offset >= covered->first && base_offset < covered->second;
 }
 
-// The next offset of a swap log: it was synced before it got its name, so headers are enough.
+// The next offset of a swap log: it was synced before it got its name, so headers are enough. Where one
+// of them is damaged, what is behind it counts for nothing: rather keep an old segment too many.
 absl::StatusOr<int64_t> NextOffsetOf(FileSystem* file_system, const std::string& path, int64_t base_offset) {
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(path, OpenMode::kRead));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, file->Size());
   BatchScanner scanner(file.get(), 0, size_bytes);
   int64_t next_offset = base_offset;
   while (true) {
-    VARVE_ASSIGN_OR_RETURN(const bool found, scanner.Next());
+    VARVE_ASSIGN_OR_RETURN(const bool found, NextUnjudged(&scanner, *file, static_cast<int64_t>(size_bytes)));
     if (!found) return next_offset;
     next_offset = std::max(next_offset, scanner.header().next_offset());
   }

@@ -39,9 +39,15 @@ void SetRelaxed(uint64_t* word, int64_t value) { SetRelaxed(word, std::bit_cast<
 LiveLine::LiveLine(std::unique_ptr<File> file, std::unique_ptr<Mapping> mapping)
     : file_(std::move(file)), mapping_(std::move(mapping)), words_(reinterpret_cast<uint64_t*>(mapping_->data())) {}
 
-absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_system, const std::string& directory,
-                                                           const std::array<uint8_t, 16>& lineage) {
-  const std::string path = JoinPath(directory, kFileName);
+namespace {
+
+struct MappedLine {
+  std::unique_ptr<File> file;
+  std::unique_ptr<Mapping> mapping;
+};
+
+// The file, made where there is none, and its mapping, which may be stored into. kInternal: the device fails.
+absl::StatusOr<MappedLine> MapForWriting(FileSystem* file_system, const std::string& path) {
   absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
   if (absl::IsNotFound(file.status())) file = file_system->Open(path, OpenMode::kCreate);
   VARVE_RETURN_IF_ERROR(file.status());
@@ -52,10 +58,24 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_syst
     VARVE_RETURN_IF_ERROR((*file)->Truncate(kLineBytes));
   }
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, (*file)->Map(kLineBytes, Access::kReadWrite));
-  if (absl::Status populated = mapping->Populate(0, kLineBytes); !populated.ok() && !absl::IsUnimplemented(populated)) {
-    return populated;
+  absl::Status populated = mapping->Populate(0, kLineBytes);
+  if (!populated.ok() && !absl::IsUnimplemented(populated)) return populated;
+  return MappedLine{*std::move(file), std::move(mapping)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_system, const std::string& directory,
+                                                           const std::array<uint8_t, 16>& lineage) {
+  const std::string path = JoinPath(directory, kFileName);
+  absl::StatusOr<MappedLine> mapped = MapForWriting(file_system, path);
+  if (absl::IsInternal(mapped.status())) {
+    // It is a hint: a new file serves as well as one that the device cannot read.
+    VARVE_RETURN_IF_ERROR(file_system->Remove(path));
+    mapped = MapForWriting(file_system, path);
   }
-  std::unique_ptr<LiveLine> line(new LiveLine(*std::move(file), std::move(mapping)));
+  VARVE_RETURN_IF_ERROR(mapped.status());
+  std::unique_ptr<LiveLine> line(new LiveLine(std::move(mapped->file), std::move(mapped->mapping)));
   SetRelaxed(line->word(kSequence), (Relaxed(line->word(kSequence)) + 1) & ~uint64_t{1});  // even, whatever was left
   SetRelaxed(line->word(kLineage), ShortLineage(lineage));
   return line;
@@ -68,6 +88,11 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system
   if (size < kLineBytes) {
     return Error(absl::StatusCode::kDataLoss, "{}: expected {} bytes, found {}", path, kLineBytes, size);
   }
+  // By a read call at first: where the device cannot read the page, the mapping would end the process.
+  std::array<std::byte, kLineBytes> ignored;
+  const absl::Status readable = file->ReadAt(0, ignored).status();
+  if (absl::IsInternal(readable)) return absl::DataLossError(readable.message());
+  VARVE_RETURN_IF_ERROR(readable);
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, file->Map(kLineBytes, Access::kRead));
   return std::unique_ptr<LiveLine>(new LiveLine(std::move(file), std::move(mapping)));
 }

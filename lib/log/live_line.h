@@ -43,11 +43,13 @@ class LiveLine {
  public:
   static constexpr char kFileName[] = "varve.live";
 
-  // For the writer: makes the file where there is none. The generation goes on from what is there.
+  // For the writer: makes the file where there is none, or where the device cannot read the one that is there. The
+  // generation goes on from what is there.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> Create(FileSystem* file_system,
                                                                         const std::string& directory,
                                                                         const std::array<uint8_t, 16>& lineage);
-  // For readers. kNotFound: no writer has been here; kDataLoss: too short to be one.
+  // For readers. kNotFound: no writer has been here; kDataLoss: too short to be one, or the device cannot
+  // read it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> Open(FileSystem* file_system,
                                                                       const std::string& directory);
 

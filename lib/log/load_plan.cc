@@ -54,11 +54,12 @@ struct RequiredEnd {
 
 class Planner {
  public:
-  Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+  Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options, bool state_is_lost,
           const ProgressCallback& progress)
       : file_system_(file_system),
         directory_(directory),
         options_(options),
+        state_is_lost_(state_is_lost),
         progress_(progress),
         read_all_(options.recover_all) {}
 
@@ -256,6 +257,7 @@ class Planner {
     const FoundSegment& segment = found_[index];
     SegmentRecoveryInput input = InputFor(index);
     input.cache_survived = plan_.marks.cache_survived;
+    input.durable_point_is_lost = state_is_lost_;
     const bool ends_below = index + 1 < found_.size() && found_[index + 1].base_offset <= required.offset;
     if (required.segment.has_value() ? segment.base_offset < *required.segment : ends_below) {
       input.durable_position = segment.size_bytes;
@@ -349,6 +351,7 @@ class Planner {
   FileSystem* const file_system_;
   const std::string& directory_;
   const LogOptions& options_;
+  const bool state_is_lost_;
   const ProgressCallback& progress_;
   bool read_all_;  // every segment is recovered, whatever the marks say
   PartitionListing listing_;
@@ -360,9 +363,9 @@ class Planner {
 }  // namespace
 
 absl::StatusOr<LoadPlan> MakeLoadPlan(FileSystem* file_system, const std::string& directory, const LogOptions& options,
-                                      const std::optional<PartitionStateValues>& state,
+                                      const std::optional<PartitionStateValues>& state, bool state_is_lost,
                                       const ProgressCallback& progress) {
-  return Planner(file_system, directory, options, progress).Run(state);
+  return Planner(file_system, directory, options, state_is_lost, progress).Run(state);
 }
 
 }  // namespace varve::internal

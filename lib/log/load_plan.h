@@ -60,11 +60,12 @@ struct LoadPlan {
   std::vector<RecoveryFinding> findings;  // marks and notes that were not believed
 };
 
-// Judges the directory; changes nothing. kUnimplemented: magic 0 or 1. Errors: as the file system.
+// Judges the directory; changes nothing. `state_is_lost` where a state was stored that can no longer be read.
+// kUnimplemented: magic 0 or 1. Errors: as the file system.
 [[nodiscard]] absl::StatusOr<LoadPlan> MakeLoadPlan(FileSystem* file_system, const std::string& directory,
                                                     const LogOptions& options,
                                                     const std::optional<PartitionStateValues>& state,
-                                                    const ProgressCallback& progress);
+                                                    bool state_is_lost, const ProgressCallback& progress);
 
 }  // namespace varve::internal
 

@@ -87,11 +87,11 @@ absl::StatusOr<std::optional<PartitionStateValues>> Prepare(FileSystem* file_sys
 // Prepares and judges; on the file system itself nothing but the preparation is done.
 absl::StatusOr<LoadPlan> PrepareAndPlan(FileSystem* file_system, const std::string& directory,
                                         const LogOptions& options,
-                                        const std::optional<PartitionStateValues>& found_state,
+                                        const std::optional<PartitionStateValues>& found_state, bool state_is_lost,
                                         const ProgressCallback& progress, RecoveryReport* report) {
   VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
                          Prepare(file_system, directory, found_state, report));
-  return MakeLoadPlan(file_system, directory, options, state, progress);
+  return MakeLoadPlan(file_system, directory, options, state, state_is_lost, progress);
 }
 
 // The report stays in the directory for `varve explain`. A disk without room for it is no reason to refuse.
@@ -105,17 +105,27 @@ void KeepReport(FileSystem* file_system, const std::string& directory, const Rec
 
 absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options) {
   const int64_t started_ns = options.clock->MonotonicNs();
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state, PartitionState::Peek(file_system, directory));
+  RecoveryReport report;
+  std::string state_fault;
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(file_system, directory, &state_fault));
+  const bool state_is_lost = !state_fault.empty();
+  if (state_is_lost) {
+    report.findings.push_back({.action = RecoveryAction::kIgnored,
+                               .rule = "2",
+                               .file = PartitionState::kFileName,
+                               .evidence = std::move(state_fault)});
+  }
   VARVE_ASSIGN_OR_RETURN(const bool needs_preparation, NeedsPreparation(file_system, directory, state));
   if (needs_preparation) {
     // Finishing changes names, and judging may refuse: tried first where nothing is changed.
     OverlayFileSystem trial(file_system);
     RecoveryReport trial_report;
-    VARVE_RETURN_IF_ERROR(PrepareAndPlan(&trial, directory, options, state, nullptr, &trial_report).status());
+    VARVE_RETURN_IF_ERROR(
+        PrepareAndPlan(&trial, directory, options, state, state_is_lost, nullptr, &trial_report).status());
   }
-  RecoveryReport report;
-  VARVE_ASSIGN_OR_RETURN(LoadPlan plan,
-                         PrepareAndPlan(file_system, directory, options, state, options.recovery_progress, &report));
+  VARVE_ASSIGN_OR_RETURN(LoadPlan plan, PrepareAndPlan(file_system, directory, options, state, state_is_lost,
+                                                       options.recovery_progress, &report));
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
                          ExecutePlan(file_system, directory, options, std::move(plan), std::move(report)));
   loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;

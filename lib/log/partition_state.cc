@@ -13,6 +13,7 @@
 #include "base/crc32c.h"
 #include "base/path.h"
 #include "base/status.h"
+#include "io/whole_file.h"
 
 namespace varve::internal {
 namespace {
@@ -146,14 +147,45 @@ absl::StatusOr<std::unique_ptr<File>> OpenOrCreate(FileSystem* file_system, cons
   return file;
 }
 
+// The file's bytes; what a short file lacks reads as a slot never written. kInternal: the device cannot read them.
+absl::StatusOr<std::array<std::byte, kFileBytes>> ReadSlots(const File& file) {
+  std::array<std::byte, kFileBytes> bytes{};
+  VARVE_RETURN_IF_ERROR(file.ReadAt(0, bytes).status());
+  return bytes;
+}
+
+bool IsOnlyZeros(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+// Safe to be read and stored into. kInternal: the device cannot read the file.
+absl::StatusOr<std::unique_ptr<Mapping>> MapSlots(File* file) {
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, file->Map(kFileBytes, Access::kReadWrite));
+  VARVE_RETURN_IF_ERROR(mapping->Populate(0, kFileBytes));
+  return mapping;
+}
+
+// Puts a new file in the place of one that the device cannot map; it holds what can still be read of the old one.
+absl::StatusOr<std::unique_ptr<File>> Replace(FileSystem* file_system, const std::string& directory, const File& old) {
+  const auto readable = ReadSlots(old);
+  const auto bytes = readable.ok() ? *readable : std::array<std::byte, kFileBytes>{};
+  const std::string path = JoinPath(directory, PartitionState::kFileName);
+  VARVE_RETURN_IF_ERROR(ReplaceFile(file_system, path, bytes));
+  return file_system->Open(path, OpenMode::kReadWrite);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem* file_system,
                                                                      const std::string& directory) {
   auto state = std::unique_ptr<PartitionState>(new PartitionState());
   VARVE_ASSIGN_OR_RETURN(state->file_, OpenOrCreate(file_system, directory));
-  VARVE_ASSIGN_OR_RETURN(state->mapping_, state->file_->Map(kFileBytes, Access::kReadWrite));
-  VARVE_RETURN_IF_ERROR(state->mapping_->Populate(0, kFileBytes));
+  absl::StatusOr<std::unique_ptr<Mapping>> mapping = MapSlots(state->file_.get());
+  if (absl::IsInternal(mapping.status())) {
+    VARVE_ASSIGN_OR_RETURN(state->file_, Replace(file_system, directory, *state->file_));
+    mapping = MapSlots(state->file_.get());
+  }
+  VARVE_ASSIGN_OR_RETURN(state->mapping_, std::move(mapping));
   std::optional<Slot> slot = NewestSlot(std::span<const std::byte, kFileBytes>(state->mapping_->data(), kFileBytes));
   state->stored_ = slot.has_value();
   if (slot.has_value()) {
@@ -166,16 +198,21 @@ absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem*
 }
 
 absl::StatusOr<std::optional<PartitionStateValues>> PartitionState::Peek(FileSystem* file_system,
-                                                                         const std::string& directory) {
-  absl::StatusOr<std::unique_ptr<File>> file =
-      file_system->Open(JoinPath(directory, PartitionState::kFileName), OpenMode::kRead);
+                                                                         const std::string& directory,
+                                                                         std::string* fault) {
+  const std::string path = JoinPath(directory, PartitionState::kFileName);
+  absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kRead);
   if (absl::IsNotFound(file.status())) return std::nullopt;
   if (!file.ok()) return std::move(file).status();
-  std::array<std::byte, kFileBytes> bytes{};  // what a short file lacks reads as a slot never written
-  VARVE_RETURN_IF_ERROR((*file)->ReadAt(0, bytes).status());
-  std::optional<Slot> slot = NewestSlot(bytes);
-  if (!slot.has_value()) return std::nullopt;
-  return std::move(slot->values);
+  const auto bytes = ReadSlots(**file);
+  if (!bytes.ok() && !absl::IsInternal(bytes.status())) return bytes.status();
+  std::optional<Slot> slot = bytes.ok() ? NewestSlot(*bytes) : std::nullopt;
+  if (slot.has_value()) return std::move(slot->values);
+  if (fault != nullptr && !bytes.ok()) *fault = std::string(bytes.status().message());
+  if (fault != nullptr && bytes.ok() && !IsOnlyZeros(*bytes)) {
+    *fault = path + ": a slot with its checksum expected, found two without; what they told is lost";
+  }
+  return std::nullopt;
 }
 
 void PartitionState::Store(const PartitionStateValues& values) {

@@ -60,12 +60,16 @@ class PartitionState {
  public:
   static constexpr char kFileName[] = "varve.state";
 
-  // Opens the file, or makes it with a fresh lineage (then stored() is false until the first Store).
+  // Opens the file, or makes it with a fresh lineage (then stored() is false until the first Store). A file that the
+  // device cannot map is replaced by one that holds what can be read of it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartitionState>> Open(FileSystem* file_system,
                                                                             const std::string& directory);
-  // The values of a directory that is only read; absent where there is no file or no valid slot.
+  // The values of a directory that is only read; absent where there is no file or no valid slot. Where that cannot be a
+  // crash's doing, since the device cannot read the file or both slots hold something else, *fault (unless null) says
+  // so.
   [[nodiscard]] static absl::StatusOr<std::optional<PartitionStateValues>> Peek(FileSystem* file_system,
-                                                                                const std::string& directory);
+                                                                                const std::string& directory,
+                                                                                std::string* fault = nullptr);
 
   [[nodiscard]] bool stored() const { return stored_; }
   [[nodiscard]] const PartitionStateValues& values() const { return values_; }

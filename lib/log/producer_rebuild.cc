@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "log/unjudged_walk.h"
 #include "record/batch_scanner.h"
 #include "segment/segment_files.h"
 #include "state/producer_snapshot.h"
@@ -129,7 +130,7 @@ absl::Status ProducerRebuild::ReplaySegment(const FoundSegment& segment, int64_t
                          file_system_->Open(JoinPath(directory_, name), OpenMode::kRead));
   BatchReader reader(log.get(), 0, static_cast<uint64_t>(segment.size_bytes));
   while (true) {
-    VARVE_ASSIGN_OR_RETURN(const bool found, reader.Next());
+    VARVE_ASSIGN_OR_RETURN(const bool found, NextUnjudged(&reader, *log, segment.size_bytes));
     if (!found || !reader.crc_matches() || reader.header().base_offset >= offset) return absl::OkStatus();
     if (reader.header().last_offset() < position_) continue;
     std::optional<CompletedTransaction> completed;
@@ -171,8 +172,10 @@ bool ProducerRebuild::IsOneOfLastTwo(int64_t base_offset) const {
 absl::StatusOr<bool> ProducerRebuild::Holds(int64_t offset, const std::vector<ProducerStateEntry>& entries) const {
   const std::string path = JoinPath(directory_, SegmentFileName(offset, SegmentFileKind::kSnapshot));
   absl::StatusOr<std::vector<ProducerStateEntry>> found = ReadProducerSnapshot(file_system_, path);
-  if (absl::IsNotFound(found.status()) || absl::IsDataLoss(found.status())) return false;
-  if (!found.ok()) return found.status();
+  const bool is_no_snapshot =
+      absl::IsNotFound(found.status()) || absl::IsDataLoss(found.status()) || absl::IsInternal(found.status());
+  if (is_no_snapshot) return false;
+  VARVE_RETURN_IF_ERROR(found.status());
   const std::vector<std::byte> planned = EncodeProducerSnapshot(entries);
   const auto by_id = [](const ProducerStateEntry& a, const ProducerStateEntry& b) {
     return a.producer_id < b.producer_id;

@@ -148,8 +148,10 @@ class Verifier {
 
   absl::StatusOr<VerifyReport> Run() {
     // In this order: what the writer has published when it is asked is in the files that are listed afterwards.
+    std::string state_fault;
     VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
-                           PartitionState::Peek(file_system_, directory_));
+                           PartitionState::Peek(file_system_, directory_, &state_fault));
+    if (!state_fault.empty()) report_.notes.push_back(std::move(state_fault));
     VARVE_ASSIGN_OR_RETURN(writer_, FindWriter(file_system_, directory_, state));
     VARVE_RETURN_IF_ERROR(FindSegments());
     VARVE_ASSIGN_OR_RETURN(marks_, BelieveMarks(file_system_, directory_, found_, state, open_marks_));

@@ -147,7 +147,7 @@ class Recovery {
            (result_.last_epoch != kUnknownEpoch && header.leader_epoch != result_.last_epoch);
   }
 
-  bool MayMend() const { return IsBelowDurablePoint() || input_.cache_survived; }
+  bool MayMend() const { return IsBelowDurablePoint() || input_.cache_survived || input_.durable_point_is_lost; }
   bool EndsAtBoundary(int64_t end) const { return input_.durable_point_is_boundary && end == input_.durable_position; }
 
   bool IsBelowDurablePoint() const {
@@ -224,13 +224,14 @@ class Recovery {
   // True if the scan goes on at position_, false if the log or the segment ends.
   absl::StatusOr<bool> Judge(const Stop& stop) {
     const bool below = IsBelowDurablePoint();
-    if (!below && !input_.cache_survived && !stop.unreadable) return EndLog(LogEnd::kAtInvalid, stop.reason);
+    const bool lost = input_.durable_point_is_lost;
+    if (!below && !lost && !input_.cache_survived && !stop.unreadable) return EndLog(LogEnd::kAtInvalid, stop.reason);
     VARVE_ASSIGN_OR_RETURN(const DamageAnalysis analysis, AnalyzeDamage(raw_, Site()));
     if (analysis.verdict == DamageVerdict::kMended) return Mend(analysis);
     const bool last = !input_.next_segment_base_offset.has_value();
-    const bool nothing_behind =
-        analysis.verdict == DamageVerdict::kCutShort || analysis.verdict == DamageVerdict::kZeros;
-    if (!below && last && nothing_behind && !stop.unreadable) {
+    const bool torn =
+        analysis.verdict == DamageVerdict::kZeros || (analysis.verdict == DamageVerdict::kCutShort && !lost);
+    if (!below && last && torn && !stop.unreadable) {
       result_.end_is_zeros = analysis.verdict == DamageVerdict::kZeros;
       return EndLog(LogEnd::kTornTail, stop.reason);
     }

@@ -10,6 +10,7 @@
 //   below the durable point                 damage, the log goes on behind it
 //   above it, where the page cache survived a batch cut short at the end is a torn tail; anything else is damage
 //   above it, after a restart               the log ends there, whatever is behind
+//   where the durable point is lost         damage, but for zeros at the end
 #ifndef VARVE_LIB_SEGMENT_SEGMENT_RECOVERY_H_
 #define VARVE_LIB_SEGMENT_SEGMENT_RECOVERY_H_
 
@@ -52,6 +53,8 @@ struct SegmentRecoveryInput {
   // Set where durable_position is the end of a batch, at which the log stood at durable_offset.
   bool durable_point_is_boundary = false;
   bool cache_survived = false;
+  // Set where what is on stable storage was known once and no longer is: whatever is invalid may lie below it.
+  bool durable_point_is_lost = false;
 
   bool ends_at_damage = false;  // OnDamage::kTruncate
   bool excises_damage = false;  // OnDamage::kQuarantine: indexes are built for a file without the damaged bytes

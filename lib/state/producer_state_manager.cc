@@ -268,7 +268,7 @@ absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, i
         LoadEntries(*std::move(entries), now_ms);
         last_snapshot_offset_ = *offset;
         loaded = true;
-      } else if (absl::IsDataLoss(entries.status())) {
+      } else if (absl::IsDataLoss(entries.status()) || absl::IsInternal(entries.status())) {
         rejected_.emplace_back(entries.status().message());
         usable = false;
       } else {

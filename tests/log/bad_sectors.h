@@ -1,5 +1,7 @@
 // A file system one file of which has bytes that the device cannot read, as a disk with a bad sector has them: reads
-// that touch the range answer kInternal (EIO), all others work. A copy under another name has no such bytes.
+// that touch the range answer kInternal (EIO), all others work. So does mapping the range, where the kernel would say
+// yes and kill the process at the first touch: nothing may be mapped while it is not known to be readable. A copy under
+// another name has no such bytes.
 #ifndef VARVE_TESTS_LOG_BAD_SECTORS_H_
 #define VARVE_TESTS_LOG_BAD_SECTORS_H_
 
@@ -46,6 +48,7 @@ class FileWithBadSectors : public File {
   absl::Status SyncData() override { return base_->SyncData(); }
   void StartWriteOut(uint64_t position, uint64_t length) override { base_->StartWriteOut(position, length); }
   absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t length, Access access) override {
+    if (bad_.Touch(identity_, 0, length)) return Unreadable();
     return base_->Map(length, access);
   }
   absl::Status SendTo(int descriptor, uint64_t position, uint64_t length) const override {
