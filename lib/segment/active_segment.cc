@@ -1,6 +1,7 @@
 #include "segment/active_segment.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -104,10 +105,19 @@ absl::Status ActiveSegment::LoadIndexes() {
   counters_.largest = times.last_entry();
   published_counters_ = counters_;
   open_->SetLargestTimestamp(counters_.largest);
-  if (end_.end_position >= static_cast<int64_t>(kBatchHeaderBytes)) {
-    first_batch_timestamp_ms_ = LoadBigEndian<int64_t>(mapping_data_ + kMaxTimestampPosition);
-  }
+  first_batch_timestamp_ms_ = ReadFirstBatchTimestamp();
   return absl::OkStatus();
+}
+
+// By a read call: a bad sector must not end the process in the middle of an opening.
+std::optional<int64_t> ActiveSegment::ReadFirstBatchTimestamp() const {
+  if (end_.end_position < static_cast<int64_t>(kBatchHeaderBytes)) return std::nullopt;
+  const std::vector<DamagedRange>& damage = open_->damage();
+  if (!damage.empty() && damage.front().position == 0) return std::nullopt;
+  std::array<std::byte, sizeof(int64_t)> timestamp;
+  const absl::StatusOr<size_t> count = file_->ReadAt(kMaxTimestampPosition, timestamp);
+  if (!count.ok() || *count < timestamp.size()) return std::nullopt;
+  return LoadBigEndian<int64_t>(timestamp.data());
 }
 
 absl::StatusOr<std::byte*> ActiveSegment::ReserveSlow(int64_t size_bytes, bool durable_acks) {

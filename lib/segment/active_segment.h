@@ -78,7 +78,8 @@ class ActiveSegment {
 
   // What the roll rules ask (roll_policy.h). Indexes hold what is published.
   [[nodiscard]] bool indexes_full() const { return live_->offsets.full() || live_->times.full(); }
-  // Max timestamp of the segment's first batch; absent for an empty segment.
+  // Max timestamp of the segment's first batch; absent for an empty segment, and where that batch is damaged or cannot
+  // be read.
   [[nodiscard]] std::optional<int64_t> first_batch_timestamp_ms() const { return first_batch_timestamp_ms_; }
   [[nodiscard]] int64_t opened_wall_ms() const { return opened_wall_ms_; }
 
@@ -127,6 +128,7 @@ class ActiveSegment {
 
   [[nodiscard]] absl::Status OpenFiles(OpenMode mode, PublishedEnd end, std::vector<DamagedRange> damage);
   [[nodiscard]] absl::Status LoadIndexes();
+  [[nodiscard]] std::optional<int64_t> ReadFirstBatchTimestamp() const;
   [[nodiscard]] absl::StatusOr<std::byte*> ReserveSlow(int64_t size_bytes, bool durable_acks);
   [[nodiscard]] absl::Status WriteIndexEntries();
   void TakeIn(const BatchSummary& batch);

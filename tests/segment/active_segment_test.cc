@@ -368,6 +368,36 @@ TEST_F(ActiveSegmentTest, RollRulesAreTold) {
   EXPECT_TRUE(active->indexes_full());  // by the one time entry
 }
 
+// The first batch may be damaged, or lie on a bad sector: opening goes on without its timestamp, touching no memory.
+TEST_F(ActiveSegmentTest, AFirstBatchThatCannotBeReadHasNoTimestamp) {
+  auto faulty = std::make_shared<FaultyFileSystem>(memory_.get());
+  options_.file_system = faulty;
+  PublishedEnd end;
+  {
+    const auto active = Create();
+    VARVE_ASSERT_OK(Put(active.get(), MakeBatch({.base_offset = 0, .timestamps_ms = {70}})));
+    active->Publish();
+    VARVE_ASSERT_OK(active->Seal());
+    end = active->end();
+  }
+  const auto timestamp = [&](std::vector<DamagedRange> damage) -> std::optional<int64_t> {
+    const auto active = ActiveSegment::Reopen(options_, 0, end, std::move(damage));
+    EXPECT_TRUE(active.ok()) << active.status();
+    return active.ok() ? (*active)->first_batch_timestamp_ms() : -1;
+  };
+  EXPECT_EQ(timestamp({}), 70);
+  EXPECT_EQ(timestamp({{.position = 0, .bytes = end.end_position, .last_offset = 0, .reason = "zeros"}}), std::nullopt);
+  for (const std::optional<size_t> partial_bytes : {std::optional<size_t>(), std::optional<size_t>(7)}) {
+    faulty->ClearRules();
+    const size_t rule = faulty->AddRule({.operation = FileOperation::kRead,
+                                         .path_part = ".log",
+                                         .status = partial_bytes ? absl::OkStatus() : absl::InternalError("EIO"),
+                                         .partial_bytes = partial_bytes});
+    EXPECT_EQ(timestamp({}), std::nullopt);
+    EXPECT_EQ(faulty->faults_fired(rule), 1u);
+  }
+}
+
 // Full indexes take no more entries, and the closing time entry finds its place all the same.
 TEST_F(ActiveSegmentTest, FullIndexesLeaveEntriesOut) {
   options_.segment_index_bytes = 24;
