@@ -46,7 +46,7 @@ std::string_view NameOf(PendingOperation operation) {
 // Carries an announced operation through, then takes the announcement back.
 absl::Status CompletePending(FileSystem* file_system, const std::string& directory, PartitionStateValues values,
                              RecoveryReport* report) {
-  VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values.pending, values.pending_offset));
+  VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
   report->findings.push_back(
       {.action = RecoveryAction::kCompleted,
        .rule = "Writing 7",
@@ -67,6 +67,7 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
   values.clean = false;
   values.pending = PendingOperation::kNone;
   values.pending_offset = 0;
+  values.pending_end = {};
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
   state->Store(values);
   return state->Sync();

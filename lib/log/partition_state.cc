@@ -44,7 +44,9 @@ constexpr size_t kBatchCrcAt = kBatchPositionAt + sizeof(int64_t);
 constexpr size_t kLogStartAt = kBatchCrcAt + sizeof(uint32_t);
 constexpr size_t kIndexIntervalAt = kLogStartAt + sizeof(int64_t);
 constexpr size_t kPendingOffsetAt = kIndexIntervalAt + sizeof(int64_t);
-constexpr size_t kEndOfFields = kPendingOffsetAt + sizeof(int64_t);
+constexpr size_t kPendingEndSegmentAt = kPendingOffsetAt + sizeof(int64_t);
+constexpr size_t kPendingEndPositionAt = kPendingEndSegmentAt + sizeof(int64_t);
+constexpr size_t kEndOfFields = kPendingEndPositionAt + sizeof(int64_t);
 constexpr size_t kCrcAt = kSlotBytes - sizeof(uint32_t);
 static_assert(kEndOfFields <= kCrcAt, "the fields fit into a sector");
 
@@ -77,6 +79,8 @@ void EncodeSlot(const Slot& slot, std::span<std::byte, kSlotBytes> out) {
   StoreBigEndian(bytes + kLogStartAt, values.log_start_offset);
   StoreBigEndian(bytes + kIndexIntervalAt, values.index_interval_bytes);
   StoreBigEndian(bytes + kPendingOffsetAt, values.pending_offset);
+  StoreBigEndian(bytes + kPendingEndSegmentAt, values.pending_end.segment);
+  StoreBigEndian(bytes + kPendingEndPositionAt, values.pending_end.position);
   StoreBigEndian(bytes + kCrcAt, Crc32c(out.first(kCrcAt)));
 }
 
@@ -108,6 +112,8 @@ std::optional<Slot> DecodeSlot(std::span<const std::byte, kSlotBytes> in) {
   values.index_interval_bytes = LoadBigEndian<int64_t>(bytes + kIndexIntervalAt);
   values.pending = static_cast<PendingOperation>(pending);
   values.pending_offset = LoadBigEndian<int64_t>(bytes + kPendingOffsetAt);
+  values.pending_end = {.segment = LoadBigEndian<int64_t>(bytes + kPendingEndSegmentAt),
+                        .position = LoadBigEndian<int64_t>(bytes + kPendingEndPositionAt)};
   return slot;
 }
 

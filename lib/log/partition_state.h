@@ -25,7 +25,7 @@ namespace varve::internal {
 // notes, Writing 7).
 enum class PendingOperation : uint8_t {
   kNone = 0,
-  kTruncateTo = 1,    // drop everything at and above pending_offset
+  kTruncateTo = 1,    // drop everything at and above pending_offset, which is all behind the durable point
   kStartAt = 2,       // drop everything; an empty log at pending_offset
   kDeleteBefore = 3,  // drop the segments wholly below pending_offset, the new log start
 };
@@ -42,6 +42,14 @@ struct DurablePoint {
   friend bool operator==(const DurablePoint&, const DurablePoint&) = default;
 };
 
+// A byte of the log: `position` of the segment with that base offset.
+struct LogPlace {
+  int64_t segment = 0;
+  int64_t position = 0;
+
+  friend bool operator==(const LogPlace&, const LogPlace&) = default;
+};
+
 struct PartitionStateValues {
   std::array<uint8_t, 16> lineage{};  // random, new whenever varve starts to keep state here; names the state's owner
   bool clean = false;                 // closed cleanly at `durable`; nothing was changed since
@@ -52,6 +60,7 @@ struct PartitionStateValues {
   int64_t index_interval_bytes = 4096;
   PendingOperation pending = PendingOperation::kNone;
   int64_t pending_offset = 0;
+  LogPlace pending_end;  // kTruncateTo, kStartAt: where the files ended when the operation was announced
 
   friend bool operator==(const PartitionStateValues&, const PartitionStateValues&) = default;
 };

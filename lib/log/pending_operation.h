@@ -22,14 +22,15 @@ namespace varve::internal {
 [[nodiscard]] std::vector<int64_t> SegmentsToRemove(const std::vector<int64_t>& base_offsets,
                                                     PendingOperation operation, int64_t offset);
 
-// Carries `operation` through on the files of the segments and their snapshots:
-//   kTruncateTo    segments at or above `offset` go (but the first stays, emptied), then the .log that holds it is cut
-//                  before the batch that holds it
-//   kStartAt       every segment and snapshot goes, and an empty segment is made at `offset`
-//   kDeleteBefore  segments that end at or below `offset` go; the last one stays
-// Indexes of a cut .log are removed; opening rebuilds them. Errors: as the file system. Durable when it returns OK.
+// Carries `values.pending` through on the files of the segments and their snapshots:
+//   kTruncateTo    segments at or above the offset go (but the first stays, emptied), then the .log that the durable
+//                  point lies in is cut there, and its indexes with it
+//   kStartAt       every segment and snapshot goes, and an empty segment is made at the offset
+//   kDeleteBefore  segments that end at or below the offset go; the last one stays
+// No batch is read: where to cut was worked out before the operation was announced, by a log that knew its damage.
+// Errors: as the file system. Durable when it returns OK.
 [[nodiscard]] absl::Status CarryThrough(FileSystem* file_system, const std::string& directory,
-                                        PendingOperation operation, int64_t offset);
+                                        const PartitionStateValues& values);
 
 }  // namespace varve::internal
 

@@ -116,6 +116,9 @@ class Execution {
     if (plan_.starts_anew) {
       values.pending = PendingOperation::kStartAt;
       values.pending_offset = plan_.log_start_offset;
+      if (!plan_.beyond.empty()) {
+        values.pending_end = {.segment = plan_.beyond.back().base_offset, .position = plan_.beyond.back().size_bytes};
+      }
     } else if (below_point) {
       const SegmentRecovery& recovery = *plan_.segments.back().recovery;
       values.durable = {.offset = recovery.next_offset,
@@ -447,6 +450,7 @@ class Execution {
     values.index_interval_bytes = options_.index_interval_bytes;
     values.pending = PendingOperation::kNone;
     values.pending_offset = 0;
+    values.pending_end = {};
     loaded_.state->Store(values);
     return loaded_.state->Sync();
   }

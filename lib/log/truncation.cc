@@ -1,12 +1,15 @@
 #include "log/truncation.h"
 
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "base/status.h"
+#include "log/cut_point.h"
 #include "log/log_loader.h"
 #include "log/pending_operation.h"
-#include "segment/segment_lookup.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
@@ -33,33 +36,6 @@ class SyncsSuspended {
 
 }  // namespace
 
-absl::Status Truncation::Announce(PendingOperation operation, int64_t offset) {
-  return appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
-    values->pending = operation;
-    values->pending_offset = offset;
-    values->clean = false;
-    if (operation == PendingOperation::kDeleteBefore) {
-      values->log_start_offset = offset;
-    } else if (values->durable.offset > offset) {
-      values->durable = {.offset = offset, .segment = offset};  // no batch names it: recovery checks it all
-    }
-  });
-}
-
-absl::Status Truncation::CheckBoundary(int64_t offset) {
-  const LogCore& core = *appender_.core_;
-  if (offset == core.frontiers.log_end()) return absl::OkStatus();
-  const SegmentTable::Snapshot snapshot = core.table.Load();
-  const std::optional<size_t> index = snapshot.list->Floor(offset);
-  if (!index.has_value()) return absl::OkStatus();
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> segment, snapshot.list->at(*index)->Acquire());
-  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, FindBatch(*segment, offset, segment->published()));
-  if (!found.has_value() || found->base_offset >= offset) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument,
-               "{}: offset {} lies inside the batch with offsets {} to {}: truncate to {} or to {}", core.directory,
-               offset, found->base_offset, found->last_offset, found->base_offset, found->last_offset + 1);
-}
-
 absl::Status Truncation::TruncateTo(int64_t offset) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
@@ -68,59 +44,70 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
   if (offset < offsets.log_start_offset || offset > offsets.log_end_offset) {
     return OutOfRange(core, "truncation to", offset, offsets.log_start_offset, offsets.log_end_offset);
   }
-  VARVE_RETURN_IF_ERROR(CheckBoundary(offset));
   if (offset == offsets.log_end_offset) return core.epochs()->TruncateFromEnd(offset);
-  VARVE_ASSIGN_OR_RETURN(const Kept kept, KeptBelow(offset));
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
-  const SyncsSuspended suspended(appender_.flusher_);
-  VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kTruncateTo, offset));
-  return Reload(offsets.log_start_offset, offset, kept);
+  const SegmentTable::Snapshot snapshot = core.table.Load();
+  const std::optional<size_t> index = snapshot.list->Floor(offset - 1);
+  if (!index.has_value()) return Carry(PendingOperation::kTruncateTo, offset, {.offset = offset, .segment = offset});
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> segment, snapshot.list->at(*index)->Acquire());
+  VARVE_ASSIGN_OR_RETURN(const DurablePoint end, PointBelow(*segment, offset));
+  VARVE_RETURN_IF_ERROR(CheckOpens(core.options.file_system, core.directory, end));
+  return Carry(PendingOperation::kTruncateTo, offset, end);
 }
 
 absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
-  const SyncsSuspended suspended(appender_.flusher_);
-  VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kStartAt, offset));
-  return Reload(offset, offset, {.segment = offset, .end_position = 0});
+  return Carry(PendingOperation::kStartAt, offset, {.offset = offset, .segment = offset});
 }
 
-absl::StatusOr<Truncation::Kept> Truncation::KeptBelow(int64_t offset) {
-  const SegmentTable::Snapshot snapshot = appender_.core_->table.Load();
-  const std::optional<size_t> index = snapshot.list->Floor(offset - 1);
-  if (!index.has_value()) return Kept{.segment = offset, .end_position = 0};
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> segment, snapshot.list->at(*index)->Acquire());
-  const PublishedEnd end = segment->published();
-  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> first_gone, FindBatch(*segment, offset, end));
-  return Kept{.segment = segment->base_offset(),
-              .end_position = first_gone.has_value() ? first_gone->position : end.end_position};
+absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const DurablePoint& end) {
+  LogCore& core = *appender_.core_;
+  const int64_t log_start_offset =
+      operation == PendingOperation::kStartAt ? offset : core.frontiers.Load().log_start_offset;
+  // The file's size is the published end from here on, and everything is durable: no file waits for its sync, and the
+  // point is exact.
+  absl::Status carried = appender_.active_->Seal();
+  if (!carried.ok()) core.frontiers.Poison(carried);
+  VARVE_RETURN_IF_ERROR(carried);
+  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
+  const SyncsSuspended suspended(appender_.flusher_);
+  VARVE_RETURN_IF_ERROR(Announce(operation, offset, end));
+  carried = Reload(log_start_offset, offset, end);
+  if (!carried.ok()) core.frontiers.Poison(carried);
+  return carried;
+}
+
+absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, const DurablePoint& end) {
+  const PublishedEnd active_end = appender_.active_->end();
+  const LogPlace log_end{.segment = appender_.active_->base_offset(), .position = active_end.end_position};
+  return appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
+    values->pending = operation;
+    values->pending_offset = offset;
+    values->pending_end = log_end;
+    values->clean = false;
+    if (values->durable.offset > end.offset) values->durable = end;
+  });
 }
 
 // Carries through what is announced, by the code that opening does it with. Readers are stopped at the new end before a
 // file goes, those of other processes by the live line; recovery believes that line too, so it must not tell of the old
 // end once the announcement is cleared. A failure half way leaves what was announced to the next opening; until then
 // nothing may be appended.
-absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset, const Kept& kept) {
+absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset, const DurablePoint& end) {
   LogCore& core = *appender_.core_;
   core.frontiers.Reset(log_start_offset, log_end_offset, std::min(core.frontiers.durable(), log_end_offset));
   const LogOffsets offsets = core.frontiers.Load();
   appender_.live_->Store({.generation = ++appender_.live_generation_,
-                          .active_base = kept.segment,
-                          .end_position = kept.end_position,
-                          .end_offset = log_end_offset,
+                          .active_base = end.segment,
+                          .end_position = end.position,
+                          .end_offset = end.offset,
                           .high_watermark = offsets.high_watermark,
                           .durable_offset = offsets.durable_offset});
   LogOptions options = core.options;
   options.marks = {};  // they were of the log as it was opened
-  absl::Status reloaded = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_) -> absl::Status {
-    VARVE_RETURN_IF_ERROR(appender_.active_->Seal());
-    VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
-    return appender_.Install(std::move(loaded));
-  }();
-  if (!reloaded.ok()) core.frontiers.Poison(reloaded);
-  return reloaded;
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
+  return appender_.Install(std::move(loaded));
 }
 
 absl::Status Truncation::DeleteBefore(int64_t offset) {
@@ -133,9 +120,14 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
     return OutOfRange(core, "deletion before", offset, offsets.log_start_offset, offsets.high_watermark);
   }
   if (offset <= offsets.log_start_offset) return absl::OkStatus();
+  // Everything is durable first: what is left of the log must not depend on what goes.
   VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
-  VARVE_RETURN_IF_ERROR(Announce(PendingOperation::kDeleteBefore, offset));
-
+  VARVE_RETURN_IF_ERROR(appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
+    values->pending = PendingOperation::kDeleteBefore;
+    values->pending_offset = offset;
+    values->log_start_offset = offset;
+    values->clean = false;
+  }));
   absl::Status dropped = DropPrefix(offset);
   if (!dropped.ok()) core.frontiers.Poison(dropped);
   return dropped;
@@ -152,8 +144,10 @@ absl::Status Truncation::DropPrefix(int64_t offset) {
     ++appender_.live_generation_;
   }
   appender_.StoreLive();
-  VARVE_RETURN_IF_ERROR(
-      CarryThrough(core.options.file_system, core.directory, PendingOperation::kDeleteBefore, offset));
+  PartitionStateValues announced;
+  announced.pending = PendingOperation::kDeleteBefore;
+  announced.pending_offset = offset;
+  VARVE_RETURN_IF_ERROR(CarryThrough(core.options.file_system, core.directory, announced));
   VARVE_RETURN_IF_ERROR(core.epochs()->TruncateFromStart(offset));
   return appender_.flusher_->UpdateState([](PartitionStateValues* values) {
     values->pending = PendingOperation::kNone;

@@ -27,18 +27,14 @@ class Truncation {
   [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
 
  private:
-  [[nodiscard]] absl::Status CheckBoundary(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  // Everything published is durable by now, so that no file waits for its sync and the point is exact.
-  [[nodiscard]] absl::Status Announce(PendingOperation operation, int64_t offset)
+  // Announces it in varve.state, whose durable point becomes `end`, and makes `end` the end of the log. `offset`: what
+  // was asked for, `end` or above, in a gap.
+  [[nodiscard]] absl::Status Carry(PendingOperation operation, int64_t offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  // What stays of the log below an offset: its last segment, and how many bytes of it.
-  struct Kept {
-    int64_t segment = 0;
-    int64_t end_position = 0;
-  };
-  [[nodiscard]] absl::StatusOr<Kept> KeptBelow(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  // Syncs are suspended; Install lets them go on.
-  [[nodiscard]] absl::Status Reload(int64_t log_start_offset, int64_t log_end_offset, const Kept& kept)
+  // Everything published is durable by now, and syncs are suspended until Install lets them go on; so in Reload.
+  [[nodiscard]] absl::Status Announce(PendingOperation operation, int64_t offset, const DurablePoint& end)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  [[nodiscard]] absl::Status Reload(int64_t log_start_offset, int64_t log_end_offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status DropPrefix(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
 

@@ -19,40 +19,13 @@ using testing_support::BatchesBytes;
 using testing_support::FileMap;
 using testing_support::IsOk;
 using testing_support::kDirectory;
+using testing_support::LegacyMessage;
 using testing_support::Partition;
 using testing_support::ReadFiles;
 using testing_support::StatusIs;
 using testing_support::WriteFile;
 
 int64_t SizeOf(const std::string& bytes) { return static_cast<int64_t>(bytes.size()); }
-
-// CRC-32 as IEEE 802.3 has it, bit by bit: what messages of magic 0 and 1 carry.
-uint32_t Crc32(std::string_view bytes) {
-  constexpr uint32_t kPolynomial = 0xEDB88320;
-  uint32_t crc = ~uint32_t{0};
-  for (const char c : bytes) {
-    crc ^= static_cast<uint8_t>(c);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
-  }
-  return ~crc;
-}
-
-template <typename Integer>
-std::string BigEndian(Integer value) {
-  std::string bytes(sizeof(value), '\0');
-  StoreBigEndian(std::as_writable_bytes(std::span(bytes)).data(), value);
-  return bytes;
-}
-
-// A message of magic 0 or 1 with no key: offset, size, checksum, magic, attributes, from magic 1 on a timestamp, key,
-// value.
-std::string LegacyMessage(int8_t magic, int64_t offset) {
-  const std::string value = "before batches";
-  std::string body = BigEndian(magic) + BigEndian(int8_t{0});
-  if (magic == 1) body += BigEndian(int64_t{1'700'000'000'000});
-  body += BigEndian(int32_t{-1}) + BigEndian(static_cast<int32_t>(value.size())) + value;
-  return BigEndian(offset) + BigEndian(static_cast<int32_t>(body.size() + 4)) + BigEndian(Crc32(body)) + body;
-}
 
 // Two batches in a row of a magic that is not known, with good checksums.
 std::string BatchesOfMagic(int8_t magic, int64_t first_offset) {

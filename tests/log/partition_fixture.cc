@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/path.h"
@@ -19,6 +20,7 @@ using internal::AsText;
 using internal::JoinPath;
 using internal::SegmentFileKind;
 using internal::SegmentFileName;
+using internal::StoreBigEndian;
 
 std::string BatchBytes(const TestBatch& batch) {
   RecordBatchBuilder builder({.base_offset = batch.base_offset, .leader_epoch = batch.leader_epoch});
@@ -39,6 +41,35 @@ std::string BatchesBytes(int64_t first_offset, int64_t end_offset, int32_t leade
         BatchBytes({.base_offset = offset, .leader_epoch = leader_epoch, .timestamp_ms = 1'700'000'000'000 + offset});
   }
   return bytes;
+}
+
+namespace {
+
+// CRC-32 as IEEE 802.3 has it, bit by bit: what messages of magic 0 and 1 carry.
+uint32_t Crc32(std::string_view bytes) {
+  constexpr uint32_t kPolynomial = 0xEDB88320;
+  uint32_t crc = ~uint32_t{0};
+  for (const char c : bytes) {
+    crc ^= static_cast<uint8_t>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
+  }
+  return ~crc;
+}
+
+template <typename Integer>
+std::string BigEndian(Integer value) {
+  std::string bytes(sizeof(value), '\0');
+  StoreBigEndian(std::as_writable_bytes(std::span(bytes)).data(), value);
+  return bytes;
+}
+
+}  // namespace
+
+std::string LegacyMessage(int8_t magic, int64_t offset, std::string_view value) {
+  std::string body = BigEndian(magic) + BigEndian(int8_t{0});
+  if (magic == 1) body += BigEndian(int64_t{1'700'000'000'000});
+  body += BigEndian(int32_t{-1}) + BigEndian(static_cast<int32_t>(value.size())) + std::string(value);
+  return BigEndian(offset) + BigEndian(static_cast<int32_t>(body.size() + 4)) + BigEndian(Crc32(body)) + body;
 }
 
 void WriteFile(FileSystem* file_system, const std::string& path, std::string_view content) {

@@ -41,6 +41,10 @@ struct TestBatch {
 // Batches of one record each, at offsets [first, end), back to back.
 [[nodiscard]] std::string BatchesBytes(int64_t first_offset, int64_t end_offset, int32_t leader_epoch = 0);
 
+// A message of magic 0 or 1 without a key, with a good checksum: offset, size, checksum, magic, attributes, from magic
+// 1 on a timestamp, key, value.
+[[nodiscard]] std::string LegacyMessage(int8_t magic, int64_t offset, std::string_view value = "before batches");
+
 void WriteFile(FileSystem* file_system, const std::string& path, std::string_view content);
 [[nodiscard]] std::string ReadFile(FileSystem* file_system, const std::string& path);
 // Every file of a directory, by name.

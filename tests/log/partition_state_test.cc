@@ -29,7 +29,8 @@ PartitionStateValues FullValues(int64_t offset) {
       .log_start_offset = 8,
       .index_interval_bytes = 9,
       .pending = PendingOperation::kDeleteBefore,
-      .pending_offset = 10};
+      .pending_offset = 10,
+      .pending_end = {.segment = 12, .position = 13}};
   values.lineage.fill(11);
   return values;
 }

@@ -15,6 +15,7 @@
 namespace varve {
 namespace {
 
+using internal::DurablePoint;
 using internal::PartitionState;
 using internal::PartitionStateValues;
 using internal::PendingOperation;
@@ -142,13 +143,26 @@ TEST_P(PendingOperationTest, StoppedAtEveryOperationItHasHappenedOrNot) {
 
 TEST_P(PendingOperationTest, AnnouncedByWhoeverDiedIsCarriedThroughAndReported) {
   MemoryFileSystem disk;
-  VARVE_ASSERT_OK(OpenFull(&disk)->Close());
+  DurablePoint kept{.offset = GetParam().offset, .segment = 0};
+  {
+    const auto log = OpenFull(&disk);
+    if (GetParam().operation == PendingOperation::kTruncateTo && GetParam().offset > 0) {
+      for (const LogSegmentInfo& segment : log->segments()) {
+        if (segment.base_offset < GetParam().offset) kept.segment = segment.base_offset;
+      }
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto last, log->NewReader().Find(GetParam().offset - 1, Isolation::kLogEnd));
+      kept.position = last->position + last->size_bytes;
+    }
+    VARVE_ASSERT_OK(log->Close());
+  }
   {
     VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
     PartitionStateValues values = state->values();
     values.pending = GetParam().operation;
     values.pending_offset = GetParam().offset;
     values.clean = false;
+    values.pending_end = {.segment = values.durable.segment, .position = values.durable.position};
+    if (GetParam().operation == PendingOperation::kTruncateTo) values.durable = kept;
     state->Store(values);
     VARVE_ASSERT_OK(state->Sync());
   }

@@ -281,12 +281,13 @@ TEST(BadSectorPendingTest, DoesNotStopATruncationThatWasAnnounced) {
     PartitionStateValues values = state->values();
     values.pending = PendingOperation::kTruncateTo;
     values.pending_offset = kMany - 20;
-    values.durable = {};
+    values.durable = {.offset = kMany - 20, .segment = 0, .position = SizeOf(BatchesBytes(0, kMany - 20))};
     state->Store(values);
   }
   FileSystemWithBadSectors bad(partition.fs.get(), partition.LogPath(0), 8192, 512);
   VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, LoadLog(&bad, kDirectory, partition.options));
-  EXPECT_LE(loaded.log_end_offset, kMany - 20);
+  EXPECT_EQ(loaded.log_end_offset, kMany - 20);
+  EXPECT_EQ(SizeOf(partition.Log(0)), SizeOf(BatchesBytes(0, kMany - 20)));
 }
 
 }  // namespace
