@@ -145,7 +145,7 @@ absl::StatusOr<std::unique_ptr<File>> OpenOrCreate(FileSystem* file_system, cons
   if (!file.ok()) return std::move(file).status();
   VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, (*file)->Size());
   if (size_bytes < kFileBytes) {
-    // Written, not only extended: the stores into the mapping must find their blocks.
+    // Written, not only extended: a store must not be the first to ask for the block.
     const std::array<std::byte, kFileBytes> zeros{};
     VARVE_RETURN_IF_ERROR((*file)->WriteAt(size_bytes, std::span(zeros).subspan(size_bytes)));
   }
@@ -164,19 +164,10 @@ bool IsOnlyZeros(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-// Safe to be read and stored into. kInternal: the device cannot read the file.
-absl::StatusOr<std::unique_ptr<Mapping>> MapSlots(File* file) {
-  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, file->Map(kFileBytes, Access::kReadWrite));
-  VARVE_RETURN_IF_ERROR(mapping->Populate(0, kFileBytes));
-  return mapping;
-}
-
-// Puts a new file in the place of one that the device cannot map; it holds what can still be read of the old one.
-absl::StatusOr<std::unique_ptr<File>> Replace(FileSystem* file_system, const std::string& directory, const File& old) {
-  const auto readable = ReadSlots(old);
-  const auto bytes = readable.ok() ? *readable : std::array<std::byte, kFileBytes>{};
+// Puts a new file in the place of one that the device cannot read.
+absl::StatusOr<std::unique_ptr<File>> Replace(FileSystem* file_system, const std::string& directory) {
   const std::string path = JoinPath(directory, PartitionState::kFileName);
-  VARVE_RETURN_IF_ERROR(ReplaceFile(file_system, path, bytes));
+  VARVE_RETURN_IF_ERROR(ReplaceFile(file_system, path, std::array<std::byte, kFileBytes>{}));
   return file_system->Open(path, OpenMode::kReadWrite);
 }
 
@@ -186,13 +177,13 @@ absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem*
                                                                      const std::string& directory) {
   auto state = std::unique_ptr<PartitionState>(new PartitionState());
   VARVE_ASSIGN_OR_RETURN(state->file_, OpenOrCreate(file_system, directory));
-  absl::StatusOr<std::unique_ptr<Mapping>> mapping = MapSlots(state->file_.get());
-  if (absl::IsInternal(mapping.status())) {
-    VARVE_ASSIGN_OR_RETURN(state->file_, Replace(file_system, directory, *state->file_));
-    mapping = MapSlots(state->file_.get());
+  absl::StatusOr<std::array<std::byte, kFileBytes>> bytes = ReadSlots(*state->file_);
+  if (absl::IsInternal(bytes.status())) {
+    VARVE_ASSIGN_OR_RETURN(state->file_, Replace(file_system, directory));
+    bytes = ReadSlots(*state->file_);
   }
-  VARVE_ASSIGN_OR_RETURN(state->mapping_, std::move(mapping));
-  std::optional<Slot> slot = NewestSlot(std::span<const std::byte, kFileBytes>(state->mapping_->data(), kFileBytes));
+  VARVE_RETURN_IF_ERROR(bytes.status());
+  std::optional<Slot> slot = NewestSlot(*bytes);
   state->stored_ = slot.has_value();
   if (slot.has_value()) {
     state->sequence_ = slot->sequence;
@@ -222,15 +213,20 @@ absl::StatusOr<std::optional<PartitionStateValues>> PartitionState::Peek(FileSys
 }
 
 void PartitionState::Store(const PartitionStateValues& values) {
-  ++sequence_;
+  const uint64_t sequence = sequence_ + 1;
   std::array<std::byte, kSlotBytes> slot;
-  EncodeSlot({.sequence = sequence_, .values = values}, slot);
+  EncodeSlot({.sequence = sequence, .values = values}, slot);
   // Numbers alternate between the slots, so this is never the one that counts.
-  std::memcpy(mapping_->data() + (sequence_ % kSlotCount) * kSlotBytes, slot.data(), slot.size());
+  store_status_ = file_->WriteAt((sequence % kSlotCount) * kSlotBytes, slot);
+  if (!store_status_.ok()) return;
+  sequence_ = sequence;
   values_ = values;
   stored_ = true;
 }
 
-absl::Status PartitionState::Sync() { return file_->SyncData(); }
+absl::Status PartitionState::Sync() {
+  VARVE_RETURN_IF_ERROR(store_status_);
+  return file_->SyncData();
+}
 
 }  // namespace varve::internal

@@ -1,7 +1,7 @@
 // varve.state: what varve must remember of a partition beyond Kafka's own files. Kafka ignores it and no reader needs
 // it.
 //
-// Two 512-byte slots written in turn, each with its own sequence number and checksum, in one mapped file: the valid
+// Two 512-byte slots written in turn, each with its own sequence number and checksum, in one file: the valid
 // slot with the higher number counts. A slot is never rewritten while it is the one that counts, so a crash in the
 // middle of a store leaves the one before. Store() puts values into the page cache (they survive the process); Sync()
 // makes them stable. A directory without the file, or with two invalid slots, has durable point 0 and counts as
@@ -70,7 +70,7 @@ class PartitionState {
   static constexpr char kFileName[] = "varve.state";
 
   // Opens the file, or makes it with a fresh lineage (then stored() is false until the first Store). A file that the
-  // device cannot map is replaced by one that holds what can be read of it.
+  // device cannot read is replaced.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartitionState>> Open(FileSystem* file_system,
                                                                             const std::string& directory);
   // The values of a directory that is only read; absent where there is no file or no valid slot. Where that cannot be a
@@ -83,17 +83,19 @@ class PartitionState {
   [[nodiscard]] bool stored() const { return stored_; }
   [[nodiscard]] const PartitionStateValues& values() const { return values_; }
 
-  // Into the page cache, by stores to the mapping: no system call, no error, no sync. One thread at a time.
+  // Into the page cache, by a write call: a store into a mapping would end the process where a copy-on-write file
+  // system has no room for it. Where it fails, values() and the file stay as they were, and the next Sync says why:
+  // what is stored on the way, without a sync, is a lower bound that may lag. One thread at a time.
   void Store(const PartitionStateValues& values);
 
-  // Makes what was stored stable.
+  // Makes what was stored stable; the error of the last Store, if it failed.
   [[nodiscard]] absl::Status Sync();
 
  private:
   PartitionState() = default;
   std::unique_ptr<File> file_;
-  std::unique_ptr<Mapping> mapping_;
   PartitionStateValues values_;
+  absl::Status store_status_;
   uint64_t sequence_ = 0;
   bool stored_ = false;
 };

@@ -96,16 +96,6 @@ TEST_F(BadSmallFileTest, StopsNoOpeningAndNoReading) {
   }
 }
 
-TEST_F(BadSmallFileTest, AStateThatCannotBeMappedKeepsWhatCanBeRead) {
-  ASSERT_THAT(Open()->DeleteBefore(10), IsOk());
-  FaultyFileSystem faulty(&memory_);
-  faulty.AddRule({.operation = FileOperation::kPopulate, .path_part = PartitionState::kFileName});
-  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(&faulty, kDirectory));
-  EXPECT_EQ(faulty.faults_fired(), 1u);
-  EXPECT_TRUE(state->stored());
-  EXPECT_EQ(state->values().log_start_offset, 10);
-}
-
 // Bits that rot in both slots are no crash's doing: what they told is not forgotten without a word.
 TEST_F(BadSmallFileTest, AStateOfRottenBitsIsReported) {
   const std::string path = std::string(kDirectory) + "/varve.state";

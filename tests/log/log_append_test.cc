@@ -609,5 +609,21 @@ TEST_F(LogAppendTest, FollowersKeepGapsAndEpochs) {
   EXPECT_EQ(log->EndOffsetForEpoch(1)->start_offset, 9);
 }
 
+// Linux before 5.14 cannot populate a mapping.
+TEST_F(LogAppendTest, AKernelThatCannotPopulateIsServedByWriteCalls) {
+  FaultyFileSystem faulty(&memory_);
+  const size_t rule = faulty.AddRule(
+      {.operation = FileOperation::kPopulate, .for_ever = true, .status = absl::UnimplementedError("old kernel")});
+  options_.file_system = &faulty;
+  for (int64_t end = 10; end <= 20; end += 10) {
+    const auto log = Open();
+    ASSERT_NE(log, nullptr);
+    AppendMany(log.get(), 10, {.ack = Ack::kDurable});
+    ExpectRecords(*log, 0, end);
+    VARVE_EXPECT_OK(log->Close());
+  }
+  EXPECT_GT(faulty.faults_fired(rule), 0u);
+}
+
 }  // namespace
 }  // namespace varve

@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 
 namespace varve::internal {
 namespace {
@@ -15,6 +16,7 @@ using testing_support::IsOk;
 using testing_support::kDirectory;
 using testing_support::Partition;
 using testing_support::ReadFile;
+using testing_support::StatusIs;
 using testing_support::WriteFile;
 
 constexpr char kPath[] = "orders-0/varve.state";
@@ -130,6 +132,29 @@ TEST_F(PartitionStateTest, ASyncedStoreSurvivesACrashAndALaterTornOneDoesNotHide
     }
     VARVE_ASSERT_OK(state->Sync());
   }
+}
+
+// A full copy-on-write file system may refuse to rewrite a block that it holds already: that is a status, not a signal,
+// and the slot that counts stays, whichever store comes next.
+TEST_F(PartitionStateTest, AStoreThatFailsLeavesTheOneBeforeAndIsToldBySync) {
+  Open()->Store(FullValues(1));
+  FaultyFileSystem faulty(partition_.fs.get());
+  const auto opened = PartitionState::Open(&faulty, kDirectory);
+  ASSERT_THAT(opened, IsOk());
+  PartitionState* const state = opened->get();
+  EXPECT_EQ(faulty.operation_count(FileOperation::kMap), 0u);
+  for (int64_t offset = 2; offset < 6; ++offset) {
+    faulty.AddRule(
+        {.operation = FileOperation::kWrite, .status = absl::ResourceExhaustedError("full"), .partial_bytes = 300});
+    state->Store(FullValues(100));
+    EXPECT_EQ(Peek(), FullValues(offset - 1));
+    EXPECT_EQ(state->values(), FullValues(offset - 1));
+    EXPECT_THAT(state->Sync(), StatusIs(absl::StatusCode::kResourceExhausted));
+    state->Store(FullValues(offset));
+    EXPECT_EQ(Peek(), FullValues(offset));
+    EXPECT_THAT(state->Sync(), IsOk());
+  }
+  EXPECT_EQ(faulty.faults_fired(), 4u);
 }
 
 }  // namespace
