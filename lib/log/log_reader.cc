@@ -49,8 +49,7 @@ absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace
     // A truncation moves the end before it takes segments away.
     if (offset == log_end) return std::nullopt;
     absl::StatusOr<std::optional<Place>> place = FindInList(offset);
-    // A segment whose files went before it was opened: the list that names it is out of date.
-    if (!absl::IsNotFound(place.status()) || core_->table.generation() == snapshot_.generation) return place;
+    if ((place.ok() && place->has_value()) || !OutOfDate()) return place;
   }
 }
 
@@ -144,8 +143,7 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
   do {
     Catch();
     result = timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
-    // As in FindPlace: a list that names a segment whose files are gone is out of date.
-  } while (absl::IsNotFound(result.status()) && core_->table.generation() != snapshot_.generation);
+  } while (!result.ok() && OutOfDate());
   VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found, std::move(result));
   // An answer beyond what a consumer may see is none to it.
   if (!found.has_value() || found->offset >= core_->frontiers.VisibleEnd(Isolation::kHighWatermark))

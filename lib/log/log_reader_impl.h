@@ -51,6 +51,9 @@ class LogReader::Impl {
 
   // Takes over the list of the moment if it has changed.
   void Catch();
+  // True if it has changed since: files that the list in hand names may be gone or cut, so that an error met in it, or
+  // a batch not found, says nothing.
+  [[nodiscard]] bool OutOfDate() const { return core_->table.generation() != snapshot_.generation; }
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);

@@ -4,12 +4,16 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "base/path.h"
 #include "base/status.h"
 #include "log/cut_point.h"
 #include "log/log_loader.h"
 #include "log/pending_operation.h"
+#include "segment/segment_files.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
@@ -73,7 +77,9 @@ absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const
   VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
   const SyncsSuspended suspended(appender_.flusher_);
   VARVE_RETURN_IF_ERROR(Announce(operation, offset, end));
-  carried = Reload(log_start_offset, offset, end);
+  core.frontiers.Reset(log_start_offset, offset, std::min(core.frontiers.durable(), offset));
+  ReplaceTail(operation, offset, end);
+  carried = Reload(end);
   if (!carried.ok()) core.frontiers.Poison(carried);
   return carried;
 }
@@ -90,13 +96,40 @@ absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, co
   });
 }
 
+// Readers look for what stays in the files that are being cut: the list names no file that goes, and of the one that is
+// cut no more than stays.
+void Truncation::ReplaceTail(PendingOperation operation, int64_t log_end_offset, const DurablePoint& end) {
+  LogCore& core = *appender_.core_;
+  const std::shared_ptr<FileSystem>& file_system = appender_.segment_options_.file_system;
+  const std::shared_ptr<const SegmentList> list = core.table.Load().list;
+  size_t kept = 0;
+  while (operation == PendingOperation::kTruncateTo && kept < list->size() && list->base_offset(kept) < end.segment) {
+    ++kept;
+  }
+  const PublishedEnd kept_end{end.position, log_end_offset};
+  if (kept_end.end_position == 0) {
+    // Nothing of a file is needed, which may be gone for a moment.
+    const std::string path = JoinPath(core.directory, SegmentFileName(end.segment, SegmentFileKind::kLog));
+    auto empty =
+        std::make_shared<OpenSegment>(file_system, path, end.segment, nullptr, nullptr,
+                                      std::make_unique<LiveIndexes>(end.segment, 0), std::vector<DamagedRange>());
+    empty->Publish(kept_end);
+    core.table.DropSuffix(kept,
+                          std::make_shared<SegmentHandle>(file_system, core.directory, std::move(empty), core.cache));
+    return;
+  }
+  std::vector<DamagedRange> damage = list->at(kept)->damage();
+  std::erase_if(damage, [&](const DamagedRange& range) { return range.position >= end.position; });
+  core.table.DropSuffix(kept, std::make_shared<SegmentHandle>(file_system, core.directory, end.segment, kept_end,
+                                                              std::move(damage), core.cache));
+}
+
 // Carries through what is announced, by the code that opening does it with. Readers are stopped at the new end before a
 // file goes, those of other processes by the live line; recovery believes that line too, so it must not tell of the old
 // end once the announcement is cleared. A failure half way leaves what was announced to the next opening; until then
 // nothing may be appended.
-absl::Status Truncation::Reload(int64_t log_start_offset, int64_t log_end_offset, const DurablePoint& end) {
-  LogCore& core = *appender_.core_;
-  core.frontiers.Reset(log_start_offset, log_end_offset, std::min(core.frontiers.durable(), log_end_offset));
+absl::Status Truncation::Reload(const DurablePoint& end) {
+  const LogCore& core = *appender_.core_;
   const LogOffsets offsets = core.frontiers.Load();
   appender_.live_->Store({.generation = ++appender_.live_generation_,
                           .active_base = end.segment,

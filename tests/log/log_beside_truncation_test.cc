@@ -1,10 +1,15 @@
 // What others do while published data is taken away: syncs, reads, lookups. All of it keeps what holds without them.
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "log/log_places.h"
+#include "varve/testing/faulty_file_system.h"
 
 namespace varve {
 namespace {
@@ -40,7 +45,7 @@ class Busy {
 // The durable point is lowered before anything goes: a sync that raises it again makes the announcement void, and the
 // log start with it.
 TEST_F(LogBesideTruncationTest, SyncsDoNotRaiseTheDurablePointAgain) {
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 40; ++round) {
     SCOPED_TRACE(round);
     MemoryFileSystem memory;
     options_.file_system = &memory;
@@ -60,6 +65,123 @@ TEST_F(LogBesideTruncationTest, SyncsDoNotRaiseTheDurablePointAgain) {
     const auto reopened = Open();
     ASSERT_EQ(reopened->log_start_offset(), 6);
     ExpectRecords(*reopened, 6, 15);
+  }
+}
+
+// Calls `hook` before and after each change of a name.
+class HookedFileSystem : public FaultyFileSystem {
+ private:
+  template <typename Change>
+  auto Hooked(Change change) {
+    hook();
+    auto result = change();
+    hook();
+    return result;
+  }
+
+ public:
+  using FaultyFileSystem::FaultyFileSystem;
+
+  std::function<void()> hook = [] {};
+
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
+    if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) return FaultyFileSystem::Open(path, mode);
+    return Hooked([&] { return FaultyFileSystem::Open(path, mode); });
+  }
+  absl::Status Rename(const std::string& from, const std::string& to) override {
+    return Hooked([&] { return FaultyFileSystem::Rename(from, to); });
+  }
+  absl::Status Remove(const std::string& path) override {
+    return Hooked([&] { return FaultyFileSystem::Remove(path); });
+  }
+};
+
+constexpr int64_t kRecords = 24;
+
+// Whatever of a truncation has been carried out, a read answers what stays, or that the offset is out of range.
+class LookupsBesideTruncationTest : public LogBesideTruncationTest {
+ protected:
+  LookupsBesideTruncationTest() { options_.max_open_segments = 1; }  // each lookup opens files
+
+  static void ExpectReads(LogReader* reader, int64_t kept_end) {
+    for (int64_t offset = 0; offset <= kRecords; ++offset) {
+      const auto batch = reader->ReadBatch(offset);
+      if (absl::IsOutOfRange(batch.status())) {
+        ASSERT_GE(offset, kept_end);
+        continue;
+      }
+      ASSERT_TRUE(batch.ok()) << "offset " << offset << ": " << batch.status();
+      ASSERT_TRUE(batch->has_value() || offset >= kept_end) << offset;
+      if (batch->has_value()) {
+        ASSERT_EQ((*batch)->base_offset(), offset);
+      }
+    }
+    for (int64_t offset = 0; offset <= kRecords; ++offset) {
+      const auto by_time = reader->OffsetForTimestamp(1'000'000 + offset);
+      ASSERT_TRUE(by_time.ok()) << "time of offset " << offset << ": " << by_time.status();
+      ASSERT_TRUE(by_time->has_value() || offset >= kept_end) << offset;
+    }
+    const auto largest = reader->OffsetForTimestamp(kMaxTimestamp);
+    ASSERT_TRUE(largest.ok()) << largest.status();
+  }
+
+  // Runs `change` and reads at each of its steps.
+  void ReadAtEveryStep(int64_t kept_end, const std::function<absl::Status(Log*)>& change) {
+    MemoryFileSystem memory;
+    HookedFileSystem hooked(&memory);
+    options_.file_system = &hooked;
+    const auto log = Open();
+    AppendMany(log.get(), kRecords);
+    LogReader older = log->NewReader();
+    ASSERT_NO_FATAL_FAILURE(ExpectReads(&older, kRecords));
+    int steps = 0;
+    hooked.hook = [&] {
+      if (HasFatalFailure()) return;
+      ++steps;
+      ExpectReads(&older, kept_end);
+      LogReader fresh = log->NewReader();
+      ExpectReads(&fresh, kept_end);
+      EXPECT_FALSE(log->segments().empty());
+    };
+    VARVE_ASSERT_OK(change(log.get()));
+    hooked.hook = [] {};
+    EXPECT_GT(steps, 4);
+    ASSERT_NO_FATAL_FAILURE(ExpectReads(&older, kept_end));
+    ExpectRecords(*log, log->log_start_offset(), log->log_end_offset());
+  }
+};
+
+TEST_F(LookupsBesideTruncationTest, FindWhatStaysAtEveryStepOfATruncation) {
+  for (int64_t offset = 0; offset < kRecords; ++offset) {
+    SCOPED_TRACE(offset);
+    ReadAtEveryStep(offset, [&](Log* log) { return log->TruncateTo(offset); });
+  }
+}
+
+TEST_F(LookupsBesideTruncationTest, FindNothingAtAnyStepOfAFreshStart) {
+  for (const int64_t offset : {0, 7, 10, 1000}) {
+    SCOPED_TRACE(offset);
+    ReadAtEveryStep(0, [&](Log* log) { return log->TruncateFullyAndStartAt(offset); });
+  }
+}
+
+// A reader in the middle of a lookup holds a list that is out of date: files that are gone or shorter say nothing then.
+TEST_F(LookupsBesideTruncationTest, AListThatIsOutOfDateIsNoReasonToFail) {
+  const auto log = Open();
+  AppendMany(log.get(), kRecords);
+  const auto expect_range = [](const absl::Status& status) {
+    ASSERT_TRUE(status.ok() || absl::IsOutOfRange(status)) << status;
+  };
+  const Busy reading(2, [&] {
+    LogReader reader = log->NewReader();
+    for (int64_t offset = 0; offset < kRecords; ++offset) {
+      expect_range(reader.ReadBatch(offset).status());
+      expect_range(reader.OffsetForTimestamp(1'000'000 + offset).status());
+    }
+  });
+  for (int64_t round = 0; round < 60; ++round) {
+    VARVE_ASSERT_OK(log->TruncateTo(round % kRecords));
+    AppendMany(log.get(), kRecords - round % kRecords);
   }
 }
 
