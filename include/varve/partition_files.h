@@ -22,6 +22,7 @@
 
 #include "absl/status/statusor.h"
 #include "varve/file_system.h"
+#include "varve/log_options.h"
 
 namespace varve {
 
@@ -55,6 +56,18 @@ struct PartitionFile {
 // Every name in the directory, in the order of names: segments by base offset. Errors: as FileSystem::List.
 [[nodiscard]] absl::StatusOr<std::vector<PartitionFile>> ListPartitionFiles(FileSystem* file_system,
                                                                             const std::string& directory);
+
+// What was written down about a partition, beside it and in it, as far as it matches the files.
+struct MergedMarks {
+  bool clean = false;            // both say so, where both exist; one at least exists
+  int64_t recovery_point = 0;    // the lower of both
+  int64_t log_start_offset = 0;  // the higher of both
+};
+
+// Merges the marks beside a partition with those of its own varve.state, as opening does. Errors: as the file system.
+// Cost: reads at most one batch.
+[[nodiscard]] absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::string& directory,
+                                                     const OpenMarks& beside);
 
 // True while somebody (this process included) has the partition open for writing. Errors: as FileSystem::IsLocked.
 [[nodiscard]] absl::StatusOr<bool> PartitionHasWriter(FileSystem* file_system, const std::string& directory);

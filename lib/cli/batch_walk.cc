@@ -60,9 +60,8 @@ absl::StatusOr<bool> BatchWalk::Next() {
   }
   const absl::StatusOr<RecordBatchView> batch = RecordBatchView::Parse(std::span(at(), *present));
   if (absl::IsUnimplemented(batch.status())) {
-    const absl::string_view message = batch.status().message();
     return Failure(absl::StatusCode::kUnimplemented, "{} position {}: {}", file_->path(), next_position_,
-                   std::string_view(message.data(), message.size()));
+                   MessageOf(batch.status()));
   }
   if (!batch.ok()) {
     if (plausible && claimed_bytes > bytes_left) {
@@ -78,8 +77,7 @@ absl::StatusOr<bool> BatchWalk::Next() {
 }
 
 absl::StatusOr<bool> BatchWalk::StopAtNoBatch(const absl::Status& why) {
-  const absl::string_view message = why.message();
-  std::string reason(message.data(), message.size());
+  std::string reason(MessageOf(why));
   // Zeros to the end of the file are what preallocation leaves.
   for (int64_t position = next_position_;;) {
     const absl::StatusOr<size_t> read =

@@ -23,19 +23,22 @@ ExitStatus ReportFaults(const PartitionContents& contents) {
   return status;
 }
 
-// What the marks beside the files say, for a dump of the files as they are: where nobody opens the log, nobody else
-// does.
+// What the marks beside the files and among them say, for a dump of the files as they are: where nobody opens the log,
+// nobody else does.
 absl::Status TakeMarks(const std::string& directory, PartitionSummary* summary) {
-  const absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, FileSystem::Default(), directory);
+  FileSystem* const file_system = FileSystem::Default();
+  const absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, file_system, directory);
   if (!data.ok()) return data.status();
-  const OpenMarks& marks = data->marks();
+  const absl::StatusOr<MergedMarks> marks = MergeMarks(file_system, directory, data->marks());
+  if (!marks.ok()) return marks.status();
   summary->log_start_offset =
-      std::min(std::max(summary->log_start_offset, marks.log_start_offset.value_or(0)), summary->log_end_offset);
-  summary->recovery_point =
-      std::min(marks.recovery_point.value_or(marks.clean.value_or(false) ? summary->log_end_offset : 0),
-               summary->log_end_offset);
+      std::min(std::max(summary->log_start_offset, marks->log_start_offset), summary->log_end_offset);
+  summary->recovery_point = std::min(marks->recovery_point, summary->log_end_offset);
   return absl::OkStatus();
 }
+
+// How often a .log is read to print what is in it: JSON has a list of batches and one of records.
+int64_t ReadingsOf(const DumpSettings& settings) { return settings.json && !settings.form.batches_only ? 2 : 1; }
 
 absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* out) {
   FileSystem* file_system = FileSystem::Default();
@@ -49,8 +52,8 @@ absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* o
   }
   absl::StatusOr<PartitionContents> contents = PartitionContents::OfDirectory(file_system, settings.path);
   if (!contents.ok()) return contents.status();
-  ProgressBar bar(kCommand);
-  contents->set_progress([&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); });
+  const auto bar = std::make_shared<ProgressBar>(kCommand, ProgressBar::Beside::kOutput);
+  contents->ReportProgress(UpdatesOf(bar), 1 + ReadingsOf(settings));
   absl::StatusOr<PartitionSummary> summary = contents->Summarize();
   if (!summary.ok()) return summary.status();
   if (settings.as_opened) {
@@ -65,7 +68,7 @@ absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* o
   }
   const absl::Status dumped = settings.json ? DumpPartitionJson(file_system, &*contents, *summary, settings.form, out)
                                             : DumpPartitionText(file_system, &*contents, *summary, settings.form, out);
-  bar.Finish();
+  bar->Finish();
   if (!dumped.ok()) return dumped;
   out->Flush();
   return ReportFaults(*contents);
@@ -89,8 +92,12 @@ absl::StatusOr<ExitStatus> DumpFile(const DumpSettings& settings, Output* out) {
                    "checkpoint, found another name",
                    settings.path);
   }
+  const auto bar = std::make_shared<ProgressBar>(kCommand, ProgressBar::Beside::kOutput);
+  const bool has_summary = settings.json && file.kind == PartitionFileKind::kLog;
+  contents.ReportProgress(UpdatesOf(bar), ReadingsOf(settings) + (has_summary ? 1 : 0));
   const absl::Status dumped = settings.json ? DumpFileJson(file_system, file, &contents, settings.form, out)
                                             : DumpFileText(file_system, file, &contents, settings.form, out);
+  bar->Finish();
   if (!dumped.ok()) return dumped;
   out->Flush();
   return ReportFaults(contents);

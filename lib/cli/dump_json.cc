@@ -49,7 +49,8 @@ void WriteSegments(const PartitionSummary& summary, JsonLists* lists) {
   lists->End();
 }
 
-absl::Status WriteBatches(const PartitionFile& file, PartitionContents* contents, JsonLists* lists) {
+// A dump that nobody reads any more ends at the next batch.
+absl::Status WriteBatches(const PartitionFile& file, PartitionContents* contents, JsonLists* lists, const Output& out) {
   return contents->VisitBatches(file, /*check_crc=*/true,
                                 [&](int64_t position, const RecordBatchView& batch, bool crc_matches) {
                                   std::string* const row = lists->Row();
@@ -57,20 +58,22 @@ absl::Status WriteBatches(const PartitionFile& file, PartitionContents* contents
                                   // Only where there is something to say: a sound batch has the members of the contract
                                   // and no other.
                                   if (!crc_matches) row->insert(row->size() - 1, ",\"crc_matches\":false");
+                                  return out.ok();
                                 });
 }
 
 absl::Status WriteRecords(const PartitionFile& file, const DumpForm& form, PartitionContents* contents,
-                          JsonLists* lists) {
+                          JsonLists* lists, const Output& out) {
   DecodeBuffer scratch;
   return contents->VisitBatches(file, /*check_crc=*/true,
                                 [&](int64_t position, const RecordBatchView& batch, bool crc_matches) {
-                                  if (!crc_matches) return;
+                                  if (!crc_matches) return true;
                                   RecordCursor cursor(batch, &scratch);
                                   for (RecordView record; cursor.Next(&record);)
                                     AppendRecordRow(lists->Row(), record, form.bytes);
                                   if (!cursor.status().ok())
                                     contents->AddFault(FaultAt(contents->PathOf(file), position, cursor.status()));
+                                  return out.ok();
                                 });
 }
 
@@ -146,15 +149,16 @@ absl::Status WriteList(std::string_view name, PartitionFileKind kind, PartitionC
 
 // The lists that files of a kind fill, in the order of the contract.
 absl::Status WriteListsOfKind(FileSystem* file_system, PartitionFileKind kind, PartitionContents* contents,
-                              const DumpForm& form, JsonLists* lists) {
+                              const DumpForm& form, JsonLists* lists, const Output& out) {
   switch (kind) {
     case PartitionFileKind::kLog:
     case PartitionFileKind::kSavedAside: {
-      absl::Status status = WriteList("batches", kind, contents, lists,
-                                      [&](const PartitionFile& file) { return WriteBatches(file, contents, lists); });
+      absl::Status status = WriteList("batches", kind, contents, lists, [&](const PartitionFile& file) {
+        return WriteBatches(file, contents, lists, out);
+      });
       if (!status.ok() || form.batches_only) return status;
       return WriteList("records", kind, contents, lists,
-                       [&](const PartitionFile& file) { return WriteRecords(file, form, contents, lists); });
+                       [&](const PartitionFile& file) { return WriteRecords(file, form, contents, lists, out); });
     }
     case PartitionFileKind::kOffsetIndex:
       return WriteList("index", kind, contents, lists,
@@ -182,13 +186,14 @@ absl::Status DumpPartitionJson(FileSystem* file_system, PartitionContents* conte
   WriteSegments(summary, &lists);
   for (const PartitionFileKind kind : {PartitionFileKind::kLog, PartitionFileKind::kOffsetIndex,
                                        PartitionFileKind::kTimeIndex, PartitionFileKind::kTransactionIndex}) {
-    if (absl::Status status = WriteListsOfKind(file_system, kind, contents, form, &lists); !status.ok()) return status;
+    if (absl::Status status = WriteListsOfKind(file_system, kind, contents, form, &lists, *out); !status.ok())
+      return status;
   }
   lists.Begin("producers");
   for (const ProducerStateEntry& producer : summary.producers) AppendProducerRow(lists.Row(), producer);
   lists.End();
   WriteEpochs(summary.leader_epochs, &lists);
-  if (absl::Status status = WriteListsOfKind(file_system, PartitionFileKind::kSnapshot, contents, form, &lists);
+  if (absl::Status status = WriteListsOfKind(file_system, PartitionFileKind::kSnapshot, contents, form, &lists, *out);
       !status.ok()) {
     return status;
   }
@@ -202,20 +207,22 @@ absl::Status DumpFileJson(FileSystem* file_system, const PartitionFile& file, Pa
   if (file.kind == PartitionFileKind::kLeaderEpochs) {
     const absl::StatusOr<std::vector<LeaderEpoch>> epochs =
         LoadLeaderEpochCheckpoint(file_system, contents->PathOf(file));
-    if (!epochs.ok()) return epochs.status();
-    WriteEpochs(*epochs, &lists);
+    if (absl::Status status = contents->TakeFault(epochs.status()); !status.ok()) return status;
+    if (epochs.ok()) WriteEpochs(*epochs, &lists);
   } else if (file.kind == PartitionFileKind::kPartitionMetadata) {
     const absl::StatusOr<std::string> topic_id = LoadTopicId(file_system, contents->PathOf(file));
-    if (!topic_id.ok()) return topic_id.status();
-    lists.Member("topic_id");
-    AppendJsonString(out->buffer(), *topic_id);
+    if (absl::Status status = contents->TakeFault(topic_id.status()); !status.ok()) return status;
+    if (topic_id.ok()) {
+      lists.Member("topic_id");
+      AppendJsonString(out->buffer(), *topic_id);
+    }
   } else {
     if (file.kind == PartitionFileKind::kLog) {
       const absl::StatusOr<PartitionSummary> summary = contents->Summarize();
       if (!summary.ok()) return summary.status();
       WriteSegments(*summary, &lists);
     }
-    if (absl::Status status = WriteListsOfKind(file_system, file.kind, contents, form, &lists); !status.ok()) {
+    if (absl::Status status = WriteListsOfKind(file_system, file.kind, contents, form, &lists, *out); !status.ok()) {
       return status;
     }
   }

@@ -44,11 +44,9 @@ ExitStatus ExitStatusOf(const absl::Status& status) {
 }
 
 ExitStatus Complain(std::string_view command, const absl::Status& status) {
-  const absl::string_view message = status.message();
-  const ExitStatus exit_status =
-      Complain(command, ExitStatusOf(status), std::string_view(message.data(), message.size()));
+  const ExitStatus exit_status = Complain(command, ExitStatusOf(status), MessageOf(status));
   if (const std::string_view what_to_do = WhatToDo(status.code()); !what_to_do.empty()) {
-    fmt::print(stderr, "  what to do: {}\n", what_to_do);
+    WriteToStandardError(fmt::format("  what to do: {}\n", what_to_do));
   }
   return exit_status;
 }
@@ -58,8 +56,14 @@ ExitStatus Complain(std::string_view command, ExitStatus status, std::string_vie
   return status;
 }
 
+void WriteToStandardError(std::string_view text) {
+  // fmt::print would throw where this can only go on.
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+  (void)std::fflush(stderr);
+}
+
 void Note(std::string_view command, std::string_view message) {
-  fmt::print(stderr, "varve {}: {}\n", command, message);
+  WriteToStandardError(fmt::format("varve {}: {}\n", command, message));
 }
 
 }  // namespace varve::cli

@@ -2,7 +2,8 @@
 //
 //   0 done   1 the data are not right   2 wrong use of the command   3 the system refused
 //
-// Thread rules: one thread; these write to standard error.
+// Thread rules: one thread; these write to standard error. Where that is broken, nothing can be said, which is no
+// failure.
 #ifndef VARVE_LIB_CLI_EXIT_STATUS_H_
 #define VARVE_LIB_CLI_EXIT_STATUS_H_
 
@@ -14,6 +15,11 @@
 namespace varve::cli {
 
 enum class ExitStatus { kDone = 0, kDataWrong = 1, kUsage = 2, kSystem = 3 };
+
+// The message of a status, as the standard library has it. Lifetime: the status's.
+[[nodiscard]] inline std::string_view MessageOf(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
 
 // The exit status that a failure of the library stands for (errors.h tells what each code means).
 [[nodiscard]] ExitStatus ExitStatusOf(const absl::Status& status);
@@ -27,6 +33,9 @@ ExitStatus Complain(std::string_view command, ExitStatus status, std::string_vie
 
 // Prints "varve COMMAND: message": something worth knowing that is no failure.
 void Note(std::string_view command, std::string_view message);
+
+// Writes the text as it is, now.
+void WriteToStandardError(std::string_view text);
 
 // A status whose message is formatted by fmt.
 template <typename... Args>

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/json_values.h"
+#include "cli/log_batches.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
 #include "cli/quantities.h"
@@ -17,17 +18,17 @@ namespace {
 constexpr char kCommand[] = "find";
 
 // The offset of the first record at or after `offset`; absent at the end of the log.
-absl::StatusOr<std::optional<int64_t>> FirstRecordAt(int64_t offset, LogReader* reader, DecodeBuffer* scratch) {
-  for (int64_t batch_offset = offset;;) {
-    const absl::StatusOr<std::optional<RecordBatchView>> batch = reader->ReadBatch(batch_offset, Isolation::kLogEnd);
-    if (!batch.ok()) return batch.status();
-    if (!batch->has_value()) return std::nullopt;
-    RecordCursor cursor(**batch, scratch);
+absl::StatusOr<std::optional<int64_t>> FirstRecordAt(int64_t offset, const Log* log, DecodeBuffer* scratch) {
+  LogBatches batches(log, Isolation::kLogEnd, offset, /*read_bytes=*/1);  // a batch at a time
+  for (;;) {
+    const absl::StatusOr<bool> more = batches.Next();
+    if (!more.ok()) return more.status();
+    if (!*more) return std::nullopt;
+    RecordCursor cursor(batches.batch(), scratch);
     for (RecordView record; cursor.Next(&record);) {
       if (record.offset() >= offset) return record.offset();
     }
     if (!cursor.status().ok()) return cursor.status();
-    batch_offset = (*batch)->next_offset();
   }
 }
 
@@ -90,7 +91,7 @@ class Finder {
       return absl::OkStatus();
     }
     const OffsetLookup& lookup = **found;
-    const absl::StatusOr<std::optional<int64_t>> first_record = FirstRecordAt(offset, &reader_, &scratch_);
+    const absl::StatusOr<std::optional<int64_t>> first_record = FirstRecordAt(offset, log_, &scratch_);
     if (!first_record.ok()) return first_record.status();
     const OrderedJson record = first_record->has_value() ? OrderedJson(**first_record) : OrderedJson();
     Print(

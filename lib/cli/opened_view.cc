@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/partition_access.h"
+#include "cli/progress_bar.h"
 
 namespace varve::cli {
 
@@ -21,6 +22,8 @@ absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::str
   // Whether a producer has been idle for too long is a matter of the day the files are looked at, not of the files.
   options.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
   if (index_interval_bytes.has_value()) options.index_interval_bytes = *index_interval_bytes;
+  const auto bar = std::make_shared<ProgressBar>(RecoveryTitle(command));
+  options.recovery_progress = UpdatesOf(bar);
   const absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (!log.ok()) return log.status();
   view.offsets = (*log)->offsets();

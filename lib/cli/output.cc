@@ -17,7 +17,7 @@ void Output::Flush() {
 ExitStatus Output::Finish(std::string_view command, ExitStatus status) {
   Flush();
   if (ok()) return status;
-  if (error_ == EPIPE) return ExitStatus::kDone;
+  if (error_ == EPIPE) return status;
   return Complain(command, ExitStatus::kSystem, fmt::format("standard output: {}", std::strerror(error_)));
 }
 

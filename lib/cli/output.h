@@ -48,7 +48,7 @@ class Output {
   [[nodiscard]] bool ok() const { return error_ == 0; }
 
   // Flushes. Returns `status`, unless output was lost for another reason than a closed pipe: that is complained about
-  // and is kSystem. Whoever closes the pipe has seen enough, which is no failure: the status is then kDone.
+  // and is kSystem. Whoever closes the pipe has seen enough, which is no failure of its own.
   [[nodiscard]] ExitStatus Finish(std::string_view command, ExitStatus status);
 
  private:

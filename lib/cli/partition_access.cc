@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "cli/exit_status.h"
+#include "cli/progress_bar.h"
 #include "varve/overlay_file_system.h"
 #include "varve/partition_files.h"
 #include "varve/topic_partition.h"
@@ -31,6 +33,8 @@ absl::StatusOr<bool> IsPartition(FileSystem* file_system, const std::string& dir
 
 }  // namespace
 
+std::string RecoveryTitle(std::string_view command) { return fmt::format("{}: recovery", command); }
+
 absl::Status CheckPartition(FileSystem* file_system, const std::string& directory) {
   if (absl::Status status = CheckDirectory(file_system, directory); !status.ok()) return status;
   const absl::StatusOr<bool> is_partition = IsPartition(file_system, directory);
@@ -54,7 +58,8 @@ absl::StatusOr<std::vector<std::string>> PartitionsIn(FileSystem* file_system, c
   for (const std::string& name : *names) {
     const std::string path = directory + "/" + name;
     const absl::StatusOr<FileInfo> info = file_system->Info(path);
-    if (info.ok() && info->is_directory && ParseTopicPartition(name).ok()) partitions.push_back(path);
+    if (!info.ok() || !info->is_directory || !ParseTopicPartition(name).ok()) continue;
+    if (IsPartition(file_system, path).value_or(true)) partitions.push_back(path);
   }
   if (!partitions.empty()) return partitions;
   return Failure(kWrongPath,
@@ -63,11 +68,27 @@ absl::StatusOr<std::vector<std::string>> PartitionsIn(FileSystem* file_system, c
                  directory);
 }
 
+absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& directory) {
+  const absl::StatusOr<std::vector<PartitionFile>> files = ListPartitionFiles(file_system, directory);
+  if (!files.ok()) return files.status();
+  int64_t bytes = 0;
+  for (const PartitionFile& file : *files) {
+    if (file.kind != PartitionFileKind::kLog) continue;
+    const absl::StatusOr<FileInfo> info = file_system->Info(directory + "/" + file.name);
+    if (!info.ok()) return info.status();
+    bytes += static_cast<int64_t>(info->size);
+  }
+  return bytes;
+}
+
 absl::StatusOr<DataDirectory> ReadMarks(std::string_view command, FileSystem* file_system,
                                         const std::string& directory) {
-  // The partition's name counts, which "." and "../orders-0/." do not tell.
-  absl::StatusOr<DataDirectory> data =
-      DataDirectory::Of(file_system, std::filesystem::absolute(directory).lexically_normal().string());
+  // The partition's own name and parent count, which ".", "../orders-0/." and a symbolic link do not tell.
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory), error);
+  if (error) return Failure(absl::StatusCode::kInternal, "{}: {}", directory, error.message());
+  if (!path.has_filename()) path = path.parent_path();  // it ended in a slash, and is not there yet
+  absl::StatusOr<DataDirectory> data = DataDirectory::Of(file_system, path.string());
   if (!data.ok()) return data;
   for (const std::string& note : data->notes()) Note(command, note);
   return data;
@@ -82,6 +103,8 @@ absl::StatusOr<std::unique_ptr<Log>> OpenForReading(std::string_view command, co
   options.create = false;
   options.read_only = true;
   options.marks = data->marks();
+  const auto bar = std::make_shared<ProgressBar>(RecoveryTitle(command));
+  options.recovery_progress = UpdatesOf(bar);
   return Log::Open(directory, options);
 }
 
@@ -95,21 +118,29 @@ absl::Status PrepareForWriting(std::string_view command, DataDirectory* data) {
 }
 
 absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const std::string& directory,
-                                                 LogOptions options) {
+                                                 LogOptions options, const Rehearsal& rehearsal) {
   FileSystem* const file_system = FileSystem::Default();
   absl::StatusOr<DataDirectory> data = ReadMarks(command, file_system, directory);
   if (!data.ok()) return data.status();
   options.marks = data->marks();
-  if (data->is_kafka()) {
-    // A trial: what makes the open fail shall not cost the user the clean marker.
+  if (data->is_kafka() || rehearsal) {
+    // What makes this fail shall not cost the user the clean marker.
     OverlayFileSystem trial(file_system);
     LogOptions trial_options = options;
     trial_options.file_system = &trial;
     trial_options.io_mode = IoMode::kWrite;
-    if (const auto trial_log = Log::Open(directory, trial_options); !trial_log.ok()) return trial_log.status();
+    const auto bar = std::make_shared<ProgressBar>(fmt::format("{} (trial)", RecoveryTitle(command)));
+    trial_options.recovery_progress = UpdatesOf(bar);
+    const absl::StatusOr<std::unique_ptr<Log>> trial_log = Log::Open(directory, trial_options);
+    if (!trial_log.ok()) return trial_log.status();
+    if (rehearsal) {
+      if (absl::Status status = rehearsal(trial_log->get()); !status.ok()) return status;
+    }
   }
   if (absl::Status status = PrepareForWriting(command, &*data); !status.ok()) return status;
   options.marks = data->marks();
+  const auto bar = std::make_shared<ProgressBar>(RecoveryTitle(command));
+  options.recovery_progress = UpdatesOf(bar);
   absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (!log.ok()) return log.status();
   return WritablePartition{.data = *std::move(data), .log = *std::move(log)};

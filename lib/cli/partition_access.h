@@ -5,6 +5,8 @@
 #ifndef VARVE_LIB_CLI_PARTITION_ACCESS_H_
 #define VARVE_LIB_CLI_PARTITION_ACCESS_H_
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,10 +25,16 @@ namespace varve::cli {
 // without a partition's files. kPermissionDenied.
 [[nodiscard]] absl::Status CheckPartition(FileSystem* file_system, const std::string& directory);
 
-// The partitions in a directory: itself if it is one, else the subdirectories named TOPIC-N that are, sorted.
-// kInvalidArgument where there is none; else as CheckPartition.
+// The partitions in a directory: itself if it is one, else the subdirectories named TOPIC-N that are, or that cannot be
+// looked into, sorted. kInvalidArgument where there is none; else as CheckPartition.
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> PartitionsIn(FileSystem* file_system,
                                                                     const std::string& directory);
+
+// The bytes of all .log files of a partition. Errors: as FileSystem::List and Info.
+[[nodiscard]] absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& directory);
+
+// What stands before the bar of an opening that has to recover the partition.
+[[nodiscard]] std::string RecoveryTitle(std::string_view command);
 
 // Opens read-only: no lock, no change, an unclean directory answered as opening would leave it. Notes what is odd about
 // the marks on standard error in the name of `command`.
@@ -38,15 +46,20 @@ struct WritablePartition {
   std::unique_ptr<Log> log;
 };
 
+// What is to be done with a log, tried on one that keeps every change in memory.
+using Rehearsal = std::function<absl::Status(Log*)>;
+
 // Opens for writing with `options` and the marks beside the partition. Below a Kafka data directory the clean marker is
-// removed first, which is noted on standard error, but only once it is known that the open would succeed.
+// removed first, which is noted on standard error, but only once it is known that the open would succeed. With a
+// rehearsal nothing at all is changed before that has succeeded; it costs a second opening.
 [[nodiscard]] absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const std::string& directory,
-                                                               LogOptions options);
+                                                               LogOptions options,
+                                                               const Rehearsal& rehearsal = nullptr);
 
 // Before the first change: DataDirectory::PrepareForWriting, and a note if it removed the clean marker.
 [[nodiscard]] absl::Status PrepareForWriting(std::string_view command, DataDirectory* data);
 
-// DataDirectory::Of, its notes passed on.
+// DataDirectory::Of the place that `directory` leads to, whatever links are on the way; its notes are passed on.
 [[nodiscard]] absl::StatusOr<DataDirectory> ReadMarks(std::string_view command, FileSystem* file_system,
                                                       const std::string& directory);
 

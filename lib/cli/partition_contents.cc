@@ -27,8 +27,6 @@ void AddOnce(std::string text, std::vector<std::string>* list) {
   if (std::find(list->begin(), list->end(), text) == list->end()) list->push_back(std::move(text));
 }
 
-std::string_view MessageOf(const absl::Status& status) { return {status.message().data(), status.message().size()}; }
-
 }  // namespace
 
 std::string FaultAt(const std::string& path, int64_t position, const absl::Status& status) {
@@ -74,6 +72,15 @@ std::vector<PartitionFile> PartitionContents::Files(PartitionFileKind kind) cons
   return files;
 }
 
+void PartitionContents::ReportProgress(ProgressCallback progress, int64_t passes) {
+  progress_ = std::move(progress);
+  for (const PartitionFile& file : files_) {
+    if (file.kind != PartitionFileKind::kLog && files_.size() > 1) continue;
+    const absl::StatusOr<FileInfo> info = file_system_->Info(PathOf(file));
+    if (info.ok()) total_bytes_ += static_cast<int64_t>(info->size) * passes;  // whoever reads it tells what is wrong
+  }
+}
+
 void PartitionContents::AddFault(std::string fault) { AddOnce(std::move(fault), &faults_); }
 
 void PartitionContents::AddNote(std::string note) { AddOnce(std::move(note), &notes_); }
@@ -104,8 +111,6 @@ absl::StatusOr<TransactionIndex> PartitionContents::LoadTransactionIndex(const P
 absl::Status PartitionContents::VisitBatches(const PartitionFile& file, bool check_crc, const BatchVisitor& visit) {
   const absl::StatusOr<std::unique_ptr<File>> log = file_system_->Open(PathOf(file), OpenMode::kRead);
   if (!log.ok()) return log.status();
-  const absl::StatusOr<uint64_t> size = (*log)->Size();
-  if (!size.ok()) return size.status();
   BatchWalk walk(log->get());
   for (;;) {
     const absl::StatusOr<bool> more = walk.Next();
@@ -117,9 +122,10 @@ absl::Status PartitionContents::VisitBatches(const PartitionFile& file, bool che
                            PathOf(file), walk.position(), walk.batch().base_offset(), walk.batch().last_offset(),
                            walk.batch().crc(), walk.batch().ComputeCrc()));
     }
-    visit(walk.position(), walk.batch(), crc_matches);
-    if (progress_) progress_(walk.next_position(), static_cast<int64_t>(*size));
+    if (!visit(walk.position(), walk.batch(), crc_matches)) return absl::OkStatus();
+    if (progress_) progress_(visited_bytes_ + walk.next_position(), total_bytes_);
   }
+  visited_bytes_ += walk.next_position() + walk.bytes_left();
   if (walk.end() == WalkEnd::kZeros) {
     AddNote(fmt::format("{} position {}: {} bytes of zeros behind the last batch", PathOf(file), walk.next_position(),
                         walk.bytes_left()));
@@ -169,6 +175,7 @@ absl::StatusOr<SegmentSummary> PartitionContents::SummarizeSegment(const Partiti
         }
         segment.max_timestamp_ms = std::max(segment.max_timestamp_ms, timestamp_ms);
         ++segment.batches_of_codec[batch.codec()];
+        return true;
       });
   if (!visited.ok()) return visited;
   if (absl::Status status = CountIndexEntries(&segment); !status.ok()) return status;

@@ -18,6 +18,7 @@
 #include "varve/compression.h"
 #include "varve/file_system.h"
 #include "varve/leader_epoch.h"
+#include "varve/log_options.h"
 #include "varve/partition_files.h"
 #include "varve/producer_state.h"
 #include "varve/record_batch.h"
@@ -68,10 +69,8 @@ struct EntriesInUse {
 class PartitionContents {
  public:
   // A batch: its position in the .log, itself, and whether its checksum matches. The records of one that does not
-  // cannot be believed.
-  using BatchVisitor = std::function<void(int64_t position, const RecordBatchView& batch, bool crc_matches)>;
-  // Bytes read of so many in all.
-  using Progress = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
+  // cannot be believed. False ends the visit.
+  using BatchVisitor = std::function<bool(int64_t position, const RecordBatchView& batch, bool crc_matches)>;
 
   // All files of a partition directory. Errors: as ListPartitionFiles.
   [[nodiscard]] static absl::StatusOr<PartitionContents> OfDirectory(FileSystem* file_system,
@@ -87,14 +86,15 @@ class PartitionContents {
   // Reads all batch headers. Offsets of the log as the files alone tell them.
   [[nodiscard]] absl::StatusOr<PartitionSummary> Summarize();
 
-  // Every batch of a .log, checksums computed if `check_crc` (else they count as matching). Faults are listed.
+  // The batches of a .log, checksums computed if `check_crc` (else they count as matching). Faults are listed.
   [[nodiscard]] absl::Status VisitBatches(const PartitionFile& file, bool check_crc, const BatchVisitor& visit);
 
   [[nodiscard]] absl::StatusOr<SparseOffsetIndex> LoadOffsetIndex(const PartitionFile& file) const;
   [[nodiscard]] absl::StatusOr<TimeIndex> LoadTimeIndex(const PartitionFile& file) const;
   [[nodiscard]] absl::StatusOr<TransactionIndex> LoadTransactionIndex(const PartitionFile& file) const;
 
-  void set_progress(Progress progress) { progress_ = std::move(progress); }
+  // To be told of the bytes read, of all that `passes` readings of every .log take (of a single file, of that).
+  void ReportProgress(ProgressCallback progress, int64_t passes);
 
   // What was met so far that is damage, and what is odd but none; each names its file and is listed once.
   [[nodiscard]] const std::vector<std::string>& faults() const { return faults_; }
@@ -117,7 +117,9 @@ class PartitionContents {
   FileSystem* file_system_;
   std::string directory_;
   std::vector<PartitionFile> files_;
-  Progress progress_;
+  ProgressCallback progress_;
+  int64_t total_bytes_ = 0;
+  int64_t visited_bytes_ = 0;  // of the files visited so far
   std::vector<std::string> faults_;
   std::vector<std::string> notes_;
 };

@@ -1,8 +1,8 @@
 #include "cli/progress_bar.h"
 
 #include <algorithm>
-#include <cstdio>
 
+#include "cli/exit_status.h"
 #include "cli/quantities.h"
 #include "cli/terminal.h"
 #include "fmt/format.h"
@@ -34,9 +34,9 @@ std::string ProgressLine(std::string_view title, int64_t done_bytes, int64_t tot
                      whole_seconds_left % 60);
 }
 
-ProgressBar::ProgressBar(std::string_view title)
+ProgressBar::ProgressBar(std::string_view title, Beside beside)
     : title_(title),
-      shown_(StandardErrorIsTerminal()),
+      shown_(StandardErrorIsTerminal() && !(beside == Beside::kOutput && StandardOutputIsTerminal())),
       start_ns_(Clock::Default()->MonotonicNs()),
       next_draw_ns_(start_ns_ + kDrawIntervalNs) {}
 
@@ -46,16 +46,20 @@ void ProgressBar::Update(int64_t done_bytes, int64_t total_bytes) {
   if (now_ns < next_draw_ns_) return;
   next_draw_ns_ = now_ns + kDrawIntervalNs;
   // The escape sequence wipes what a longer line before this one left behind.
-  fmt::print(stderr, "\r{}\x1b[K", ProgressLine(title_, done_bytes, total_bytes, now_ns - start_ns_));
-  std::fflush(stderr);
+  WriteToStandardError(fmt::format("\r{}\x1b[K", ProgressLine(title_, done_bytes, total_bytes, now_ns - start_ns_)));
   drawn_ = true;
 }
 
 void ProgressBar::Finish() {
   if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
+  WriteToStandardError("\r\x1b[K");
   drawn_ = false;
+}
+
+ProgressCallback UpdatesOf(const std::shared_ptr<ProgressBar>& bar) {
+  return [shown = std::weak_ptr<ProgressBar>(bar)](int64_t done_bytes, int64_t total_bytes) {
+    if (const std::shared_ptr<ProgressBar> held = shown.lock(); held != nullptr) held->Update(done_bytes, total_bytes);
+  };
 }
 
 }  // namespace varve::cli

@@ -1,4 +1,5 @@
-// ProgressBar: rate, percent and time left on standard error, where that is a terminal; nothing elsewhere.
+// ProgressBar: rate, percent and time left of one piece of work, on standard error where that is a terminal; nothing
+// elsewhere.
 //
 // Thread rules: one thread. Cost of an update: a clock reading; it draws ten times a second at most.
 //
@@ -9,19 +10,28 @@
 #define VARVE_LIB_CLI_PROGRESS_BAR_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "varve/log_options.h"
 
 namespace varve::cli {
 
 class ProgressBar {
  public:
-  explicit ProgressBar(std::string_view title);
+  enum class Beside {
+    kNothing,  // the work prints when it is done
+    kOutput,   // it prints all the time: no bar where standard output is the terminal, too
+  };
+
+  explicit ProgressBar(std::string_view title, Beside beside = Beside::kNothing);
   ~ProgressBar() { Finish(); }
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
-  // `total_bytes` is 0 where it is not known (a pipe): then there is a rate, but no percent and no time left.
+  // Of the whole work: what was done and what there is to do in all. `total_bytes` is 0 where it is not known (a pipe):
+  // then there is a rate, but no percent and no time left.
   void Update(int64_t done_bytes, int64_t total_bytes);
 
   // Wipes the line. Updates that follow draw it again.
@@ -34,6 +44,9 @@ class ProgressBar {
   int64_t next_draw_ns_;
   bool drawn_ = false;
 };
+
+// Updates of the bar for as long as there is one: a log keeps its callback for longer than its opening takes.
+[[nodiscard]] ProgressCallback UpdatesOf(const std::shared_ptr<ProgressBar>& bar);
 
 // The line that is drawn, without the carriage return: pure, for tests. `elapsed_ns` > 0.
 [[nodiscard]] std::string ProgressLine(std::string_view title, int64_t done_bytes, int64_t total_bytes,

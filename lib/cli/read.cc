@@ -8,14 +8,19 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "cli/aborted_filter.h"
 #include "cli/json_forms.h"
+#include "cli/log_batches.h"
 #include "cli/output.h"
 #include "cli/partition_access.h"
+#include "cli/progress_bar.h"
 #include "cli/quantities.h"
 #include "cli/terminal.h"
 #include "varve/partition_files.h"
+#include "varve/transaction_index.h"
 
 namespace varve::cli {
 namespace {
@@ -40,11 +45,29 @@ void PrintRecord(const RecordView& record, const ReadSettings& settings, Output*
   out->FlushIfLarge();
 }
 
+// The bytes of the log from an offset on.
+int64_t BytesFrom(int64_t offset, const Log& log) {
+  int64_t bytes = 0;
+  for (const LogSegmentInfo& segment : log.segments()) {
+    if (segment.base_offset <= offset) bytes = 0;
+    bytes += segment.size_bytes;
+  }
+  LogReader reader = log.NewReader();
+  const absl::StatusOr<std::optional<OffsetLookup>> found = reader.Find(offset, Isolation::kLogEnd);
+  return bytes - (found.ok() && found->has_value() ? (*found)->position : 0);  // at the end and in damage: about that
+}
+
 // Reads from one offset on, as far as the log goes at the time.
 class RecordPrinter {
  public:
   RecordPrinter(const ReadSettings& settings, const Log* log, int64_t from_offset, Output* out)
-      : settings_(settings), log_(log), reader_(log->NewReader()), next_offset_(from_offset), out_(out) {}
+      : settings_(settings),
+        log_(log),
+        next_offset_(from_offset),
+        noted_offset_(from_offset),
+        out_(out),
+        total_bytes_(BytesFrom(from_offset, *log) * (settings.committed ? 2 : 1)),
+        bar_(kCommand, ProgressBar::Beside::kOutput) {}
 
   // True once nothing more is wanted: enough records, the last offset, or nobody to read them.
   [[nodiscard]] bool done() const {
@@ -52,52 +75,72 @@ class RecordPrinter {
   }
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }
 
-  // Prints what is there. OK at the visible end, or once done.
+  // Prints what is there. OK at the visible end, or once done. kDataLoss: damage; next_offset() is behind it, unless
+  // there is no way around.
   [[nodiscard]] absl::Status PrintToEnd() {
     if (settings_.committed) {
       if (absl::Status status = NoteMarkers(); !status.ok()) return status;
     }
+    LogBatches batches(log_, settings_.committed ? Isolation::kCommitted : Isolation::kHighWatermark, next_offset_);
     while (!done() && !Interrupted()) {
-      absl::StatusOr<FileRange> range = reader_.Read(next_offset_, Options());
-      if (!range.ok()) return range.status();
-      if (range->empty()) break;
-      std::span<const std::byte> bytes = range->View();
-      for (RecordBatchView batch; !done() && NextBatch(&bytes, &batch);) {
-        const absl::Status status = PrintBatch(batch);
-        next_offset_ = std::max(next_offset_, batch.next_offset());
-        if (!status.ok()) return status;
+      const absl::StatusOr<bool> more = batches.Next();
+      absl::Status status = more.status();
+      if (status.ok() && *more) {
+        ShowProgress(batches.batch());
+        status = PrintBatch(batches.batch());
       }
-      if (!done()) next_offset_ = std::max(next_offset_, range->next_offset());
+      if (!done()) next_offset_ = std::max(next_offset_, batches.next_offset());
+      if (!status.ok() || !*more) return status;
     }
     return absl::OkStatus();
   }
 
-  // Goes on behind what cannot be read.
-  void SkipTo(int64_t offset) { next_offset_ = std::max(next_offset_, offset); }
+  // Before anything is written to the terminal, and once what was there at the beginning is printed.
+  void FinishBar() { bar_.Finish(); }
 
  private:
-  [[nodiscard]] ReadOptions Options() const {
-    return {.isolation = settings_.committed ? Isolation::kCommitted : Isolation::kHighWatermark};
+  void ShowProgress(const RecordBatchView& batch) {
+    done_bytes_ += static_cast<int64_t>(batch.size_bytes());
+    if (done_bytes_ <= total_bytes_) bar_.Update(done_bytes_, total_bytes_);  // beyond, it follows
   }
 
+  // A transaction may lie below the last stable offset and its marker above it, where only other isolations see it.
+  // Damage is told of when it is its turn to be printed.
   absl::Status NoteMarkers() {
-    for (int64_t offset = std::max(next_offset_, noted_offset_);;) {
-      absl::StatusOr<FileRange> range = reader_.Read(offset, Options());
-      if (!range.ok()) return range.status();
-      if (range->empty()) return absl::OkStatus();
-      std::span<const std::byte> bytes = range->View();
-      for (RecordBatchView batch; NextBatch(&bytes, &batch);) aborted_.Note(batch);
-      offset = noted_offset_ = range->next_offset();
+    LogBatches batches(log_, Isolation::kHighWatermark, std::max(next_offset_, noted_offset_));
+    while (out_->ok() && !Interrupted()) {
+      const absl::StatusOr<bool> more = batches.Next();
+      const bool passed_by = absl::IsDataLoss(more.status()) && batches.next_offset() > noted_offset_;
+      if (!more.ok() && !passed_by) return more.status();
+      noted_offset_ = batches.next_offset();
+      if (more.ok() && !*more) return absl::OkStatus();
+      if (!more.ok()) {
+        NoteIndexes();
+        continue;
+      }
+      ShowProgress(batches.batch());
+      aborted_.Note(batches.batch());
+    }
+    return absl::OkStatus();
+  }
+
+  // Where damage may hide an abort marker, its transaction's records are still none to print.
+  void NoteIndexes() {
+    if (std::exchange(indexes_noted_, true)) return;
+    FileSystem* const file_system = FileSystem::Default();
+    const absl::StatusOr<std::vector<PartitionFile>> files = ListPartitionFiles(file_system, log_->directory());
+    if (!files.ok()) return;
+    for (const PartitionFile& file : *files) {
+      if (file.kind != PartitionFileKind::kTransactionIndex) continue;
+      const std::string path = log_->directory() + "/" + file.name;
+      const absl::StatusOr<TransactionIndex> index = TransactionIndex::Open(file_system, path, file.offset);
+      if (!index.ok()) continue;  // it was a help, and is none
+      for (const AbortedTransaction& transaction : index->entries()) aborted_.Note(transaction);
     }
   }
 
   absl::Status PrintBatch(const RecordBatchView& batch) {
     if (batch.is_control() || (settings_.committed && aborted_.IsAborted(batch))) return absl::OkStatus();
-    if (!batch.CrcMatches()) {
-      return Failure(absl::StatusCode::kDataLoss,
-                     "{}: batch of offsets {} to {}: expected checksum {:#010x}, found {:#010x}", log_->directory(),
-                     batch.base_offset(), batch.last_offset(), batch.crc(), batch.ComputeCrc());
-    }
     RecordCursor cursor(batch, &scratch_);
     for (RecordView record; !done() && cursor.Next(&record);) {
       if (record.offset() < next_offset_) continue;  // the batch began before the offset asked for
@@ -113,13 +156,16 @@ class RecordPrinter {
 
   const ReadSettings& settings_;
   const Log* const log_;
-  LogReader reader_;
+  int64_t next_offset_;
+  int64_t noted_offset_;  // markers below are noted
   DecodeBuffer scratch_;
   AbortedFilter aborted_;
-  int64_t noted_offset_ = 0;  // markers below are noted
-  int64_t next_offset_;
+  bool indexes_noted_ = false;
   int64_t records_ = 0;
   Output* const out_;
+  const int64_t total_bytes_;  // what there was to read at the beginning; with markers, twice
+  int64_t done_bytes_ = 0;
+  ProgressBar bar_;
 };
 
 // Where to begin: the log start unless an offset or a time was given. kOutOfRange where no record is of that time or
@@ -142,22 +188,14 @@ absl::StatusOr<int64_t> FirstOffset(const ReadSettings& settings, const Log& log
                  FormatTime(*settings.from_time_ms));
 }
 
-// The end of the damage that a read met at `offset`: where reading goes on.
-int64_t BehindDamage(const Log& log, int64_t offset) {
-  for (const DamagedRange& range : log.damage()) {
-    if (range.first_offset <= offset && offset <= range.last_offset) return range.last_offset + 1;
-  }
-  return offset;
-}
-
 // Prints to the end of the log, around damage, which is complained about.
-absl::Status PrintAroundDamage(const Log& log, RecordPrinter* printer, ExitStatus* exit_status) {
+absl::Status PrintAroundDamage(RecordPrinter* printer, ExitStatus* exit_status) {
   for (;;) {
     const int64_t offset_before = printer->next_offset();
     const absl::Status status = printer->PrintToEnd();
+    printer->FinishBar();
     if (!absl::IsDataLoss(status)) return status;
     *exit_status = Complain(kCommand, status);
-    printer->SkipTo(BehindDamage(log, printer->next_offset()));
     if (printer->next_offset() == offset_before) return status;
   }
 }
@@ -181,8 +219,9 @@ absl::Status WaitForMore(Log* log, int64_t offset, int64_t round) {
 absl::Status Follow(Log* log, RecordPrinter* printer, Output* out, ExitStatus* exit_status) {
   for (int64_t round = 1; !printer->done() && !Interrupted(); ++round) {
     out->Flush();
+    if (NobodyReadsStandardOutput()) return absl::OkStatus();  // a log that stays idle would never write to it
     if (absl::Status status = WaitForMore(log, printer->next_offset(), round); !status.ok()) return status;
-    const absl::Status status = PrintAroundDamage(*log, printer, exit_status);
+    const absl::Status status = PrintAroundDamage(printer, exit_status);
     if (!status.ok() && !absl::IsAborted(status)) return status;
   }
   return absl::OkStatus();
@@ -200,10 +239,10 @@ ExitStatus RunRead(const ReadSettings& settings) {
   Output out;
   ExitStatus exit_status = ExitStatus::kDone;
   RecordPrinter printer(settings, log->get(), *from_offset, &out);
-  absl::Status status = PrintAroundDamage(**log, &printer, &exit_status);
+  absl::Status status = PrintAroundDamage(&printer, &exit_status);
   if (absl::IsAborted(status)) {  // a writer truncated the log just now: what is left is read anew
     status = (*log)->Refresh();
-    if (status.ok()) status = PrintAroundDamage(**log, &printer, &exit_status);
+    if (status.ok()) status = PrintAroundDamage(&printer, &exit_status);
   }
   if (status.ok() && settings.follow) status = Follow(log->get(), &printer, &out, &exit_status);
   if (!status.ok()) exit_status = Complain(kCommand, status);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "cli/json_values.h"
@@ -27,37 +28,61 @@ bool WasLeftAlone(const RepairSettings& settings, const RecoveryReport& report) 
   return !settings.options.force && report.clean && report.segments_recovered == 0;
 }
 
-absl::StatusOr<RecoveryReport> TryRepair(const RepairSettings& settings, RepairOptions options) {
-  OverlayFileSystem trial(FileSystem::Default());
-  return Repair(&trial, settings.directory, std::move(options));
+struct RepairResult {
+  RecoveryReport report;
+  int64_t bytes = 0;  // of the log afterwards
+};
+
+absl::StatusOr<RepairResult> RepairOn(FileSystem* file_system, const RepairSettings& settings, RepairOptions options,
+                                      std::string_view bar_title) {
+  const auto bar = std::make_shared<ProgressBar>(bar_title);
+  options.progress = UpdatesOf(bar);
+  absl::StatusOr<RecoveryReport> report = Repair(file_system, settings.directory, std::move(options));
+  if (!report.ok()) return report.status();
+  const absl::StatusOr<int64_t> bytes = LogBytes(file_system, settings.directory);
+  if (!bytes.ok()) return bytes.status();
+  return RepairResult{.report = *std::move(report), .bytes = *bytes};
 }
 
-absl::StatusOr<RecoveryReport> RepairInPlace(const RepairSettings& settings, RepairOptions options,
-                                             DataDirectory* data) {
+absl::StatusOr<RepairResult> TryRepair(const RepairSettings& settings, RepairOptions options) {
+  OverlayFileSystem trial(FileSystem::Default());
+  return RepairOn(&trial, settings, std::move(options), "repair (trial)");
+}
+
+absl::StatusOr<RepairResult> RepairInPlace(const RepairSettings& settings, RepairOptions options, DataDirectory* data) {
   if (data->is_kafka()) {
     // A directory that needs nothing, or whose repair would fail, shall keep its clean marker.
     const absl::StatusOr<bool> has_writer = PartitionHasWriter(FileSystem::Default(), settings.directory);
     if (!has_writer.ok()) return has_writer.status();
+    std::optional<int64_t> log_end_offset;
     if (!*has_writer) {
-      absl::StatusOr<RecoveryReport> trial = TryRepair(settings, options);
-      if (!trial.ok() || WasLeftAlone(settings, *trial)) return trial;
+      absl::StatusOr<RepairResult> trial = TryRepair(settings, options);
+      if (!trial.ok() || WasLeftAlone(settings, trial->report)) return trial;
+      log_end_offset = trial->report.log_end_offset;
     }
     if (absl::Status status = PrepareForWriting(kCommand, data); !status.ok()) return status;
     options.marks = data->marks();
+    if (log_end_offset.has_value()) {
+      // Before the log is cut: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what
+      // is not there.
+      if (absl::Status status = data->LowerCheckpoints(*log_end_offset); !status.ok()) return status;
+    }
   }
-  absl::StatusOr<RecoveryReport> report = Repair(FileSystem::Default(), settings.directory, std::move(options));
-  if (report.ok()) {
-    if (absl::Status status = data->LowerCheckpoints(report->log_end_offset); !status.ok()) return status;
+  absl::StatusOr<RepairResult> result = RepairOn(FileSystem::Default(), settings, std::move(options), kCommand);
+  if (result.ok()) {
+    if (absl::Status status = data->LowerCheckpoints(result->report.log_end_offset); !status.ok()) return status;
   }
-  return report;
+  return result;
 }
 
-void PrintRepairSummary(const RepairSettings& settings, const RecoveryReport& report, Output* out) {
+void PrintRepairSummary(const RepairSettings& settings, const RepairResult& result, Output* out) {
+  const RecoveryReport& report = result.report;
   if (settings.json) {
     const OrderedJson json = {{"dir", settings.directory},
                               {"dry_run", settings.dry_run},
                               {"log_start_offset", report.log_start_offset},
                               {"log_end_offset", report.log_end_offset},
+                              {"bytes", result.bytes},
                               {"bytes_scanned", report.bytes_scanned},
                               {"bytes_cut", report.bytes_cut},
                               {"bytes_saved_aside", report.bytes_saved_aside},
@@ -85,28 +110,26 @@ ExitStatus RunRepair(const RepairSettings& settings) {
   absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, file_system, settings.directory);
   if (!data.ok()) return Complain(kCommand, data.status());
 
-  ProgressBar bar(kCommand);
   RepairOptions options = settings.options;
   options.marks = data->marks();
-  options.progress = [&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); };
   std::optional<StoppedClock> stopped_clock;
   if (settings.now_ms.has_value()) options.clock = &stopped_clock.emplace(*settings.now_ms);
-  absl::StatusOr<RecoveryReport> report =
+  absl::StatusOr<RepairResult> result =
       settings.dry_run ? TryRepair(settings, options) : RepairInPlace(settings, options, &*data);
-  bar.Finish();
-  if (!report.ok()) return Complain(kCommand, report.status());
-  if (WasLeftAlone(settings, *report)) report->findings.clear();
+  if (!result.ok()) return Complain(kCommand, result.status());
+  RecoveryReport& report = result->report;
+  if (WasLeftAlone(settings, report)) report.findings.clear();
 
   Output out;
-  PrintRepairSummary(settings, *report, &out);
+  PrintRepairSummary(settings, *result, &out);
   ExitStatus status = ExitStatus::kDone;
   // With the other choices the report still lists what was damaged, but it has been moved aside.
-  if (!report->damage.empty() && settings.options.on_damage == OnDamage::kKeep) {
+  if (!report.damage.empty() && settings.options.on_damage == OnDamage::kKeep) {
     out.Flush();
     status = Complain(kCommand, ExitStatus::kDataWrong,
                       fmt::format("{}: {} damaged ranges stay where they are; --on-damage quarantine moves them aside, "
                                   "--on-damage truncate ends the log before the first",
-                                  settings.directory, report->damage.size()));
+                                  settings.directory, report.damage.size()));
   }
   return out.Finish(kCommand, status);
 }

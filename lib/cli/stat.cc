@@ -78,8 +78,8 @@ absl::StatusOr<PartitionStat> GatherStat(const std::string& directory) {
   }
   absl::StatusOr<PartitionContents> contents = PartitionContents::OfDirectory(file_system, directory);
   if (!contents.ok()) return contents.status();
-  ProgressBar bar(kCommand);
-  contents->set_progress([&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); });
+  const auto bar = std::make_shared<ProgressBar>(kCommand);
+  contents->ReportProgress(UpdatesOf(bar), /*passes=*/1);
   absl::StatusOr<PartitionSummary> summary = contents->Summarize();
   if (!summary.ok()) return summary.status();
   stat.summary = *std::move(summary);

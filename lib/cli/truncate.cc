@@ -33,14 +33,18 @@ ExitStatus RunTruncate(const TruncateSettings& settings) {
   }
   LogOptions options;
   options.create = false;
-  absl::StatusOr<WritablePartition> partition = OpenForWriting(kCommand, settings.directory, options);
+  absl::StatusOr<int64_t> target = 0;
+  const Rehearsal rehearsal = [&settings, &target](Log* trial) {
+    target = TargetOffset(settings, *trial);
+    return target.ok() ? trial->TruncateTo(*target) : target.status();
+  };
+  absl::StatusOr<WritablePartition> partition = OpenForWriting(kCommand, settings.directory, options, rehearsal);
   if (!partition.ok()) return Complain(kCommand, partition.status());
   Log* const log = partition->log.get();
   const int64_t end_before = log->log_end_offset();
-  const absl::StatusOr<int64_t> target = TargetOffset(settings, *log);
-  absl::Status status = target.status();
+  // First: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what is not there.
+  absl::Status status = partition->data.LowerCheckpoints(*target);
   if (status.ok()) status = log->TruncateTo(*target);
-  if (status.ok()) status = partition->data.LowerCheckpoints(*target);
   const absl::Status closed = log->Close();
   if (status.ok()) status = closed;
   if (!status.ok()) return Complain(kCommand, status);

@@ -56,17 +56,27 @@ void PrintVerifyReport(const std::string& directory, const VerifyReport& report,
   for (const std::string& note : report.notes) out->Print("  note: {}\n", note);
 }
 
+// Complains, and with --json gives the directory its line all the same.
+ExitStatus Refuse(const std::string& directory, const absl::Status& why, const VerifySettings& settings, Output* out) {
+  if (settings.json) {
+    const OrderedJson json = {{"ok", false}, {"error", std::string(MessageOf(why))}, {"dir", directory}};
+    out->Print("{}\n", JsonText(json));
+  }
+  out->Flush();
+  return Complain(kCommand, why);
+}
+
 // Verifies one partition and prints what was found.
 ExitStatus VerifyPartition(const std::string& directory, const VerifySettings& settings, Output* out) {
   FileSystem* const file_system = FileSystem::Default();
   const absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, file_system, directory);
-  if (!data.ok()) return Complain(kCommand, data.status());
+  if (!data.ok()) return Refuse(directory, data.status(), settings, out);
   ProgressBar bar(kCommand);
   const absl::StatusOr<VerifyReport> report =
       Verify(file_system, directory, data->marks(),
              [&bar](int64_t done_bytes, int64_t total_bytes) { bar.Update(done_bytes, total_bytes); });
   bar.Finish();
-  if (!report.ok()) return Complain(kCommand, report.status());
+  if (!report.ok()) return Refuse(directory, report.status(), settings, out);
   if (settings.json) {
     out->Print("{}\n", JsonText(VerifyJson(directory, *report)));
   } else {
@@ -84,7 +94,7 @@ ExitStatus RunVerify(const VerifySettings& settings) {
   for (const std::string& directory : settings.directories) {
     const absl::StatusOr<std::vector<std::string>> partitions = PartitionsIn(FileSystem::Default(), directory);
     if (!partitions.ok()) {
-      status = std::max(status, Complain(kCommand, partitions.status()));
+      status = std::max(status, Refuse(directory, partitions.status(), settings, &out));
       continue;
     }
     for (const std::string& partition : *partitions) {

@@ -4,8 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "base/path.h"
 #include "base/status.h"
+#include "log/believed_marks.h"
 #include "log/partition_lock.h"
+#include "log/partition_state.h"
 #include "segment/segment_files.h"
 
 namespace varve {
@@ -68,6 +71,23 @@ absl::StatusOr<std::vector<PartitionFile>> ListPartitionFiles(FileSystem* file_s
   files.reserve(names.size());
   for (const std::string& name : names) files.push_back(ClassifyPartitionFile(name));
   return files;
+}
+
+absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::string& directory, const OpenMarks& beside) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<internal::PartitionStateValues> state,
+                         internal::PartitionState::Peek(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<PartitionFile> files, ListPartitionFiles(file_system, directory));
+  std::vector<internal::FoundSegment> segments;
+  for (const PartitionFile& file : files) {
+    if (file.kind != PartitionFileKind::kLog) continue;
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(internal::JoinPath(directory, file.name)));
+    segments.push_back({.base_offset = file.offset, .size_bytes = static_cast<int64_t>(info.size)});
+  }
+  VARVE_ASSIGN_OR_RETURN(const internal::BelievedMarks believed,
+                         internal::BelieveMarks(file_system, directory, segments, state, beside));
+  return MergedMarks{.clean = believed.clean,
+                     .recovery_point = believed.durable_offset,
+                     .log_start_offset = believed.log_start_offset};
 }
 
 absl::StatusOr<bool> PartitionHasWriter(FileSystem* file_system, const std::string& directory) {

@@ -382,11 +382,6 @@ class OutputTest(VarveTest):
             with self.subTest(command=command):
                 self.assertTrue(self.run_ok(*command, "--json").json_lines())
 
-    def test_nothing_is_drawn_where_no_terminal_is(self):
-        partition = self.append("t-0", ["x" * 1000] * 20_000)
-        for command in [["verify"], ["dump"], ["stat"], ["repair", "--force", "--all"]]:
-            self.assertNotIn("\r", self.run_ok(*on(command, partition)).errors)
-
 
 class FollowTest(VarveTest):
     def test_follow_prints_what_comes_and_ends_at_an_interrupt(self):
