@@ -17,6 +17,7 @@
 #include "cli/progress_bar.h"
 #include "cli/quantities.h"
 #include "cli/record_input.h"
+#include "cli/terminal.h"
 #include "varve/topic_partition.h"
 
 namespace varve::cli {
@@ -26,8 +27,18 @@ constexpr char kCommand[] = "append";
 
 // A failure, and where in the input it arose.
 absl::Status At(std::string_view where, const absl::Status& status) {
-  const absl::string_view message = status.message();
-  return absl::Status(status.code(), fmt::format("{}: {}", where, std::string_view(message.data(), message.size())));
+  return Failure(status.code(), "{}: {}", where, MessageOf(status));
+}
+
+// The bytes of all files; 0 where one of them has no size that can be known.
+int64_t BytesOf(const std::vector<std::string>& files) {
+  int64_t bytes = 0;
+  for (const std::string& file : files) {
+    const std::optional<int64_t> size = LineReader::SizeOf(file);
+    if (!size.has_value()) return 0;
+    bytes += *size;
+  }
+  return bytes;
 }
 
 class AppendRun {
@@ -36,13 +47,18 @@ class AppendRun {
       : settings_(settings),
         input_(settings.input),
         appender_(log, clock, settings.limits, settings.append),
+        total_bytes_(BytesOf(settings.files)),
         bar_(kCommand) {}
 
   [[nodiscard]] absl::Status AppendAll() {
     for (const std::string& file : settings_.files) {
       absl::StatusOr<LineReader> lines = LineReader::Open(file, LongestLine());
       absl::Status status = lines.status();
-      if (status.ok()) status = AppendFile(&*lines);
+      if (status.ok()) {
+        // What has come is not kept waiting for what may never come.
+        lines->set_on_idle([this] { return Flush(); });
+        status = AppendFile(&*lines);
+      }
       if (!status.ok()) {
         // The records before the faulty one were good: they are appended, and counted.
         const absl::Status flushed = Flush();
@@ -75,7 +91,7 @@ class AppendRun {
       const absl::StatusOr<Record> record = input_.Parse(line);
       if (!record.ok()) return At(lines->Where(), record.status());
       if (absl::Status status = AppendRecord(*record, *lines); !status.ok()) return status;
-      if (lines->line_number() % kLinesPerUpdate == 0) bar_.Update(lines->bytes_read(), lines->size_bytes());
+      if (++lines_ % kLinesPerUpdate == 0) bar_.Update(input_bytes_, total_bytes_);
     }
   }
 
@@ -97,13 +113,15 @@ class AppendRun {
     return status.ok() ? status : At(fmt::format("the batch from {} on", from), status);
   }
 
-  static constexpr int64_t kLinesPerUpdate = 1024;
+  static constexpr int64_t kLinesPerUpdate = 256;
 
   const AppendSettings& settings_;
   RecordInput input_;
   BatchAppender appender_;
+  const int64_t total_bytes_;  // of the input; 0 where that is not known
   ProgressBar bar_;
   int64_t input_bytes_ = 0;
+  int64_t lines_ = 0;
   std::string batch_file_;  // where the first record of the present batch came from; empty while it has none
   int64_t batch_line_ = 0;
 };
@@ -144,10 +162,10 @@ ExitStatus ComplainOfInput(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? ExitStatus::kDataWrong : complaint;
 }
 
-// OK if every input can be opened: better known before anything is created or appended.
+// OK if every input can be read: better known before anything is created or appended.
 absl::Status CheckInputs(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
-    if (absl::Status status = LineReader::Open(file, 0).status(); !status.ok()) return status;
+    if (absl::Status status = LineReader::Check(file); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
@@ -189,6 +207,7 @@ ExitStatus RunAppend(const AppendSettings& given_settings) {
   Log* const log = partition->log.get();
   for (const RecoveryFinding& finding : log->recovery_report().findings) Note(kCommand, finding.ToString());
 
+  CatchInterrupts();  // what was read shall not be lost
   const int64_t start_ns = Clock::Default()->MonotonicNs();
   AppendRun run(settings, log, settings.log.clock);
   const absl::Status appended = run.AppendAll();

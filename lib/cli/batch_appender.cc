@@ -1,6 +1,10 @@
 #include "cli/batch_appender.h"
 
+#include <algorithm>
+#include <optional>
+
 #include "cli/exit_status.h"
+#include "varve/errors.h"
 
 namespace varve::cli {
 
@@ -33,18 +37,45 @@ absl::Status BatchAppender::Add(const Record& record) {
 
 absl::Status BatchAppender::Flush() {
   if (empty()) return absl::OkStatus();
-  const int32_t records = builder_.record_count();
   const auto bytes = static_cast<int64_t>(builder_.size_bytes());
+  const int64_t records_before = totals_.records;
   const absl::StatusOr<std::span<const std::byte>> batch = builder_.Build();
-  absl::StatusOr<AppendResult> result =
-      batch.ok() ? log_->AppendBatch(*batch, options_) : absl::StatusOr<AppendResult>(batch.status());
+  const absl::Status status = batch.ok() ? AppendBatch(*batch) : batch.status();
+  if (totals_.records > records_before) totals_.bytes += bytes;
   StartBatch();
-  if (!result.ok()) return result.status();
+  return status;
+}
+
+absl::Status BatchAppender::AppendBatch(std::span<const std::byte> batch) {
+  const RecordBatchView view(batch);
+  const absl::StatusOr<AppendResult> result = log_->AppendBatch(batch, options_);
+  if (!result.ok()) {
+    const std::optional<KafkaError> error = KafkaErrorOf(result.status());
+    const bool too_large = error == KafkaError::kMessageTooLarge || error == KafkaError::kRecordListTooLarge;
+    return too_large && view.record_count() > 1 ? AppendHalves(view) : result.status();
+  }
   if (totals_.records == 0) totals_.first_offset = result->base_offset;
   totals_.last_offset = result->last_offset;
-  totals_.records += records;
+  totals_.records += view.record_count();
   totals_.batches += 1;
-  totals_.bytes += bytes;
+  return absl::OkStatus();
+}
+
+absl::Status BatchAppender::AppendHalves(const RecordBatchView& batch) {
+  DecodeBuffer decoded;
+  RecordCursor cursor(batch, &decoded);
+  RecordBatchBuilder half;
+  for (int32_t left = batch.record_count(); left > 0;) {
+    half.Reset({.codec = batch.codec()});
+    int32_t records = std::min(left, (batch.record_count() + 1) / 2);
+    for (RecordView record; records > 0 && cursor.Next(&record); --records, --left) {
+      if (absl::Status status = half.AddAt(half.record_count(), record); !status.ok()) return status;
+    }
+    if (!cursor.status().ok()) return cursor.status();
+    const absl::StatusOr<std::span<const std::byte>> built = half.Build();
+    if (!built.ok()) return built.status();
+    if (absl::Status status = AppendBatch(*built); !status.ok()) return status;
+  }
   return absl::OkStatus();
 }
 

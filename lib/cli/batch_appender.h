@@ -4,7 +4,9 @@
 #ifndef VARVE_LIB_CLI_BATCH_APPENDER_H_
 #define VARVE_LIB_CLI_BATCH_APPENDER_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "absl/status/status.h"
 #include "varve/log.h"
@@ -44,14 +46,17 @@ class BatchAppender {
   [[nodiscard]] bool full() const { return builder_.record_count() >= limits_.max_records; }
   [[nodiscard]] bool empty() const { return builder_.record_count() == 0; }
 
-  // Appends the present batch, if there is any, and begins the next. Errors: as Log::AppendBatch; its records are then
-  // dropped.
+  // Appends the present batch, if there is any, and begins the next. Data that do not compress grow in a codec: a batch
+  // that is too large for the log only then is appended in parts. Errors: as Log::AppendBatch; the records that are not
+  // appended are then dropped.
   [[nodiscard]] absl::Status Flush();
 
   [[nodiscard]] const Totals& totals() const { return totals_; }
 
  private:
   void StartBatch();
+  absl::Status AppendBatch(std::span<const std::byte> batch);
+  absl::Status AppendHalves(const RecordBatchView& batch);
 
   Log* const log_;
   Clock* const clock_;

@@ -1,6 +1,7 @@
 #include "cli/line_reader.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +9,7 @@
 #include <utility>
 
 #include "cli/exit_status.h"
-#include "varve/file_system.h"
+#include "cli/terminal.h"
 
 namespace varve::cli {
 namespace {
@@ -27,6 +28,10 @@ absl::StatusCode CodeOfErrno(int error) {
   }
 }
 
+absl::Status FailureOf(const std::string& path, int error) {
+  return Failure(CodeOfErrno(error), "{}: {}", path, std::strerror(error));
+}
+
 }  // namespace
 
 LineReader::Descriptor::~Descriptor() {
@@ -39,18 +44,27 @@ LineReader::LineReader(Descriptor descriptor, std::string name, size_t longest_l
       longest_line_bytes_(longest_line_bytes),
       buffer_(kReadBytes) {}
 
+absl::Status LineReader::Check(const std::string& path) {
+  if (path == "-") return absl::OkStatus();
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return FailureOf(path, errno);
+  if (S_ISDIR(info.st_mode)) return FailureOf(path, EISDIR);
+  if (S_ISREG(info.st_mode)) return Open(path, 0).status();
+  return access(path.c_str(), R_OK) == 0 ? absl::OkStatus() : FailureOf(path, errno);
+}
+
+std::optional<int64_t> LineReader::SizeOf(const std::string& path) {
+  struct stat info {};
+  const int answer = path == "-" ? fstat(STDIN_FILENO, &info) : stat(path.c_str(), &info);
+  if (answer != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  return static_cast<int64_t>(info.st_size);
+}
+
 absl::StatusOr<LineReader> LineReader::Open(const std::string& path, size_t longest_line_bytes) {
   if (path == "-") return LineReader(Descriptor(STDIN_FILENO), "standard input", longest_line_bytes);
   Descriptor descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (descriptor.number() < 0) {
-    const int error = errno;
-    return Failure(CodeOfErrno(error), "{}: {}", path, std::strerror(error));
-  }
-  LineReader reader(std::move(descriptor), path, longest_line_bytes);
-  if (const absl::StatusOr<FileInfo> info = FileSystem::Default()->Info(path); info.ok()) {
-    reader.size_bytes_ = static_cast<int64_t>(info->size);
-  }
-  return reader;
+  if (descriptor.number() < 0) return FailureOf(path, errno);
+  return LineReader(std::move(descriptor), path, longest_line_bytes);
 }
 
 absl::StatusOr<bool> LineReader::Next(std::string_view* line) {
@@ -77,7 +91,18 @@ absl::StatusOr<bool> LineReader::Next(std::string_view* line) {
   }
 }
 
+absl::Status LineReader::AwaitInput() {
+  InputState state = WaitForInput(descriptor_.number(), on_idle_ ? kIdleMs : -1);
+  if (state == InputState::kNothing) {
+    if (absl::Status status = on_idle_(); !status.ok()) return status;
+    state = WaitForInput(descriptor_.number(), -1);
+  }
+  if (state != InputState::kInterrupted) return absl::OkStatus();
+  return Failure(absl::StatusCode::kCancelled, "{}: interrupted behind line {}", name_, line_number_);
+}
+
 absl::Status LineReader::Refill() {
+  if (absl::Status status = AwaitInput(); !status.ok()) return status;
   std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
   end_ -= begin_;
   begin_ = 0;

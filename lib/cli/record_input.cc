@@ -1,5 +1,7 @@
 #include "cli/record_input.h"
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -14,13 +16,16 @@ using Json = nlohmann::json;
 
 constexpr absl::StatusCode kBadInput = absl::StatusCode::kInvalidArgument;
 
-// What a message shows of a line.
+// What a message shows of a line, or of another text that may be as long: whole characters.
 std::string_view StartOf(std::string_view line) {
   constexpr size_t kShownBytes = 40;
-  return line.substr(0, kShownBytes);
+  if (line.size() <= kShownBytes) return line;
+  size_t size = kShownBytes;
+  while (size > kShownBytes - 4 && (static_cast<unsigned char>(line[size]) & 0xc0) == 0x80) --size;
+  return line.substr(0, size);
 }
 
-// A string, {"base64":"…"} or null.
+// A string, {"base64":"…"} or null. A message does not show the value, which may be nested deeper than the stack.
 absl::Status ParseBytes(const Json& json, std::string_view what, std::optional<std::string>* bytes) {
   if (json.is_null()) {
     bytes->reset();
@@ -34,8 +39,8 @@ absl::Status ParseBytes(const Json& json, std::string_view what, std::optional<s
     bytes->emplace();
     if (absl::Base64Unescape(json.begin()->get_ref<const std::string&>(), &bytes->value())) return absl::OkStatus();
   }
-  return Failure(kBadInput, "expected {} as a string, {{\"base64\":\"…\"}} or null, found {}", what,
-                 StartOf(json.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  return Failure(kBadInput, "expected {} as a string, {{\"base64\":\"…\"}} or null, found {} {}", what,
+                 json.is_object() ? "another" : "a", json.type_name());
 }
 
 }  // namespace
@@ -75,7 +80,10 @@ absl::StatusOr<Record> RecordInput::ParseJsonLine(std::string_view line) {
   try {
     json = Json::parse(line);
   } catch (const Json::exception& error) {
-    return Failure(kBadInput, "expected a JSON object: {}", error.what());
+    // The parser's message ends with the last word it read, which may be as long as the line.
+    constexpr size_t kShownBytes = 200;
+    return Failure(kBadInput, "expected a JSON object, found '{}': {}", StartOf(line),
+                   std::string_view(error.what()).substr(0, kShownBytes));
   }
   if (!json.is_object()) return Failure(kBadInput, "expected a JSON object, found '{}'", StartOf(line));
   Record record;
@@ -83,26 +91,8 @@ absl::StatusOr<Record> RecordInput::ParseJsonLine(std::string_view line) {
   value_.reset();
   owned_headers_.clear();
   for (const auto& [name, member] : json.items()) {
-    absl::Status status;
-    if (name == "key") {
-      status = ParseBytes(member, "\"key\"", &key_);
-    } else if (name == "value") {
-      status = ParseBytes(member, "\"value\"", &value_);
-    } else if (name == "timestamp") {
-      if (member.is_number_integer()) {
-        record.timestamp_ms = member.get<int64_t>();
-      } else if (!member.is_null()) {
-        status = Failure(kBadInput, "expected \"timestamp\" in milliseconds since the epoch, found {}", member.dump());
-      }
-    } else if (name == "headers") {
-      status = ParseHeaders(member);
-    } else if (name != "offset") {  // which `read` prints and the log assigns anew
-      status = Failure(kBadInput, "expected the members key, value, timestamp and headers, found \"{}\"", name);
-    }
-    if (!status.ok()) return status;
-  }
-  if (record.timestamp_ms.value_or(0) < kNoTimestamp) {
-    return Failure(kBadInput, "expected a \"timestamp\" of 0 or more, or -1 for none, found {}", *record.timestamp_ms);
+    const absl::Status status = TakeMember(name, member, &record);
+    if (!status.ok()) return Failure(kBadInput, "{}, in the line '{}'", MessageOf(status), StartOf(line));
   }
   headers_.clear();
   for (const OwnedHeader& header : owned_headers_) headers_.push_back({.key = header.key, .value = header.value});
@@ -112,12 +102,39 @@ absl::StatusOr<Record> RecordInput::ParseJsonLine(std::string_view line) {
   return record;
 }
 
+absl::Status RecordInput::TakeMember(const std::string& name, const Json& member, Record* record) {
+  if (name == "key") return ParseBytes(member, "\"key\"", &key_);
+  if (name == "value") return ParseBytes(member, "\"value\"", &value_);
+  if (name == "headers") return ParseHeaders(member);
+  if (name == "timestamp") return ParseTimestamp(member, &record->timestamp_ms);
+  if (name == "offset") return absl::OkStatus();  // which `read` prints and the log assigns anew
+  return Failure(kBadInput, "expected the members key, value, timestamp and headers, found \"{}\"", StartOf(name));
+}
+
+absl::Status RecordInput::ParseTimestamp(const Json& json, std::optional<int64_t>* timestamp_ms) {
+  if (json.is_null()) return absl::OkStatus();
+  if (!json.is_number_integer()) {
+    return Failure(kBadInput, "expected \"timestamp\" in milliseconds since the epoch, found a {}", json.type_name());
+  }
+  // What exceeds 63 bits is unsigned to the parser, and would come back as a time before the epoch.
+  constexpr uint64_t kLatest = std::numeric_limits<int64_t>::max();
+  if (json.is_number_unsigned() && json.get<uint64_t>() > kLatest) {
+    return Failure(kBadInput, "expected a \"timestamp\" of at most {}, found {}", kLatest, json.get<uint64_t>());
+  }
+  *timestamp_ms = json.get<int64_t>();
+  if (**timestamp_ms >= kNoTimestamp) return absl::OkStatus();
+  return Failure(kBadInput, "expected a \"timestamp\" of 0 or more, or -1 for none, found {}", **timestamp_ms);
+}
+
 absl::Status RecordInput::ParseHeaders(const Json& json) {
   if (json.is_null()) return absl::OkStatus();
-  if (!json.is_array()) return Failure(kBadInput, "expected \"headers\" as [[key, value], …], found {}", json.dump());
+  if (!json.is_array()) {
+    return Failure(kBadInput, "expected \"headers\" as [[key, value], …], found a {}", json.type_name());
+  }
   for (const Json& pair : json) {
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string()) {
-      return Failure(kBadInput, "expected a header as [key, value], found {}", pair.dump());
+      return Failure(kBadInput, "expected a header as [key, value], found {} {}", pair.is_array() ? "another" : "a",
+                     pair.type_name());
     }
     OwnedHeader& header = owned_headers_.emplace_back();
     header.key = pair[0].get<std::string>();

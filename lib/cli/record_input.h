@@ -42,6 +42,8 @@ class RecordInput {
 
   absl::StatusOr<Record> ParseTextLine(std::string_view line);
   absl::StatusOr<Record> ParseJsonLine(std::string_view line);
+  absl::Status TakeMember(const std::string& name, const nlohmann::json& member, Record* record);
+  absl::Status ParseTimestamp(const nlohmann::json& json, std::optional<int64_t>* timestamp_ms);
   absl::Status ParseHeaders(const nlohmann::json& json);
 
   const RecordInputOptions options_;

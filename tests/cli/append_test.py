@@ -4,7 +4,6 @@ import base64
 import itertools
 import json
 import os
-import time
 import unittest
 
 from varve_command import VarveTest, files_of, varve
@@ -22,8 +21,8 @@ class AppendLinesTest(VarveTest):
         self.assertEqual(self.run_ok("read", partition).text, "one\ntwo\n\nvier\r\nf\u00fcnf\n")
 
     def test_the_last_line_may_lack_its_end(self):
-        for text, lines in [("a\nb", 2), ("a\nb\n", 2), ("\n", 1), ("", 0), ("a\n\n", 2)]:
-            partition = self.directory / f"t-{abs(hash(text)) % 1000}"
+        for i, (text, lines) in enumerate([("a\nb", 2), ("a\nb\n", 2), ("\n", 1), ("", 0), ("a\n\n", 2)]):
+            partition = self.directory / f"t-{i}"
             summary = self.run_ok("append", partition, "--json", input=text).json()
             self.assertEqual(summary["records"], lines, repr(text))
             self.assertEqual(summary["last_offset"], lines - 1 if lines else None, repr(text))
@@ -155,8 +154,10 @@ class IndexTest(VarveTest):
 
 
 class TimestampTest(VarveTest):
+    numbers = itertools.count()
+
     def times(self, lines, *options, **more):
-        partition = self.append(f"t-{time.monotonic_ns() % 1_000_000}", lines, *options, **more)
+        partition = self.append(f"t-{next(self.numbers)}", lines, *options, **more)
         return [record["timestamp"] for record in self.run_ok("read", partition, "--json").json_lines()]
 
     def with_zone(self, zone):
