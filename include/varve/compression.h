@@ -4,9 +4,8 @@
 // What a batch holds behind its 61-byte header, by codec (CompressionType and the streams it opens):
 //
 //   gzip    RFC 1952, one member; a reader takes several, and ignores what follows them
-//   snappy  xerial: 82 "SNAPPY" 00, int32 version 1, int32 compatible version 1, then chunks: int32 size and a raw
-//   snappy
-//           block of at most 32 KiB of input. A reader takes a repeated 16-byte header between chunks and, without the
+//   snappy  xerial: 82 "SNAPPY" 00, int32 version 1, int32 compatible version 1, then chunks: int32 size and a
+//           raw snappy block of at most 32 KiB of input. A reader takes a repeated 16-byte header between chunks and, without the
 //           magic, one raw snappy block
 //   lz4     a frame: magic 04 22 4d 18, FLG 60 (version 1, independent blocks, no checksums, no content size), BD 40
 //           (64 KiB blocks), a header checksum, blocks, an end mark of four zeros. A reader refuses dependent blocks,

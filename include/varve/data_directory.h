@@ -3,8 +3,9 @@
 // Log::Open never looks outside its own directory; whoever opens a partition that may lie in a Kafka data directory
 // asks here first and passes the marks on:
 //
-//   absl::StatusOr<varve::DataDirectory> data = varve::DataDirectory::Of(varve::FileSystem::Default(),
-//   "kafka-logs/orders-0"); if (auto prepared = data->PrepareForWriting(); !prepared.ok()) return prepared.status();
+//   absl::StatusOr<varve::DataDirectory> data =
+//       varve::DataDirectory::Of(varve::FileSystem::Default(), "kafka-logs/orders-0");
+//   if (auto prepared = data->PrepareForWriting(); !prepared.ok()) return prepared.status();
 //   varve::LogOptions options{.marks = data->marks()};
 //
 // Thread rules: one thread at a time.

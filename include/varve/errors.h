@@ -8,16 +8,14 @@
 //   kNotFound            no such file, directory, segment or epoch
 //   kAlreadyExists       a name that must be new is taken
 //   kPermissionDenied    the system refuses access to a file
-//   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write or
-//   sync;
-//                        reopen it
+//   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
+//                        or sync; reopen it
 //   kUnavailable         somebody else holds the partition's lock; the message says who
 //   kAborted             the directory has changed under a reader of another process: call Log::Refresh and go on
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong
 //   kDataLoss            damaged bytes; the message names the file, the position and the offsets that cannot be served
-//   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader allows;
-//   the
-//                        log goes on once there is room
+//   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader
+//                        allows; the log goes on once there is room
 //   kUnimplemented       magic 0 or 1, a codec left out of this build, or an operation the file system does not offer
 //   kInternal            the system reported an I/O error
 //

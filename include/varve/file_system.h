@@ -9,8 +9,8 @@
 // kUnimplemented (the file system does not offer it), kInternal (EIO and the rest). Messages name the path.
 //
 //   varve::FileSystem* fs = varve::FileSystem::Default();
-//   absl::StatusOr<std::unique_ptr<varve::File>> file = fs->Open("orders-0/00000000000000000000.log",
-//   varve::OpenMode::kRead);
+//   absl::StatusOr<std::unique_ptr<varve::File>> file =
+//       fs->Open("orders-0/00000000000000000000.log", varve::OpenMode::kRead);
 #ifndef VARVE_FILE_SYSTEM_H_
 #define VARVE_FILE_SYSTEM_H_
 

@@ -36,9 +36,8 @@ struct TopicPartition {
 // refuse.
 [[nodiscard]] absl::Status CheckTopicName(std::string_view topic);
 
-// The partition a directory belongs to, live or with one of the three suffixes. The topic is what stands before the
-// last
-// "-" and is taken as it is; what follows must be a decimal number up to 2^31-1. kInvalidArgument for any other name.
+// The partition a directory belongs to, live or with one of the three suffixes. The topic is what stands before
+// the last "-" and is taken as it is; what follows must be a decimal number up to 2^31-1. kInvalidArgument for any other name.
 [[nodiscard]] absl::StatusOr<TopicPartition> ParseTopicPartition(std::string_view directory_name);
 
 }  // namespace varve

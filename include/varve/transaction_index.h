@@ -8,9 +8,8 @@
 //   2-9    int64  producer id
 //   10-17  int64  first offset of the transaction
 //   18-25  int64  last offset: that of the abort marker
-//   26-33  int64  last stable offset once the marker is committed: the first offset of the oldest other open
-//   transaction,
-//                 else the marker's offset + 1
+//   26-33  int64  last stable offset once the marker is committed: the first offset of the oldest other
+//                 open transaction, else the marker's offset + 1
 //
 // Last offsets rise strictly and are not below the segment's base offset. The file is appended to without a sync; after
 // a crash recovery rebuilds it from the log. (Kafka: TransactionIndex, AbortedTxn.)

@@ -2,9 +2,8 @@
 //
 // An entry is judged by what lookups rely on (format notes §3.2, §4), never by equality with a rebuilt one:
 //   .index      rises; names the first byte of a batch; every batch before that one ends below its offset
-//   .timeindex  rises; its timestamp is the largest of the batch that holds its offset, and no batch before has as
-//   large
-//               a one; the file of a segment that is not written any more ends with the segment's largest timestamp
+//   .timeindex  rises; its timestamp is the largest of the batch that holds its offset, and no batch before has
+//               as large a one; the file of a segment that is not written any more ends with the segment's largest timestamp
 //   .txnindex   rises; its last offset is that of an abort marker of its producer, where that marker is still there
 // An entry that points into damaged bytes is not judged: the damage is reported already.
 //

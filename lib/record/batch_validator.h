@@ -5,9 +5,8 @@
 // RestampBatch. The bytes are the input itself where Kafka works in place, or a rebuilt batch in the scratch.
 //
 // Errors carry Kafka's number (KafkaErrorOf) and name the batch and the record:
-//   kInvalidArgument    everything that is wrong with the input, damage included: 2 corrupt, 10 too large, 32
-//   timestamp,
-//                       87 invalid record; without a number where Kafka has none (a follower's offsets)
+//   kInvalidArgument    everything that is wrong with the input, damage included: 2 corrupt, 10 too large,
+//                       32 timestamp, 87 invalid record; without a number where Kafka has none (a follower's offsets)
 //   kUnimplemented      magic 0 or 1 (43), a codec that this build lacks (76)
 //   kResourceExhausted  a batch that decodes to more than the scratch's limit
 //

@@ -6,9 +6,8 @@
 //   - at the end of the damaged batch, where the batch behind begins at or above the offset its own header leads to;
 //   - at an anchor: a position named by an entry of the index file as it was found that agrees with its batch, or a
 //     position that the caller knows to be a batch's end (the durable point, the published end);
-//   - at a candidate whose chain of good batches with rising offsets reaches an anchor, or ends with the segment
-//   exactly
-//     where the next one begins.
+//   - at a candidate whose chain of good batches with rising offsets reaches an anchor, or ends with the
+//     segment exactly where the next one begins.
 // Before that, a batch whose body is good but whose header is not is mended (header_mending.h).
 //
 // Cost: reads from the damage to the next anchor, or to the end of the segment. Nothing is changed.

@@ -3,9 +3,8 @@
 // What a file holds and what stable storage holds of it are kept apart: SyncData carries bytes and size over,
 // SyncDirectory names. A crash at any moment can be had as a clone: another file system with what would be found after
 // the reboot. Of what was not synced a clone keeps, loses or tears as the assumptions of varve's durability allow:
-//   * a 512-byte sector once synced and then rewritten holds its old content or a newer one, whole; one never synced
-//   may
-//     also hold zeros or garbage. Sectors are independent of each other and of the file's size, which is the old one,
+//   * a 512-byte sector once synced and then rewritten holds its old content or a newer one, whole; one never
+//     synced may also hold zeros or garbage. Sectors are independent of each other and of the file's size, which is the old one,
 //     the new one or any between;
 //   * every change of a name (creation, removal, rename) has happened or not, each on its own; a rename is one change;
 //   * what was synced is there.
