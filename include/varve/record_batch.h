@@ -56,6 +56,13 @@ enum class TimestampType : uint8_t { kCreateTime = 0, kLogAppendTime = 1 };
 
 class RecordBatchView {
  public:
+  // What stands before the records; no batch is shorter.
+  static constexpr size_t kHeaderBytes = 61;
+
+  // The size, length field and all, that a batch claims which begins with `bytes`: what its reader is to read next if
+  // that can be. Damaged bytes claim anything, from 12 - 2^31 on. Absent where `bytes` end before the length does.
+  [[nodiscard]] static std::optional<int64_t> ClaimedBytes(std::span<const std::byte> bytes);
+
   // The batch at the start of `bytes`, which may hold more behind it. Checks length and magic, not the checksum.
   // kUnimplemented: magic 0 or 1. kDataLoss: any other fault; the message says what was expected and found.
   [[nodiscard]] static absl::StatusOr<RecordBatchView> Parse(std::span<const std::byte> bytes);

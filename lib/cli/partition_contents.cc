@@ -5,8 +5,8 @@
 #include <span>
 #include <utility>
 
-#include "cli/batch_walk.h"
 #include "cli/exit_status.h"
+#include "cli/log_file_walk.h"
 #include "fmt/format.h"
 #include "varve/checkpoint.h"
 
@@ -111,7 +111,7 @@ absl::StatusOr<TransactionIndex> PartitionContents::LoadTransactionIndex(const P
 absl::Status PartitionContents::VisitBatches(const PartitionFile& file, bool check_crc, const BatchVisitor& visit) {
   const absl::StatusOr<std::unique_ptr<File>> log = file_system_->Open(PathOf(file), OpenMode::kRead);
   if (!log.ok()) return log.status();
-  BatchWalk walk(log->get());
+  LogFileWalk walk(log->get());
   for (;;) {
     const absl::StatusOr<bool> more = walk.Next();
     if (!more.ok()) return more.status();

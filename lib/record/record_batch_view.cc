@@ -7,6 +7,14 @@ namespace varve {
 
 using internal::LoadBigEndian;
 
+static_assert(RecordBatchView::kHeaderBytes == internal::kBatchHeaderBytes);
+
+std::optional<int64_t> RecordBatchView::ClaimedBytes(std::span<const std::byte> bytes) {
+  if (bytes.size() < internal::kLogOverheadBytes) return std::nullopt;
+  return static_cast<int64_t>(LoadBigEndian<int32_t>(bytes.data() + internal::kLengthPosition)) +
+         static_cast<int64_t>(internal::kLogOverheadBytes);
+}
+
 absl::StatusOr<RecordBatchView> RecordBatchView::Parse(std::span<const std::byte> bytes) {
   switch (internal::JudgeBatch(bytes.data(), bytes.size(), bytes.size())) {
     case internal::BatchForm::kWhole: {

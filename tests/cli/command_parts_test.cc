@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "cli/aborted_filter.h"
-#include "cli/batch_walk.h"
 #include "cli/exit_status.h"
 #include "cli/line_reader.h"
+#include "cli/log_file_walk.h"
 #include "cli/progress_bar.h"
 #include "cli/quantities.h"
 #include "cli/segment_picture.h"
@@ -178,7 +178,7 @@ TEST(ExitStatusTest, EveryCodeHasOne) {
   }
 }
 
-class BatchWalkTest : public ::testing::Test {
+class LogFileWalkTest : public ::testing::Test {
  protected:
   static std::vector<std::byte> Batch(int64_t base_offset, size_t value_bytes) {
     RecordBatchBuilder builder({.base_offset = base_offset});
@@ -210,11 +210,11 @@ class BatchWalkTest : public ::testing::Test {
 
   TemporaryDirectory directory_;
   std::unique_ptr<File> file_;
-  std::optional<BatchWalk> walk_;
+  std::optional<LogFileWalk> walk_;
   absl::Status status_;
 };
 
-TEST_F(BatchWalkTest, WalksSmallAndLargeBatchesToTheEnd) {
+TEST_F(LogFileWalkTest, WalksSmallAndLargeBatchesToTheEnd) {
   std::vector<std::byte> bytes;
   Append(Batch(0, 10), &bytes);
   Append(Batch(1, 5'000'000), &bytes);
@@ -226,7 +226,7 @@ TEST_F(BatchWalkTest, WalksSmallAndLargeBatchesToTheEnd) {
   EXPECT_EQ(walk_->bytes_left(), 0);
 }
 
-TEST_F(BatchWalkTest, TellsWhyItStops) {
+TEST_F(LogFileWalkTest, TellsWhyItStops) {
   struct Case {
     std::vector<std::byte> tail;
     WalkEnd end;
@@ -253,7 +253,7 @@ TEST_F(BatchWalkTest, TellsWhyItStops) {
   }
 }
 
-TEST_F(BatchWalkTest, OldMagicIsNamedAndNothingElse) {
+TEST_F(LogFileWalkTest, OldMagicIsNamedAndNothingElse) {
   std::vector<std::byte> bytes = Batch(0, 10);
   std::vector<std::byte> old = Batch(1, 10);
   old[16] = std::byte{1};
@@ -264,14 +264,14 @@ TEST_F(BatchWalkTest, OldMagicIsNamedAndNothingElse) {
                                 AllOf(HasSubstr(file_->path()), HasSubstr(fmt::format("position {}", position)))));
 }
 
-TEST_F(BatchWalkTest, AReadErrorIsPassedOn) {
+TEST_F(LogFileWalkTest, AReadErrorIsPassedOn) {
   std::vector<std::byte> bytes = Batch(0, 10);
   (void)Walk(bytes);
   for (const FileOperation operation : {FileOperation::kRead, FileOperation::kInfo}) {
     FaultyFileSystem faulty(FileSystem::Default());
     VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, faulty.Open(file_->path(), OpenMode::kRead));
     faulty.AddRule({.operation = operation, .status = absl::InternalError("EIO")});
-    BatchWalk walk(file.get());
+    LogFileWalk walk(file.get());
     EXPECT_THAT(walk.Next(), StatusIs(absl::StatusCode::kInternal));
     EXPECT_EQ(faulty.faults_fired(), 1u);
   }
@@ -304,6 +304,14 @@ TEST(AbortedFilterTest, TheFirstMarkerBehindABatchDecides) {
   EXPECT_FALSE(is_aborted(data(8, 2, true)));   // no marker behind it
   EXPECT_FALSE(is_aborted(data(4, 3, true)));   // no marker at all
   EXPECT_FALSE(is_aborted(data(4, 1, false)));  // no transaction
+
+  // What a transaction index says stands beside the markers: producer 1 aborted 6 to 7, though a commit follows.
+  filter.Note(AbortedTransaction{.producer_id = 1, .first_offset = 6, .last_offset = 7});
+  EXPECT_TRUE(is_aborted(data(6, 1, true)));
+  EXPECT_FALSE(is_aborted(data(8, 1, true)));   // behind it
+  EXPECT_FALSE(is_aborted(data(6, 3, true)));   // another producer
+  EXPECT_FALSE(is_aborted(data(6, 1, false)));  // no transaction
+  EXPECT_TRUE(is_aborted(data(4, 1, true)));    // by its marker
 }
 
 }  // namespace

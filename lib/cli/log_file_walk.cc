@@ -1,6 +1,7 @@
-#include "cli/batch_walk.h"
+#include "cli/log_file_walk.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -10,20 +11,10 @@ namespace varve::cli {
 namespace {
 
 constexpr size_t kReadBytes = size_t{1} << 20;
-// Of a batch: where its length field ends, and what the length does not count (record_batch.h has the format).
-constexpr size_t kLengthEnd = 12;
-constexpr size_t kHeaderBytes = 61;
-
-// The number of bytes a batch claims, from its first kLengthEnd ones.
-int64_t ClaimedBytes(const std::byte* header) {
-  uint32_t length = 0;
-  for (size_t i = 8; i < kLengthEnd; ++i) length = length << 8 | static_cast<uint32_t>(header[i]);
-  return static_cast<int64_t>(static_cast<int32_t>(length)) + static_cast<int64_t>(kLengthEnd);
-}
 
 }  // namespace
 
-absl::StatusOr<size_t> BatchWalk::Ensure(size_t count) {
+absl::StatusOr<size_t> LogFileWalk::Ensure(size_t count) {
   const auto skipped = static_cast<size_t>(next_position_ - buffer_position_);
   if (buffer_size_ - skipped >= count) return buffer_size_ - skipped;
   std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(skipped),
@@ -38,22 +29,23 @@ absl::StatusOr<size_t> BatchWalk::Ensure(size_t count) {
   return buffer_size_;
 }
 
-absl::StatusOr<bool> BatchWalk::Next() {
-  absl::StatusOr<size_t> present = Ensure(kHeaderBytes);
+absl::StatusOr<bool> LogFileWalk::Next() {
+  absl::StatusOr<size_t> present = Ensure(RecordBatchView::kHeaderBytes);
   if (!present.ok()) return present.status();
   if (*present == 0) return Stop(WalkEnd::kEndOfFile, "");
   const auto at = [this] { return buffer_.data() + (next_position_ - buffer_position_); };
-  if (*present < kLengthEnd) {
+  const std::optional<int64_t> claim = RecordBatchView::ClaimedBytes(std::span(at(), *present));
+  if (!claim.has_value()) {
     return Stop(WalkEnd::kTorn, fmt::format("expected a batch, found {} bytes at the end of the file", *present));
   }
-  const int64_t claimed_bytes = ClaimedBytes(at());
+  const int64_t claimed_bytes = *claim;
   if (file_bytes_ < 0) {
     const absl::StatusOr<uint64_t> file_bytes = file_->Size();
     if (!file_bytes.ok()) return file_bytes.status();
     file_bytes_ = static_cast<int64_t>(*file_bytes);
   }
   const int64_t bytes_left = file_bytes_ - next_position_;
-  const bool plausible = claimed_bytes >= static_cast<int64_t>(kHeaderBytes);
+  const bool plausible = claimed_bytes >= static_cast<int64_t>(RecordBatchView::kHeaderBytes);
   if (plausible && claimed_bytes <= bytes_left) {
     present = Ensure(static_cast<size_t>(claimed_bytes));
     if (!present.ok()) return present.status();
@@ -76,7 +68,7 @@ absl::StatusOr<bool> BatchWalk::Next() {
   return true;
 }
 
-absl::StatusOr<bool> BatchWalk::StopAtNoBatch(const absl::Status& why) {
+absl::StatusOr<bool> LogFileWalk::StopAtNoBatch(const absl::Status& why) {
   std::string reason(MessageOf(why));
   // Zeros to the end of the file are what preallocation leaves.
   for (int64_t position = next_position_;;) {
@@ -92,7 +84,7 @@ absl::StatusOr<bool> BatchWalk::StopAtNoBatch(const absl::Status& why) {
   }
 }
 
-absl::StatusOr<bool> BatchWalk::Stop(WalkEnd end, std::string reason) {
+absl::StatusOr<bool> LogFileWalk::Stop(WalkEnd end, std::string reason) {
   end_ = end;
   reason_ = std::move(reason);
   const absl::StatusOr<uint64_t> size = file_->Size();

@@ -1,12 +1,12 @@
-// BatchWalk: the batches of one .log, as its bytes are, by read calls. It takes nobody's word for the file: no index,
+// LogFileWalk: the batches of one .log, as its bytes are, by read calls. It takes nobody's word for the file: no index,
 // no report. It goes on behind a batch whose checksum fails and stops where no batch can be made out.
 //
 // Thread rules: one thread. Lifetime: the file must outlive the walk; a batch is valid until the next call.
 //
-//   BatchWalk walk(file.get());
+//   LogFileWalk walk(file.get());
 //   for (absl::StatusOr<bool> more = walk.Next(); more.ok() && *more; more = walk.Next()) Use(walk.batch());
-#ifndef VARVE_LIB_CLI_BATCH_WALK_H_
-#define VARVE_LIB_CLI_BATCH_WALK_H_
+#ifndef VARVE_LIB_CLI_LOG_FILE_WALK_H_
+#define VARVE_LIB_CLI_LOG_FILE_WALK_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -28,9 +28,9 @@ enum class WalkEnd {
   kNoBatch,    // bytes that begin no batch
 };
 
-class BatchWalk {
+class LogFileWalk {
  public:
-  explicit BatchWalk(const File* file) : file_(file) {}
+  explicit LogFileWalk(const File* file) : file_(file) {}
 
   // Moves to the next batch; false at the end. Errors: as File::ReadAt. kUnimplemented: a batch of magic 0 or 1.
   [[nodiscard]] absl::StatusOr<bool> Next();
@@ -67,4 +67,4 @@ class BatchWalk {
 
 }  // namespace varve::cli
 
-#endif  // VARVE_LIB_CLI_BATCH_WALK_H_
+#endif  // VARVE_LIB_CLI_LOG_FILE_WALK_H_
