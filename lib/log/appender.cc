@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "log/cut_segment.h"
 #include "record/batch_encoder.h"
+#include "record/record_rules.h"
 #include "segment/segment_files.h"
 #include "varve/errors.h"
 
@@ -49,6 +50,7 @@ Appender::Appender(std::shared_ptr<LogCore> core, Flusher* flusher, std::unique_
     : core_(std::move(core)),
       flusher_(flusher),
       lock_(std::move(lock)),
+      watched_lock_(lock_),
       jitter_(static_cast<uint32_t>(core_->options.clock->MonotonicNs())) {}
 
 absl::Status Appender::Open(LoadedLog loaded, bool mapped) {
@@ -110,12 +112,18 @@ void Appender::ChooseLimits() {
 
 absl::Status Appender::Writable() const {
   VARVE_RETURN_IF_ERROR(core_->frontiers.Writable());
-  if (lock_->IsInherited()) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "{}: this process is a fork of the one that opened the log; open it anew in one of the two",
-                 core_->directory);
-  }
-  return absl::OkStatus();
+  return lock_->IsInherited() ? Inherited() : absl::OkStatus();
+}
+
+absl::Status Appender::Inherited() const {
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{}: this process is a fork of the one that opened the log; open it anew in one of the two",
+               core_->directory);
+}
+
+absl::Status Appender::CheckProcess() const {
+  const absl::MutexLock lock(&watched_mutex_);
+  return watched_lock_ != nullptr && watched_lock_->IsInherited() ? Inherited() : absl::OkStatus();
 }
 
 absl::Status Appender::Failed(absl::Status status) {
@@ -152,33 +160,21 @@ absl::Status Appender::CheckSize(int64_t size_bytes) const {
   return absl::OkStatus();
 }
 
-// What a topic's settings ask of records (Kafka LogValidator). Costs nothing with the default settings.
+// Costs nothing with the default settings.
 absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now_ms) const {
   const LogOptions& options = core_->options;
-  const bool bounded = options.message_timestamp_type == TimestampType::kCreateTime &&
-                       (options.message_timestamp_before_max_ms != std::numeric_limits<int64_t>::max() ||
-                        options.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max());
-  if (!options.compacted && !bounded) return absl::OkStatus();
-  for (size_t number = 0; number < records.size(); ++number) {
-    const Record& record = records[number];
-    if (options.compacted && !record.key.has_value()) {
-      return WithKafkaError(
-          Error(absl::StatusCode::kInvalidArgument, "{}: record {}: a compacted log needs a key in every record",
-                core_->directory, number),
-          KafkaError::kInvalidRecord);
-    }
-    const int64_t timestamp_ms = record.timestamp_ms.value_or(kNoTimestamp);
-    if (!bounded || timestamp_ms == kNoTimestamp) continue;
-    // Differences, not sums: the bounds may be the largest number there is.
-    if (now_ms - timestamp_ms > options.message_timestamp_before_max_ms ||
-        timestamp_ms - now_ms > options.message_timestamp_after_max_ms) {
-      return WithKafkaError(
-          Error(absl::StatusCode::kInvalidArgument,
-                "{}: record {}: timestamp {}: expected at most {} ms before and {} ms after the clock's {}",
-                core_->directory, number, timestamp_ms, options.message_timestamp_before_max_ms,
-                options.message_timestamp_after_max_ms, now_ms),
-          KafkaError::kInvalidTimestamp);
-    }
+  const RecordRules rules{.compacted = options.compacted,
+                          .timestamp_type = options.message_timestamp_type,
+                          .now_ms = now_ms,
+                          .before_max_ms = options.message_timestamp_before_max_ms,
+                          .after_max_ms = options.message_timestamp_after_max_ms};
+  if (!rules.AskAnything()) return absl::OkStatus();
+  int64_t number = 0;
+  for (const Record& record : records) {
+    VARVE_RETURN_IF_ERROR(
+        Annotate(CheckRecordRules(record.key.has_value(), record.timestamp_ms.value_or(now_ms), number, rules),
+                 core_->directory));
+    ++number;
   }
   return absl::OkStatus();
 }
@@ -193,6 +189,8 @@ absl::StatusOr<AppendResult> Appender::Append(std::span<const Record> records, c
 }
 
 absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> result, const AppendOptions& options) {
+  // An append may have synced, or poisoned the log, with the writer lock held.
+  if (!result.ok() || flusher_->callbacks_due()) flusher_->RunReadyCallbacks();
   if (!result.ok() || options.ack != Ack::kDurable) return result;
   VARVE_RETURN_IF_ERROR(flusher_->WaitDurable(result->end_offset(), options.timeout));
   return result;
@@ -203,6 +201,7 @@ absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> rec
   const LogOptions& settings = core_->options;
   const bool log_append_time = settings.message_timestamp_type == TimestampType::kLogAppendTime;
   const bool needs_clock = log_append_time ||
+                           settings.message_timestamp_before_max_ms != std::numeric_limits<int64_t>::max() ||
                            settings.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max() ||
                            std::any_of(records.begin(), records.end(),
                                        [](const Record& record) { return !record.timestamp_ms.has_value(); });
@@ -482,9 +481,11 @@ std::vector<ProducerStateEntry> Appender::producers() const {
 
 void Appender::SetHighWatermark(int64_t offset) {
   const absl::MutexLock lock(&mutex_);
+  const bool closed = lock_ == nullptr;
+  if (!closed && lock_->IsInherited()) return;
   core_->frontiers.SetHighWatermark(offset);
   ForgetCommitted();
-  StoreLive();
+  if (!closed) StoreLive();  // else the line is another writer's to store to
 }
 
 absl::Status Appender::SyncRolledIndexes() {
@@ -503,21 +504,34 @@ absl::Status Appender::SyncRolledIndexes() {
   return absl::OkStatus();
 }
 
+absl::Status Appender::Finish() {
+  VARVE_RETURN_IF_ERROR(Writable());  // poisoned: nothing here may look clean
+  const int64_t log_end_offset = active_->end().next_offset;
+  VARVE_RETURN_IF_ERROR(active_->Seal());
+  VARVE_RETURN_IF_ERROR(producers_->WriteSnapshot(log_end_offset, SnapshotSync::kDurable));
+  flusher_->NamesChanged();
+  VARVE_RETURN_IF_ERROR(flusher_->Sync());
+  return SyncRolledIndexes();
+}
+
+// Syncs are over before the lock is let go: one that another thread has begun would store to varve.state behind the
+// back of the next writer.
 absl::Status Appender::Close() {
   const absl::MutexLock lock(&mutex_);
   if (core_->frontiers.closed()) return close_status_;
-  close_status_ = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-    VARVE_RETURN_IF_ERROR(Writable());  // poisoned: nothing here may look clean
-    const int64_t log_end_offset = active_->end().next_offset;
-    VARVE_RETURN_IF_ERROR(active_->Seal());
-    VARVE_RETURN_IF_ERROR(producers_->WriteSnapshot(log_end_offset, SnapshotSync::kDurable));
-    flusher_->NamesChanged();
-    VARVE_RETURN_IF_ERROR(flusher_->Sync());
-    VARVE_RETURN_IF_ERROR(SyncRolledIndexes());
-    return flusher_->UpdateState([](PartitionStateValues* values) { values->clean = true; });
-  }();
+  const bool inherited = lock_->IsInherited();
+  close_status_ = Finish();
+  if (!inherited) flusher_->Suspend();
+  if (close_status_.ok()) {
+    close_status_ = flusher_->UpdateState([](PartitionStateValues* values) { values->clean = true; });
+  }
   core_->frontiers.Close();
+  {
+    const absl::MutexLock watched(&watched_mutex_);
+    watched_lock_.reset();
+  }
   lock_.reset();
+  if (!inherited) flusher_->Resume();
   return close_status_;
 }
 

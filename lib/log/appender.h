@@ -51,6 +51,9 @@ class Appender {
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
   void SetHighWatermark(int64_t offset);
 
+  // kFailedPrecondition in a forked child, where nothing that is mapped may be stored to. Takes no writer lock.
+  [[nodiscard]] absl::Status CheckProcess() const;
+
   // Seals the active segment, writes the snapshot at the log end, syncs everything, marks varve.state clean and lets go
   // of the partition's lock.
   [[nodiscard]] absl::Status Close();
@@ -67,6 +70,9 @@ class Appender {
   };
 
   [[nodiscard]] absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status Inherited() const;
+  // The part of Close that can fail.
+  [[nodiscard]] absl::Status Finish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status CheckRecords(std::span<const Record> records, int64_t now_ms) const;
   [[nodiscard]] absl::Status CheckSize(int64_t size_bytes) const;
   // The epoch that a leader's batch gets. kInvalidArgument below the latest known: that leader has been replaced.
@@ -115,7 +121,10 @@ class Appender {
   Flusher* const flusher_;
 
   mutable absl::Mutex mutex_;
-  std::unique_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);
+  // The same lock for CheckProcess, whose callers must not wait for the writer.
+  mutable absl::Mutex watched_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  std::shared_ptr<const FileLock> watched_lock_ ABSL_GUARDED_BY(watched_mutex_);
   ActiveSegmentOptions segment_options_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<LeaderEpochCache> epochs_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<ActiveSegment> active_ ABSL_GUARDED_BY(mutex_);

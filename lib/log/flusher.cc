@@ -149,6 +149,7 @@ absl::Status Flusher::SyncOnce() {
   } else {
     frontiers_->Poison(status);
   }
+  if (!callbacks_.empty()) callbacks_due_.store(true, std::memory_order_release);
   syncing_ = false;
   idle_or_durable_.SignalAll();
   return status;
@@ -192,6 +193,7 @@ void Flusher::RunReadyCallbacks() {
   std::vector<std::function<void()>> ready;
   {
     const absl::MutexLock lock(&mutex_);
+    callbacks_due_.store(false, std::memory_order_relaxed);
     ready.swap(overtaken_);
     const absl::Status stopped = frontiers_->Writable();
     const auto last_durable = callbacks_.upper_bound(frontiers_->durable());
@@ -236,6 +238,7 @@ void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
     overtaken_.push_back([done = std::move(callback->second), reason] { done(reason); });
   }
   callbacks_.erase(first, callbacks_.end());
+  if (!overtaken_.empty()) callbacks_due_.store(true, std::memory_order_release);
   idle_or_durable_.SignalAll();
 }
 

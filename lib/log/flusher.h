@@ -74,6 +74,9 @@ class Flusher {
   [[nodiscard]] absl::Status Sync();
   // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
   void RunReadyCallbacks();
+  // True if a sync or a truncation has made some ready since: one load, for whoever may have caused it with the writer
+  // lock held.
+  [[nodiscard]] bool callbacks_due() const { return callbacks_due_.load(std::memory_order_acquire); }
 
   // True while somebody waits for a sync: write-ahead then stays small.
   [[nodiscard]] bool durable_acks_wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
@@ -114,6 +117,7 @@ class Flusher {
   int64_t unsynced_state_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t state_synced_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<int> waiting_{0};  // threads in WaitDurable
+  std::atomic<bool> callbacks_due_{false};
 };
 
 }  // namespace varve::internal

@@ -139,16 +139,19 @@ absl::StatusOr<AppendResult> Log::AppendAsFollower(std::span<const std::byte> ba
 
 absl::Status Log::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
+  VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
   return impl_->flusher->WaitDurable(offset, timeout);
 }
 
 void Log::OnDurable(int64_t offset, std::function<void(const absl::Status&)> done) {
   if (impl_->appender == nullptr) return done(impl_->ReadOnly());
+  if (absl::Status inherited = impl_->appender->CheckProcess(); !inherited.ok()) return done(inherited);
   impl_->flusher->OnDurable(offset, std::move(done));
 }
 
 absl::Status Log::Flush() {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
+  VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
   absl::Status synced = impl_->flusher->Sync();
   impl_->flusher->RunReadyCallbacks();
   return synced;
@@ -209,7 +212,9 @@ absl::Status Log::DeleteBefore(int64_t offset) {
 
 absl::Status Log::Roll() {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
-  return impl_->appender->Roll();
+  absl::Status rolled = impl_->appender->Roll();
+  impl_->flusher->RunReadyCallbacks();
+  return rolled;
 }
 
 absl::Status Log::Refresh() {

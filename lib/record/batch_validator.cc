@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "record/record_rules.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
@@ -70,36 +71,21 @@ absl::Status CheckClientHeader(const BatchHeader& header) {
   return absl::OkStatus();
 }
 
-// Whether now - before <= timestamp <= now + after, without running over at either end.
-bool IsWithin(int64_t timestamp_ms, const LeaderRules& rules) {
-  int64_t earliest_ms = 0;
-  if (__builtin_sub_overflow(rules.now_ms, rules.before_max_ms, &earliest_ms)) {
-    earliest_ms = std::numeric_limits<int64_t>::min();
-  }
-  int64_t latest_ms = 0;
-  if (__builtin_add_overflow(rules.now_ms, rules.after_max_ms, &latest_ms)) {
-    latest_ms = std::numeric_limits<int64_t>::max();
-  }
-  return earliest_ms <= timestamp_ms && timestamp_ms <= latest_ms;
+RecordRules RecordRulesOf(const LeaderRules& rules) {
+  return {.compacted = rules.compacted,
+          .timestamp_type = rules.timestamp_type,
+          .now_ms = rules.now_ms,
+          .before_max_ms = rules.before_max_ms,
+          .after_max_ms = rules.after_max_ms};
 }
 
-// Step 7: what one record may not be.
-absl::Status CheckRecord(const RecordView& record, int32_t number, const BatchHeader& header,
-                         const LeaderRules& rules) {
-  if (rules.compacted && !record.key().has_value()) {
-    return Refuse(KafkaError::kInvalidRecord, "record {}: a key expected in a compacted log, found none", number);
-  }
-  if (rules.timestamp_type == TimestampType::kCreateTime && record.timestamp_ms() != kNoTimestamp) {
-    if (IsWithin(record.timestamp_ms(), rules)) return absl::OkStatus();
-    return Refuse(KafkaError::kInvalidTimestamp,
-                  "record {}: a timestamp at most {} ms before and {} ms after {} expected, found {}", number,
-                  rules.before_max_ms, rules.after_max_ms, rules.now_ms, record.timestamp_ms());
-  }
-  if (header.timestamp_type() == TimestampType::kLogAppendTime) {
-    return Refuse(KafkaError::kInvalidTimestamp,
-                  "record {}: timestamps of the producer's expected, found a batch of log append time", number);
-  }
-  return absl::OkStatus();
+// A batch of log append time is nobody's but a log's: refused where no timestamp of the record's own takes its place.
+absl::Status CheckTimestampType(const RecordView& record, int32_t number, const BatchHeader& header,
+                                const LeaderRules& rules) {
+  const bool has_own = rules.timestamp_type == TimestampType::kCreateTime && record.timestamp_ms() != kNoTimestamp;
+  if (has_own || header.timestamp_type() == TimestampType::kCreateTime) return absl::OkStatus();
+  return Refuse(KafkaError::kInvalidTimestamp,
+                "record {}: timestamps of the producer's expected, found a batch of log append time", number);
 }
 
 // What a walk over the records found.
@@ -124,10 +110,12 @@ absl::Status AsRefusal(const absl::Status& status) {
 absl::StatusOr<RecordsSeen> CheckRecords(RecordBatchView batch, const BatchHeader& header, const LeaderRules& rules,
                                          DecodeBuffer* decoded) {
   RecordsSeen seen;
+  const RecordRules record_rules = RecordRulesOf(rules);
   RecordCursor cursor(batch, decoded);
   int32_t number = 0;
   for (RecordView record; cursor.Next(&record); ++number) {
-    VARVE_RETURN_IF_ERROR(CheckRecord(record, number, header, rules));
+    VARVE_RETURN_IF_ERROR(CheckRecordRules(record.key().has_value(), record.timestamp_ms(), number, record_rules));
+    VARVE_RETURN_IF_ERROR(CheckTimestampType(record, number, header, rules));
     seen.max_timestamp_ms = std::max(seen.max_timestamp_ms, record.timestamp_ms());
     if (record.offset() != AddWrapping(header.base_offset, number)) seen.offsets_are_consecutive = false;
   }

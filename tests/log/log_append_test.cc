@@ -222,6 +222,28 @@ TEST_F(LogAppendTest, WrongInputIsRefused) {
   VARVE_EXPECT_OK(log->Append({{.key = "k", .timestamp_ms = kNoTimestamp}}));
 }
 
+// Either bound alone, with the clock where it should be.
+TEST_F(LogAppendTest, EachTimestampBoundHoldsAlone) {
+  for (const bool before : {true, false}) {
+    LogOptions options = options_;
+    (before ? options.message_timestamp_before_max_ms : options.message_timestamp_after_max_ms) = 1000;
+    const auto log = OpenLog(before ? "orders-1" : "orders-2", options);
+    const int64_t now_ms = clock_.WallMs();
+    const auto append = [&](int64_t timestamp_ms) {
+      const auto result = log->Append({{.value = "v", .timestamp_ms = timestamp_ms}});
+      EXPECT_TRUE(result.ok() || KafkaErrorOf(result.status()) == KafkaError::kInvalidTimestamp) << result.status();
+      return result.ok();
+    };
+    EXPECT_TRUE(append(now_ms));
+    EXPECT_TRUE(append(now_ms - 1000));
+    EXPECT_TRUE(append(now_ms + 1000));
+    EXPECT_EQ(append(now_ms - 1001), !before);
+    EXPECT_EQ(append(now_ms + 1001), before);
+    EXPECT_TRUE(append(kNoTimestamp));
+    EXPECT_FALSE(log->Append({{.value = "v", .timestamp_ms = std::numeric_limits<int64_t>::min()}}).ok());
+  }
+}
+
 TEST_F(LogAppendTest, ADamagedBatchIsNotAppended) {
   const auto log = Open();
   const std::vector<std::byte> whole = Batch({{.value = "v", .timestamp_ms = 1}});
@@ -368,6 +390,11 @@ TEST_F(LogAppendTest, AForkedChildCannotUseItsParentsLog) {
     check(log->Append({{.value = "v"}}, {.ack = Ack::kDurable}).status());
     check(log->TruncateTo(0));
     check(log->Roll());
+    check(log->Flush());
+    check(log->WaitDurable(1));
+    log->OnDurable(1, check);
+    log->SetHighWatermark(0);
+    if (log->high_watermark() != 1) ++wrong;
     check(log->Close());
     log.reset();
     ::_exit(wrong);

@@ -1,0 +1,246 @@
+// Who syncs what, in which order, and who is told: lib/log/flusher.h, seen through logs.
+#include "log/flusher.h"
+
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/path.h"
+#include "log/log_places.h"
+#include "state/producer_batches.h"
+#include "support/sync_hook.h"
+#include "varve/errors.h"
+
+namespace varve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using testing_support::AppendMany;
+using testing_support::AppendNext;
+using testing_support::DataBatch;
+using testing_support::ExpectRecords;
+using testing_support::IsOk;
+using testing_support::kPartition;
+using testing_support::MarkerBatch;
+using testing_support::OpenLog;
+using testing_support::StatusIs;
+using testing_support::SyncHook;
+using testing_support::TinyOptions;
+
+class FlusherTest : public ::testing::TestWithParam<IoMode> {
+ protected:
+  FlusherTest()
+      : files_(&disk_, [this](const std::string& path) { Note(path); }),
+        options_(TinyOptions(&files_, &clock_, GetParam())) {}
+
+  // Knows its leader epoch already: the first append of a new one syncs leader-epoch-checkpoint.
+  std::unique_ptr<Log> Open() {
+    auto log = OpenLog(kPartition, options_);
+    VARVE_EXPECT_OK(log->AssignLeaderEpoch(0));
+    return log;
+  }
+
+  std::string StateBytes() {
+    const auto file = disk_.Open("orders-0/varve.state", OpenMode::kRead);
+    EXPECT_TRUE(file.ok()) << file.status();
+    std::string bytes(4096, '\0');
+    const auto count = (*file)->ReadAt(0, std::as_writable_bytes(std::span(bytes)));
+    EXPECT_TRUE(count.ok()) << count.status();
+    bytes.resize(*count);
+    return bytes;
+  }
+
+  void Note(const std::string& path) {
+    {
+      const std::lock_guard lock(mutex_);
+      syncs_.push_back(internal::BaseName(path));
+    }
+    if (hold_.valid() && path.ends_with(".log")) {
+      held_.set_value();
+      std::exchange(hold_, {}).wait();
+    }
+  }
+
+  // What was synced since the last call, but for varve.state, which is a lower bound and has its own time.
+  std::vector<std::string> Syncs() {
+    const std::lock_guard lock(mutex_);
+    std::erase(syncs_, "varve.state");
+    return std::exchange(syncs_, {});
+  }
+
+  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
+  MemoryFileSystem disk_;
+  SyncHook files_;
+  LogOptions options_;
+  std::mutex mutex_;
+  std::vector<std::string> syncs_;
+  // The next sync of a .log says so in held_ and waits for hold_, where that is set.
+  std::shared_future<void> hold_;
+  std::promise<void> held_;
+};
+
+INSTANTIATE_TEST_SUITE_P(, FlusherTest, ::testing::Values(IoMode::kMapped, IoMode::kWrite),
+                         [](const auto& param) { return param.param == IoMode::kMapped ? "Mapped" : "Write"; });
+
+std::string LogName(int64_t base_offset) { return fmt::format("{:020}.log", base_offset); }
+
+TEST_P(FlusherTest, RolledSegmentsAreSyncedInOrderThenNamesThenTheActiveOne) {
+  const auto log = Open();
+  Syncs();
+  for (int64_t round = 0; round < 3; ++round) {
+    AppendNext(log.get());
+    VARVE_ASSERT_OK(log->Roll());
+  }
+  AppendNext(log.get());
+  EXPECT_THAT(Syncs(), IsEmpty());  // no roll syncs
+  VARVE_ASSERT_OK(log->WaitDurable(4));
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0), LogName(1), LogName(2), kPartition, LogName(3)));
+
+  // Each once: what follows is the active file alone, the directory only when there is a new name.
+  AppendNext(log.get());
+  VARVE_ASSERT_OK(log->WaitDurable(5));
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(3)));
+  VARVE_ASSERT_OK(log->Roll());
+  AppendNext(log.get(), {.ack = Ack::kDurable});
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(3), kPartition, LogName(5)));
+  VARVE_ASSERT_OK(log->WaitDurable(6));
+  EXPECT_THAT(Syncs(), IsEmpty());  // durable already
+}
+
+TEST_P(FlusherTest, ATransactionIndexIsSyncedBeforeTheMarkerIsDurable) {
+  const auto log = Open();
+  const auto take = [&](const std::vector<std::byte>& batch, Ack ack) {
+    VARVE_ASSERT_OK(log->AppendAsFollower(batch, 0, {.ack = ack}));
+  };
+  take(DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true}), Ack::kDurable);
+  Syncs();
+  take(MarkerBatch(ControlType::kAbort, 1, 7), Ack::kDurable);
+  const std::string index = fmt::format("{:020}.txnindex", 0);
+  EXPECT_THAT(Syncs(), ElementsAre(index, kPartition, LogName(0)));
+  take(DataBatch({.base_offset = 2, .producer_id = 7, .base_sequence = 1, .transactional = true}), Ack::kDurable);
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0)));
+
+  // Of a segment that was rolled since, too.
+  take(MarkerBatch(ControlType::kAbort, 3, 7), Ack::kWritten);
+  VARVE_ASSERT_OK(log->Roll());
+  VARVE_ASSERT_OK(log->Flush());
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0), index, kPartition, LogName(4)));
+}
+
+// Each file in the queue holds a descriptor: a log that nobody flushes syncs by itself then, and what waits is told.
+TEST_P(FlusherTest, ALongQueueIsSyncedByTheAppendThatRolls) {
+  const auto log = Open();
+  Syncs();
+  int told = 0;
+  log->OnDurable(1, [&](const absl::Status& status) {
+    VARVE_EXPECT_OK(status);
+    ++told;
+  });
+  constexpr auto kMost = static_cast<int64_t>(internal::Flusher::kMaxQueuedFiles);
+  while (static_cast<int64_t>(log->segments().size()) <= kMost) AppendNext(log.get());
+  EXPECT_THAT(Syncs(), IsEmpty());
+  EXPECT_EQ(told, 0);
+  while (static_cast<int64_t>(log->segments().size()) <= kMost + 1) AppendNext(log.get());
+  EXPECT_EQ(Syncs().size(), static_cast<size_t>(kMost) + 2);  // the queue, the directory, the active file
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(log->durable_offset(), log->log_end_offset() - 1);
+  ExpectRecords(*log, 0, log->log_end_offset());
+}
+
+TEST_P(FlusherTest, AFailedSyncOfARolledSegmentPoisonsAndIsNeverRetried) {
+  const auto log = Open();
+  AppendNext(log.get(), {.ack = Ack::kDurable});
+  VARVE_ASSERT_OK(log->Roll());
+  AppendNext(log.get());
+  Syncs();
+  files_.AddRule({.operation = FileOperation::kSync, .path_part = LogName(0), .status = absl::InternalError("EIO")});
+  EXPECT_FALSE(log->WaitDurable(2).ok());
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0)));
+  EXPECT_TRUE(IsPoisoned(log->WaitDurable(2)));
+  EXPECT_TRUE(IsPoisoned(log->Flush()));
+  EXPECT_TRUE(IsPoisoned(log->Close()));
+  EXPECT_THAT(Syncs(), IsEmpty());
+  EXPECT_EQ(log->durable_offset(), 1);
+}
+
+// An append that fails for good leaves nobody waiting.
+TEST_P(FlusherTest, AnAppendThatPoisonsTellsThoseWhoWait) {
+  options_.segment_bytes = 1 << 20;
+  const auto log = Open();
+  AppendNext(log.get());
+  absl::Status told;
+  log->OnDurable(1, [&](const absl::Status& status) { told = status; });
+  files_.AddRule({.operation = FileOperation::kWrite, .path_part = ".log", .status = absl::InternalError("EIO")});
+  const std::string value(100'000, 'x');  // by a write call in either mode
+  const auto failed = log->Append({{.value = value}}, {.compression = Codec::kNone});
+  if (GetParam() == IoMode::kMapped) {
+    // Records are stored; a batch of that size is written.
+    EXPECT_THAT(failed, IsOk());
+    RecordBatchBuilder builder;
+    VARVE_ASSERT_OK(builder.Add({.value = value}));
+    EXPECT_THAT(log->AppendBatch(*builder.Build()), StatusIs(absl::StatusCode::kInternal));
+  } else {
+    EXPECT_THAT(failed, StatusIs(absl::StatusCode::kInternal));
+  }
+  EXPECT_TRUE(IsPoisoned(told));
+}
+
+// Another thread's sync takes longer than the append is ready to wait: the record stays, and is durable later.
+TEST_P(FlusherTest, ADurableAppendGivesUpAtItsDeadline) {
+  const auto log = Open();
+  AppendNext(log.get());
+  std::promise<void> release;
+  hold_ = release.get_future().share();
+  std::thread syncing([&] { VARVE_EXPECT_OK(log->Flush()); });
+  held_.get_future().wait();
+  const auto late = log->Append({{.value = "late"}}, {.ack = Ack::kDurable, .timeout = std::chrono::milliseconds(20)});
+  EXPECT_THAT(late, StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_EQ(log->log_end_offset(), 2);
+  EXPECT_EQ(log->durable_offset(), 0);
+  release.set_value();
+  syncing.join();
+  VARVE_EXPECT_OK(log->WaitDurable(2));
+  EXPECT_EQ(log->durable_offset(), 2);
+}
+
+// What a sync that has begun stores must not be stored behind the next writer's back.
+TEST_P(FlusherTest, NoSyncOutlastsClose) {
+  for (int round = 0; round < 50; ++round) {
+    const auto log = Open();
+    AppendNext(log.get());
+    std::thread flushing([&] {
+      while (log->Flush().ok()) {
+      }
+    });
+    VARVE_EXPECT_OK(log->Close());
+    const std::string state = StateBytes();
+    flushing.join();
+    ASSERT_EQ(StateBytes(), state);
+  }
+}
+
+TEST_P(FlusherTest, WhereDurabilityIsVisibilityReadersSeeWhatIsSynced) {
+  options_.visibility = Visibility::kDurable;
+  const auto log = Open();
+  AppendMany(log.get(), 3);
+  EXPECT_EQ(log->high_watermark(), 0);
+  EXPECT_THAT(log->WaitForData(0, std::chrono::milliseconds(1)), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_TRUE(log->Read(0)->empty());
+  EXPECT_FALSE(log->Read(0, {.isolation = Isolation::kLogEnd})->empty());
+  std::thread waiting([&] { VARVE_EXPECT_OK(log->WaitForData(2, std::chrono::hours(1))); });
+  VARVE_ASSERT_OK(log->WaitDurable(3));
+  waiting.join();
+  EXPECT_EQ(log->high_watermark(), 3);
+  AppendNext(log.get());
+  EXPECT_EQ(log->high_watermark(), 3);
+  ExpectRecords(*log, 0, 3);
+}
+
+}  // namespace
+}  // namespace varve
