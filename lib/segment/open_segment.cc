@@ -70,7 +70,10 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
       std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
   segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
   segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
-  segment->Publish(end);
+  // The next segment may begin further up than the offsets of this one can reach. An end between the two does as well:
+  // who reads on from there is in the gap, and led to the next.
+  constexpr int64_t kReach = int64_t{1} << 31;
+  segment->Publish({end.end_position, std::min(end.next_offset, base_offset + kReach)});
   return segment;
 }
 
