@@ -454,6 +454,20 @@ TEST_F(SegmentLookupTest, ASegmentShorterThanItsEndIsDataLoss) {
                                                       " bytes, found " + std::to_string(end.end_position - 1))));
 }
 
+TEST_F(SegmentLookupTest, AnEndBeyondTheReachOfTheOffsetsIsPublishedWithinIt) {
+  const ReferenceSegment segment = RandomSegment(2, 30);
+  testing_support::WriteSegmentFiles(memory_.get(), kDirectory, segment, {});
+  for (const int64_t gap : {(int64_t{1} << 31) + 1, int64_t{1} << 32, int64_t{1} << 40}) {
+    PublishedEnd end = segment.end();
+    end.next_offset = segment.base_offset() + gap;  // where the next segment begins
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto open,
+                               OpenSegment::OpenSealed(memory_, kDirectory, segment.base_offset(), end, {}));
+    EXPECT_EQ(open->published().end_position, end.end_position);
+    EXPECT_EQ(open->published().next_offset, segment.base_offset() + (int64_t{1} << 31));
+    ExpectAllOffsetsFound(*open, segment);
+  }
+}
+
 // A store-and-forward host keeps batches as values. An entry that points at one of those names bytes that look right:
 // checksum and all.
 TEST_F(SegmentLookupTest, AnEntryThatPointsIntoAValueIsNotBelieved) {
