@@ -75,14 +75,16 @@ absl::Status OverlayContent::WritePages(uint64_t position, std::span<const std::
   const uint64_t end = position + bytes.size();
   for (uint64_t number = position / kPageBytes; number * kPageBytes < end; ++number) {
     const uint64_t page_begin = number * kPageBytes;
+    const uint64_t from = std::max(position, page_begin);
+    const uint64_t to = std::min(end, page_begin + kPageBytes);
     auto page = pages_.find(number);
     if (page == pages_.end()) {
       auto fresh = std::make_unique<Page>();
       VARVE_RETURN_IF_ERROR(Fill(page_begin, *fresh));
+      // Recovery writes whole logs again: what is there already takes no memory.
+      if (std::memcmp(fresh->data() + (from - page_begin), bytes.data() + (from - position), to - from) == 0) continue;
       page = pages_.emplace(number, std::move(fresh)).first;
     }
-    const uint64_t from = std::max(position, page_begin);
-    const uint64_t to = std::min(end, page_begin + kPageBytes);
     std::memcpy(page->second->data() + (from - page_begin), bytes.data() + (from - position), to - from);
   }
   return absl::OkStatus();

@@ -21,7 +21,8 @@
 namespace varve::internal {
 
 // The content is, in this order: the bytes in memory, once the file had to be mapped as changed; else the changed
-// pages; else the base's bytes below base_end_; else zeros, up to the size. Every operation may be called from any
+// pages; else the base's bytes below base_end_; else zeros, up to the size. A page that is written as it is stays the
+// base's. Every operation may be called from any
 // thread.
 class OverlayContent {
  public:

@@ -37,7 +37,7 @@ absl::Status CheckRange(const std::string& path, std::string_view operation, uin
 absl::StatusOr<FileInfo> StatFile(int directory_descriptor, const char* path, const std::string& name) {
   struct statx file = {};
   const int flags = *path == '\0' ? AT_EMPTY_PATH : 0;
-  const unsigned mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | kStatxMountIdUnique;
+  const unsigned mask = STATX_BASIC_STATS | STATX_BTIME | kStatxMountIdUnique;
   if (RetryInterrupted([&] { return ::statx(directory_descriptor, path, flags, mask, &file); }) == -1) {
     return ErrnoStatus(errno, name, "stat");
   }
@@ -46,8 +46,8 @@ absl::StatusOr<FileInfo> StatFile(int directory_descriptor, const char* path, co
   info.size = info.is_directory ? 0 : file.stx_size;
   info.modified_ms = file.stx_mtime.tv_sec * 1000 + file.stx_mtime.tv_nsec / 1'000'000;
   info.identity.device = ::makedev(file.stx_dev_major, file.stx_dev_minor);
-  // Before Linux 6.8 the kernel answers with a mount id that a later mount may reuse; before 5.8 with none.
-  if ((file.stx_mask & (kStatxMountIdUnique | STATX_MNT_ID)) != 0) info.identity.mount = file.stx_mnt_id;
+  // Before Linux 6.8 the kernel answers with a mount id that a later mount may reuse: that identifies nothing.
+  if ((file.stx_mask & kStatxMountIdUnique) != 0) info.identity.mount = file.stx_mnt_id;
   info.identity.inode = file.stx_ino;
   if ((file.stx_mask & STATX_BTIME) != 0) {
     info.identity.birth_ns = file.stx_btime.tv_sec * 1'000'000'000 + file.stx_btime.tv_nsec;

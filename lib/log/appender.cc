@@ -86,6 +86,7 @@ absl::Status Appender::Install(LoadedLog loaded) {
   handles.push_back(
       std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
   core_->table.ReplaceRange(0, core_->table.Load().list->size(), handles);
+  rolled_.insert(rolled_.end(), loaded.reindexed.begin(), loaded.reindexed.end());
   epochs_ = std::move(loaded.epochs);
   core_->SetEpochs(epochs_);
   producers_ = std::move(loaded.producers);
@@ -491,6 +492,7 @@ void Appender::SetHighWatermark(int64_t offset) {
 absl::Status Appender::SyncRolledIndexes() {
   std::sort(rolled_.begin(), rolled_.end());
   rolled_.push_back(active_->base_offset());
+  rolled_.erase(std::unique(rolled_.begin(), rolled_.end()), rolled_.end());
   for (const int64_t base_offset : rolled_) {
     for (const SegmentFileKind kind :
          {SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex, SegmentFileKind::kTransactionIndex}) {

@@ -136,7 +136,7 @@ class Appender {
   std::minstd_rand jitter_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::byte> scratch_ ABSL_GUARDED_BY(mutex_);  // compressed and restamped batches
   ValidatorScratch validator_scratch_ ABSL_GUARDED_BY(mutex_);
-  std::vector<int64_t> rolled_ ABSL_GUARDED_BY(mutex_);  // sealed since opening: Close syncs their indexes
+  std::vector<int64_t> rolled_ ABSL_GUARDED_BY(mutex_);  // sealed or reindexed since opening: Close syncs their indexes
   absl::Status close_status_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/path.h"
 #include "base/status.h"
 #include "io/whole_file.h"
@@ -28,20 +29,34 @@ size_t EntriesBelow(const Index& index, int64_t next_offset) {
   return count;
 }
 
-// An index is mapped by readers: it is replaced, not shrunk. One that is missing is left to be rebuilt.
+// An index that cannot be read is as good as none. Others' failures are not its own.
+bool IsFaultOfFile(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInternal(status); }
+
+// An index is mapped by readers: it is replaced, not shrunk. Here it is read, lest a bad sector end the process. One
+// that is missing, or cannot be read and is removed, is left to be rebuilt.
 template <typename Index>
 absl::Status CutIndex(FileSystem* file_system, const std::string& path, int64_t base_offset, int64_t next_offset) {
-  const absl::StatusOr<Index> index = Index::Open(file_system, path, base_offset);
-  if (absl::IsNotFound(index.status())) return absl::OkStatus();
-  VARVE_RETURN_IF_ERROR(index.status());
-  const std::span<const std::byte> kept = index->bytes().first(EntriesBelow(*index, next_offset) * Index::kEntryBytes);
+  const absl::StatusOr<std::string> bytes = ReadWholeFile(file_system, path, kMaxIndexFileBytes);
+  if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
+  if (IsFaultOfFile(bytes.status())) return file_system->Remove(path);
+  VARVE_RETURN_IF_ERROR(bytes.status());
+  const Index index(base_offset, AsBytes(*bytes));
+  const std::span<const std::byte> kept = index.bytes().first(EntriesBelow(index, next_offset) * Index::kEntryBytes);
   return ReplaceFile(file_system, path, kept);
 }
 
-absl::Status CutTransactionIndex(FileSystem* file_system, const std::string& path, int64_t base_offset,
+// Nothing shows that this index is missing: where it cannot be read the offset index goes too, so that the next opening
+// reads the segment and makes all of them.
+absl::Status CutTransactionIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                                  int64_t next_offset) {
+  const std::string path = PathOf(directory, base_offset, SegmentFileKind::kTransactionIndex);
   absl::StatusOr<TransactionIndex> index = TransactionIndex::Open(file_system, path, base_offset);
   if (absl::IsNotFound(index.status())) return absl::OkStatus();
+  if (IsFaultOfFile(index.status())) {
+    const absl::Status removed = file_system->Remove(PathOf(directory, base_offset, SegmentFileKind::kOffsetIndex));
+    if (!absl::IsNotFound(removed)) VARVE_RETURN_IF_ERROR(removed);
+    return file_system->Remove(path);
+  }
   VARVE_RETURN_IF_ERROR(index.status());
   index->TruncateTo(next_offset);
   if (index->entries().empty()) return file_system->Remove(path);
@@ -81,8 +96,7 @@ absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directo
       file_system, PathOf(directory, base_offset, SegmentFileKind::kOffsetIndex), base_offset, next_offset));
   VARVE_RETURN_IF_ERROR(CutIndex<TimeIndex>(file_system, PathOf(directory, base_offset, SegmentFileKind::kTimeIndex),
                                             base_offset, next_offset));
-  return CutTransactionIndex(file_system, PathOf(directory, base_offset, SegmentFileKind::kTransactionIndex),
-                             base_offset, next_offset);
+  return CutTransactionIndex(file_system, directory, base_offset, next_offset);
 }
 
 }  // namespace varve::internal

@@ -14,9 +14,6 @@
 namespace varve::internal {
 namespace {
 
-// Relative offsets are 31 bits and the entries of a .txnindex are as many as its markers, so no real index is larger.
-constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;
-
 bool Follows(const OffsetPosition& previous, const OffsetPosition& entry) {
   return entry.offset > previous.offset && entry.position > previous.position;
 }
@@ -65,7 +62,7 @@ class IndexFiles {
       AddFault(name, -1, "the file is missing");
       return std::nullopt;
     }
-    absl::StatusOr<std::string> bytes = ReadWholeFile(file_system_, JoinPath(directory_, name), kMaxIndexBytes);
+    absl::StatusOr<std::string> bytes = ReadWholeFile(file_system_, JoinPath(directory_, name), kMaxIndexFileBytes);
     // A file that has gone since it was listed is missing, a bad sector or a size no index has is the file's fault.
     if (absl::IsNotFound(bytes.status()) || absl::IsInternal(bytes.status()) || absl::IsDataLoss(bytes.status())) {
       AddFault(name, -1, std::string(bytes.status().message()));

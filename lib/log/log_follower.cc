@@ -8,11 +8,13 @@
 #include "base/bytes.h"
 #include "base/path.h"
 #include "base/status.h"
+#include "fmt/format.h"
 #include "log/damage_notes.h"
 #include "log/log_loader.h"
 #include "log/partition_lock.h"
 #include "record/batch_header.h"
 #include "segment/segment_files.h"
+#include "state/checkpoint_file.h"
 #include "varve/overlay_file_system.h"
 
 namespace varve::internal {
@@ -20,6 +22,8 @@ namespace {
 
 constexpr std::chrono::microseconds kFirstPause{20};
 constexpr std::chrono::microseconds kLongestPause{2'000};
+// Where nobody writes, and one look costs more than a line in memory.
+constexpr std::chrono::microseconds kLongestPauseAlone{100'000};
 
 SegmentList::Handles HandlesOf(const LoadedLog& loaded, const std::shared_ptr<FileSystem>& file_system,
                                const LogCore& core) {
@@ -110,7 +114,12 @@ absl::Status LogFollower::Refresh() {
 
 absl::Status LogFollower::LoadStopped() {
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
-  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(overlay.get(), core_->directory));
+  LogOptions options = core_->options;
+  // Indexes are judged by the interval that their writer used.
+  if (state.has_value()) options.index_interval_bytes = state->index_interval_bytes;
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, options));
   core_->table.ReplaceRange(0, core_->table.Load().list->size(), HandlesOf(loaded, overlay, *core_));
   core_->SetEpochs(std::move(loaded.epochs));
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset,
@@ -165,7 +174,7 @@ absl::Status LogFollower::LoadLive(const LiveValues& values) {
   // Through an overlay: reading must not make a file that is missing.
   OverlayFileSystem untouched(file_system);
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<LeaderEpochCache> epochs,
-                         LeaderEpochCache::Open(&untouched, JoinPath(core_->directory, "leader-epoch-checkpoint")));
+                         LeaderEpochCache::Open(&untouched, JoinPath(core_->directory, kLeaderEpochCheckpoint)));
   VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
                          PartitionState::Peek(file_system, core_->directory));
   const int64_t first_base = handles.front()->base_offset();
@@ -230,18 +239,43 @@ absl::Status LogFollower::ExtendActive(const LiveValues& values) {
   return absl::OkStatus();
 }
 
+// What a stopped log looks like from outside: names, and the newest .log's size and time. Absent while somebody writes,
+// or where the look fails: then only a refresh tells.
+std::optional<std::string> LogFollower::LookOfStopped() const {
+  FileSystem* const file_system = core_->options.file_system;
+  const absl::StatusOr<bool> locked = PartitionIsLocked(file_system, core_->directory);
+  if (!locked.ok() || *locked) return std::nullopt;
+  const absl::StatusOr<std::vector<std::string>> names = file_system->List(core_->directory);
+  if (!names.ok()) return std::nullopt;
+  std::string look;
+  const std::string* newest = nullptr;
+  for (const std::string& name : *names) {
+    look += name + '\n';
+    if (name.ends_with(".log") && (newest == nullptr || name > *newest)) newest = &name;
+  }
+  if (newest == nullptr) return look;
+  const absl::StatusOr<FileInfo> info = file_system->Info(JoinPath(core_->directory, *newest));
+  if (!info.ok()) return std::nullopt;
+  return look + fmt::format("{} bytes, {} ms", info->size, info->modified_ms);
+}
+
 absl::Status LogFollower::WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) {
   const auto start = std::chrono::steady_clock::now();
   auto pause = kFirstPause;
+  std::optional<std::string> taken_in;
   for (;;) {
-    VARVE_RETURN_IF_ERROR(Refresh());
+    std::optional<std::string> look = LookOfStopped();
+    if (!look.has_value() || look != taken_in) VARVE_RETURN_IF_ERROR(Refresh());
+    taken_in = std::move(look);
+    if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
     if (core_->frontiers.VisibleEnd(Isolation::kHighWatermark) > offset) return absl::OkStatus();
-    if (std::chrono::steady_clock::now() - start >= timeout) {
+    const std::chrono::nanoseconds waited = std::chrono::steady_clock::now() - start;
+    if (waited >= timeout) {
       return Error(absl::StatusCode::kDeadlineExceeded, "waited for offset {}: the visible end is still {}", offset,
                    core_->frontiers.VisibleEnd(Isolation::kHighWatermark));
     }
-    absl::SleepFor(absl::FromChrono(pause));
-    pause = std::min(pause * 2, kLongestPause);
+    absl::SleepFor(absl::FromChrono(std::min<std::chrono::nanoseconds>(pause, timeout - waited)));
+    pause = std::min(pause * 2, taken_in.has_value() ? kLongestPauseAlone : kLongestPause);
   }
 }
 

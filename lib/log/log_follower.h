@@ -46,6 +46,7 @@ class LogFollower {
                                                                         std::vector<DamagedRange> damage)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<std::vector<int64_t>> SegmentBases() const;
+  [[nodiscard]] std::optional<std::string> LookOfStopped() const;
 
   const std::shared_ptr<LogCore> core_;
   mutable absl::Mutex mutex_;

@@ -33,7 +33,8 @@ struct LoadedSegment {
 
 struct LoadedLog {
   std::vector<LoadedSegment>
-      segments;  // ascending, at least one; the last is to be the active one, its indexes trimmed
+      segments;                    // ascending, at least one; the last is to be the active one, its indexes trimmed
+  std::vector<int64_t> reindexed;  // base offsets of segments whose indexes are new, and not yet synced
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   std::unique_ptr<PartitionState> state;  // stored with clean = false and synced

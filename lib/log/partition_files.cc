@@ -9,7 +9,9 @@
 #include "log/believed_marks.h"
 #include "log/partition_lock.h"
 #include "log/partition_state.h"
+#include "log/saved_aside.h"
 #include "segment/segment_files.h"
+#include "state/checkpoint_file.h"
 
 namespace varve {
 namespace {
@@ -17,9 +19,8 @@ namespace {
 using internal::SegmentFileKind;
 using internal::SegmentFileSuffix;
 
-constexpr std::string_view kLeaderEpochsName = "leader-epoch-checkpoint";
 constexpr std::string_view kPartitionMetadataName = "partition.metadata";
-constexpr std::string_view kSavedAsidePrefix = "varve.cut-";
+constexpr std::string_view kSavedAsidePrefix = internal::kCutFilePrefix;
 constexpr std::string_view kOwnPrefix = "varve.";
 
 PartitionFileKind KindOf(SegmentFileKind kind) {
@@ -52,7 +53,7 @@ PartitionFile ClassifyPartitionFile(std::string_view name) {
   if (const std::optional<internal::ParsedSegmentFile> parsed = internal::ParseSegmentFileName(name)) {
     file.offset = parsed->base_offset;
     file.kind = parsed->suffix == SegmentFileSuffix::kNone ? KindOf(parsed->kind) : PartitionFileKind::kLeftover;
-  } else if (name == kLeaderEpochsName) {
+  } else if (name == internal::kLeaderEpochCheckpoint) {
     file.kind = PartitionFileKind::kLeaderEpochs;
   } else if (name == kPartitionMetadataName) {
     file.kind = PartitionFileKind::kPartitionMetadata;

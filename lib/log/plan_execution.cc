@@ -319,7 +319,9 @@ class Execution {
 
   absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes) {
     VARVE_ASSIGN_OR_RETURN(const IndexWrite write, WriteIndexFile(file_system_, PathOf(base_offset, kind), bytes));
-    if (!write.changed || write.only_padding) return absl::OkStatus();
+    if (!write.changed) return absl::OkStatus();
+    loaded_.reindexed.push_back(base_offset);
+    if (write.only_padding) return absl::OkStatus();
     Note({.action = RecoveryAction::kRebuilt,
           .rule = "8",
           .file = SegmentFileName(base_offset, kind),

@@ -8,13 +8,13 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "io/whole_file.h"
+#include "segment/segment_files.h"
 
 namespace varve::internal {
 namespace {
 
 constexpr int64_t kCopyBytes = int64_t{1} << 20;
 constexpr size_t kPageBytes = 4096;
-constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;  // relative offsets are 31 bits and rise
 
 absl::Status WriteExtents(const File& source, const std::vector<FileExtent>& extents, File* target) {
   int64_t position = 0;
@@ -105,7 +105,7 @@ absl::Status RewriteFile(FileSystem* file_system, const std::string& directory, 
 absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
                                           std::span<const std::byte> bytes) {
   IndexWrite write;
-  const absl::StatusOr<std::string> found = ReadWholeFile(file_system, path, kMaxIndexBytes);
+  const absl::StatusOr<std::string> found = ReadWholeFile(file_system, path, kMaxIndexFileBytes);
   if (found.ok()) {
     const std::span<const std::byte> held = AsBytes(*found);
     if (std::equal(held.begin(), held.end(), bytes.begin(), bytes.end())) return write;
@@ -130,7 +130,9 @@ absl::StatusOr<int64_t> RewriteInPlace(FileSystem* file_system, const std::strin
   size_t step_bytes = buffer.size();
   int64_t written_bytes = 0;
   for (auto at = static_cast<uint64_t>(position); at < size_bytes;) {
-    const std::span<std::byte> wanted = std::span(buffer).first(std::min<size_t>(step_bytes, size_bytes - at));
+    // A page at a time never reaches into the next one, which may be the bad one.
+    const size_t reach_bytes = step_bytes == kPageBytes ? kPageBytes - at % kPageBytes : step_bytes;
+    const std::span<std::byte> wanted = std::span(buffer).first(std::min<size_t>(reach_bytes, size_bytes - at));
     const absl::StatusOr<size_t> read = file->ReadAt(at, wanted);
     if (absl::IsInternal(read.status())) {
       // A bad sector somewhere in these bytes: go on in pages, and over the page that holds it.

@@ -17,16 +17,13 @@
 namespace varve::internal {
 namespace {
 
-// Indexes are read, not mapped: a bad sector must be an error, not a signal. Relative offsets are 31 bits and do not
-// repeat in an index, so no real one is larger than this.
-constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 31;
-
 // An index that the device cannot read is as good as none; other errors are no fault of the file's.
 bool IsFaultOfFile(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInternal(status); }
 
+// Indexes are read, not mapped: a bad sector must be an error, not a signal.
 absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                                       SegmentFileKind kind) {
-  return ReadWholeFile(file_system, JoinPath(directory, SegmentFileName(base_offset, kind)), kMaxIndexBytes);
+  return ReadWholeFile(file_system, JoinPath(directory, SegmentFileName(base_offset, kind)), kMaxIndexFileBytes);
 }
 
 // What is wrong with the last segment's indexes; `tail` tells where the log ends.

@@ -29,6 +29,9 @@ enum class SegmentFileSuffix {
   kSwap,     // complete, about to take the place of what it was made from
 };
 
+// No index is larger: relative offsets are 31 bits and rise, so that a size above it is none to allocate.
+inline constexpr uint64_t kMaxIndexFileBytes = uint64_t{1} << 31;
+
 // A file name taken apart.
 struct ParsedSegmentFile {
   int64_t base_offset = 0;

@@ -79,6 +79,24 @@ TEST_F(OverlayFileSystemTest, WritesShowHereOnly) {
   EXPECT_THAT(ReadWholeFile(&overlay_, "d/b", kLimit), IsOkAndHolds(Eq(expected)));
 }
 
+// Page by page: the page that is written as it is takes no memory and stays the base's, the other one is its own.
+TEST_F(OverlayFileSystemTest, WhatIsWrittenAsItIsStaysTheBases) {
+  const std::string pages(3 * 4096, 'p');
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> base, memory_.Open("pages", OpenMode::kCreate));
+  VARVE_ASSERT_OK(base->WriteAt(0, internal::AsBytes(pages)));
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, overlay_.Open("pages", OpenMode::kReadWrite));
+  VARVE_ASSERT_OK(file->WriteAt(100, internal::AsBytes(pages.substr(0, 4096 - 100) + std::string(10, 'q'))));
+  for (const uint64_t position : {uint64_t{5}, uint64_t{4096 + 20}}) {
+    VARVE_ASSERT_OK(base->WriteAt(position, internal::AsBytes("b")));
+  }
+  std::string shown(pages.size(), '?');
+  VARVE_ASSERT_OK(file->ReadAt(0, std::as_writable_bytes(std::span(shown))));
+  std::string expected = pages;
+  expected[5] = 'b';
+  expected.replace(4096, 10, 10, 'q');
+  EXPECT_EQ(shown, expected);
+}
+
 TEST_F(OverlayFileSystemTest, TruncatedBytesOfTheBaseDoNotComeBack) {
   VARVE_ASSERT_OK_AND_ASSIGN(const auto file, overlay_.Open("d/b", OpenMode::kReadWrite));
   VARVE_ASSERT_OK(file->WriteAt(4'990, AsBytes("changed in the page of the cut")));

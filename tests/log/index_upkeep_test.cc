@@ -1,0 +1,103 @@
+// Indexes that opening or truncation touches: read, never mapped; new ones are stable once a close says clean; those of
+// a log that is only read are judged by the interval they were written with.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "log/bad_sectors.h"
+#include "log/log_places.h"
+#include "log/partition_fixture.h"
+#include "varve/testing/faulty_file_system.h"
+#include "varve/verify.h"
+
+namespace varve::internal {
+namespace {
+
+using ::testing::IsEmpty;
+using testing_support::AppendMany;
+using testing_support::ExpectRecords;
+using testing_support::FileSystemWithBadSectors;
+using testing_support::IsOk;
+using testing_support::kDirectory;
+using testing_support::LogTest;
+using testing_support::OpenLog;
+using testing_support::ReadFile;
+using testing_support::StatusIs;
+
+constexpr int64_t kEnd = 30;
+const std::string kFirstIndex = std::string(kDirectory) + "/00000000000000000000.index";
+const std::string kFirstTimeIndex = std::string(kDirectory) + "/00000000000000000000.timeindex";
+
+class IndexUpkeepTest : public LogTest {};
+
+// A mapped index with a bad sector ends the process at the first touch.
+TEST_F(IndexUpkeepTest, TruncationReadsIndexesAndLeavesTheUnreadableToBeRebuilt) {
+  { AppendMany(Open().get(), kEnd); }
+  for (const std::string& path : {kFirstIndex, kFirstTimeIndex}) {
+    const std::unique_ptr<MemoryFileSystem> files = memory_.CloneAfterProcessDeath();
+    FileSystemWithBadSectors bad(files.get(), path, 0, 1);
+    options_.file_system = &bad;
+    {
+      const std::unique_ptr<Log> log = Open();
+      ASSERT_GT(log->segments().size(), 3u);
+      ASSERT_THAT(log->TruncateTo(3), IsOk()) << path;
+      ExpectRecords(*log, 0, 3);
+    }
+    VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport report, Verify(files.get(), kDirectory));
+    EXPECT_TRUE(report.ok) << path;
+  }
+}
+
+TEST_F(IndexUpkeepTest, RebuiltIndexesAreStableOnceTheCloseIsClean) {
+  {
+    const std::unique_ptr<Log> log = Open();
+    AppendMany(log.get(), kEnd);
+  }
+  const std::string index = ReadFile(&memory_, kFirstIndex);
+  const std::string time_index = ReadFile(&memory_, kFirstTimeIndex);
+  ASSERT_FALSE(index.empty());
+  ASSERT_THAT(memory_.Remove(kFirstIndex), IsOk());
+  ASSERT_THAT(memory_.Remove(kFirstTimeIndex), IsOk());
+  ASSERT_THAT(memory_.SyncDirectory(kDirectory), IsOk());
+  ASSERT_THAT(Open()->Close(), IsOk());
+  const std::unique_ptr<MemoryFileSystem> crashed = memory_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  EXPECT_EQ(ReadFile(crashed.get(), kFirstIndex), index);
+  EXPECT_EQ(ReadFile(crashed.get(), kFirstTimeIndex), time_index);
+}
+
+TEST_F(IndexUpkeepTest, ReadingAStoppedLogJudgesIndexesByTheirOwnInterval) {
+  {
+    const std::unique_ptr<Log> log = Open();
+    AppendMany(log.get(), kEnd);
+  }
+  LogOptions options;
+  options.file_system = &memory_;
+  options.clock = &clock_;
+  options.read_only = true;
+  options.recover_all = true;
+  ASSERT_NE(options.index_interval_bytes, options_.index_interval_bytes);
+  const std::unique_ptr<Log> log = OpenLog(directory_, options);
+  EXPECT_THAT(log->recovery_report().findings, IsEmpty());
+}
+
+// Nobody writes: the directory is loaded once, looked at now and then, and loaded anew when it has changed.
+TEST_F(IndexUpkeepTest, WaitingOnAStoppedLogDoesNotLoadItOverAndOver) {
+  Open();
+  FaultyFileSystem faulty(&memory_);
+  LogOptions options = options_;
+  options.file_system = &faulty;
+  options.read_only = true;
+  const std::unique_ptr<Log> reader = OpenLog(directory_, options);
+  const uint64_t opened = faulty.operation_count(FileOperation::kOpen);
+  ASSERT_THAT(reader->WaitForData(0, std::chrono::milliseconds(10)), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  const uint64_t opened_once = faulty.operation_count(FileOperation::kOpen) - opened;
+  ASSERT_THAT(reader->WaitForData(0, std::chrono::milliseconds(300)), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_LE(faulty.operation_count(FileOperation::kOpen) - opened, 2 * opened_once);
+  { AppendMany(Open().get(), 1); }
+  EXPECT_THAT(reader->WaitForData(0, std::chrono::seconds(10)), IsOk());
+}
+
+}  // namespace
+}  // namespace varve::internal
