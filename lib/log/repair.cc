@@ -43,8 +43,11 @@ absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string
   } else {
     VARVE_ASSIGN_OR_RETURN(const VerifyReport verified, Verify(file_system, directory, options.marks));
     OverlayFileSystem trial(file_system);
-    VARVE_ASSIGN_OR_RETURN(const internal::LoadedLog loaded, internal::LoadLog(&trial, directory, open));
-    if (verified.ok && loaded.report.clean) return loaded.report;
+    VARVE_ASSIGN_OR_RETURN(internal::LoadedLog loaded, internal::LoadLog(&trial, directory, open));
+    if (verified.ok && loaded.report.clean) {
+      loaded.report.findings.clear();  // what the trial did was done nowhere
+      return std::move(loaded.report);
+    }
     // What a clean stop vouches for is not looked at by opening: where it is wrong all the same, everything is.
     if (!verified.ok && loaded.report.clean) open.recover_all = true;
   }
