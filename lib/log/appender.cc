@@ -193,8 +193,11 @@ absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> 
   // An append may have synced, or poisoned the log, with the writer lock held.
   if (!result.ok() || flusher_->callbacks_due()) flusher_->RunReadyCallbacks();
   if (!result.ok() || options.ack != Ack::kDurable) return result;
-  VARVE_RETURN_IF_ERROR(flusher_->WaitDurable(result->end_offset(), options.timeout));
-  return result;
+  const absl::Status durable = flusher_->WaitDurable(result->end_offset(), options.timeout);
+  if (durable.ok()) return result;
+  if (!absl::IsOutOfRange(durable)) return durable;
+  return Error(absl::StatusCode::kAborted, "{}: truncated below offset {} before it was durable", core_->directory,
+               result->end_offset());
 }
 
 absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> records, const AppendOptions& options) {
