@@ -69,6 +69,12 @@ absl::Status CutTransactionIndex(FileSystem* file_system, const std::string& dir
   return ReplaceFile(file_system, path, bytes);
 }
 
+absl::Status CopyToCutFile(FileSystem* file_system, const std::string& cut_path, const File& log, int64_t size_bytes) {
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> cut, file_system->Open(cut_path, OpenMode::kTruncate));
+  VARVE_RETURN_IF_ERROR(CopyPrefix(log, size_bytes, cut.get()));
+  return cut->SyncData();
+}
+
 }  // namespace
 
 absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset) {
@@ -80,6 +86,19 @@ absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& dire
   return absl::OkStatus();
 }
 
+absl::Status PrepareCut(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                        int64_t size_bytes) {
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                         file_system->Open(PathOf(directory, base_offset, SegmentFileKind::kLog), OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t log_size, log->Size());
+  if (log_size <= static_cast<uint64_t>(size_bytes)) return absl::OkStatus();
+  const std::string cut_path = JoinPath(directory, kCutFileName);
+  absl::Status prepared = CopyToCutFile(file_system, cut_path, *log, size_bytes);
+  if (prepared.ok()) prepared = file_system->SyncDirectory(directory);
+  if (!prepared.ok()) file_system->Remove(cut_path).IgnoreError();
+  return prepared;
+}
+
 absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                              int64_t size_bytes, int64_t next_offset) {
   const std::string path = PathOf(directory, base_offset, SegmentFileKind::kLog);
@@ -87,9 +106,10 @@ absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directo
   VARVE_ASSIGN_OR_RETURN(const uint64_t old_size, old_file->Size());
   if (old_size > static_cast<uint64_t>(size_bytes)) {
     const std::string cut_path = JoinPath(directory, kCutFileName);
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> cut, file_system->Open(cut_path, OpenMode::kTruncate));
-    VARVE_RETURN_IF_ERROR(CopyPrefix(*old_file, size_bytes, cut.get()));
-    VARVE_RETURN_IF_ERROR(cut->SyncData());
+    const absl::StatusOr<FileInfo> prepared = file_system->Info(cut_path);
+    if (!prepared.ok() || prepared->size != static_cast<uint64_t>(size_bytes)) {
+      VARVE_RETURN_IF_ERROR(CopyToCutFile(file_system, cut_path, *old_file, size_bytes));
+    }
     VARVE_RETURN_IF_ERROR(file_system->Rename(cut_path, path));
   }
   VARVE_RETURN_IF_ERROR(CutIndex<SparseOffsetIndex>(

@@ -16,8 +16,13 @@ namespace varve::internal {
 [[nodiscard]] absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& directory,
                                               int64_t base_offset);
 
+// Makes the file that CutSegmentFiles puts in a .log's place, so that a disk without room for it is met before a cut is
+// announced. Durable, its name too, when it returns OK; gone again after an error.
+[[nodiscard]] absl::Status PrepareCut(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+                                      int64_t size_bytes);
+
 // Keeps the first `size_bytes` of a segment's .log, which end at `next_offset`, in a new file under the old name,
-// synced before it takes the name; index, time and transaction entries at or above next_offset go the same way. Doing
+// synced before it takes the name, the prepared one where it is there; index, time and transaction entries at or above next_offset go the same way. Doing
 // it again changes nothing.
 [[nodiscard]] absl::Status CutSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                                            int64_t size_bytes, int64_t next_offset);

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "log/cut_point.h"
+#include "log/cut_segment.h"
 #include "log/log_loader.h"
 #include "log/pending_operation.h"
 #include "segment/segment_files.h"
@@ -72,9 +73,12 @@ absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const
   // The file's size is the published end from here on, and everything is durable: no file waits for its sync, and the
   // point is exact.
   absl::Status carried = appender_.active_->Seal();
-  if (!carried.ok()) core.frontiers.Poison(carried);
+  if (!carried.ok() && !absl::IsResourceExhausted(carried)) core.frontiers.Poison(carried);
   VARVE_RETURN_IF_ERROR(carried);
   VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
+  if (operation == PendingOperation::kTruncateTo) {
+    VARVE_RETURN_IF_ERROR(PrepareCut(core.options.file_system, core.directory, end.segment, end.position));
+  }
   const SyncsSuspended suspended(appender_.flusher_);
   VARVE_RETURN_IF_ERROR(Announce(operation, offset, end));
   core.frontiers.Reset(log_start_offset, offset, std::min(core.frontiers.durable(), offset));
@@ -162,7 +166,8 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
     values->clean = false;
   }));
   absl::Status dropped = DropPrefix(offset);
-  if (!dropped.ok()) core.frontiers.Poison(dropped);
+  // The log start is durable: what a full disk kept from being removed is a leftover to the next opening or deletion.
+  if (!dropped.ok() && !absl::IsResourceExhausted(dropped)) core.frontiers.Poison(dropped);
   return dropped;
 }
 
@@ -181,7 +186,10 @@ absl::Status Truncation::DropPrefix(int64_t offset) {
   announced.pending = PendingOperation::kDeleteBefore;
   announced.pending_offset = offset;
   VARVE_RETURN_IF_ERROR(CarryThrough(core.options.file_system, core.directory, announced));
-  VARVE_RETURN_IF_ERROR(core.epochs()->TruncateFromStart(offset));
+  // A full disk may have no room for the new checkpoint: the old one holds the same epochs and an earlier start, which
+  // opening moves up.
+  absl::Status epochs = core.epochs()->TruncateFromStart(offset);
+  if (!epochs.ok() && !absl::IsResourceExhausted(epochs)) return epochs;
   return appender_.flusher_->UpdateState([](PartitionStateValues* values) {
     values->pending = PendingOperation::kNone;
     values->pending_offset = 0;
