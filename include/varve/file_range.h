@@ -5,6 +5,8 @@
 // While held, the bytes never change and never go away: not by appends, retention, compaction, truncation or Close.
 // Thread rules: const operations from any thread; a kept range may be handed to another thread.
 // View() reads a mapping: a media error under it ends the process (SIGBUS); CopyTo and SendTo answer it as a status.
+// Finding a range walks batch headers in the mapping, between two index entries and from the last one to the range's
+// end: a media error under one of them is a signal too. Recovery and verify read by calls alone.
 //
 //   absl::StatusOr<varve::FileRange> range = log->Read(offset, {.max_bytes = 1 << 20});
 //   if (range.ok() && !range->empty()) (void)range->SendTo(socket);
