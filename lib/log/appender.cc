@@ -93,7 +93,7 @@ absl::Status Appender::Install(LoadedLog loaded) {
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
   producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark);
   ShowTransactions();
-  flusher_->Restart(std::move(loaded.state), std::move(target), loaded.log_end_offset,
+  flusher_->Restart(std::move(loaded.state), std::move(target), live_, loaded.log_end_offset,
                     Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable", core_->directory,
                           loaded.log_end_offset));
   ++live_generation_;
@@ -455,15 +455,27 @@ void Appender::Publish() {
   StoreLive();
 }
 
-void Appender::StoreLive() {
-  const LogOffsets offsets = core_->frontiers.Load();
-  live_->Store({.generation = live_generation_,
-                .active_base = active_->base_offset(),
-                .end_position = active_->end().end_position,
-                .end_offset = active_->end().next_offset,
-                .high_watermark = offsets.high_watermark,
-                .durable_offset = offsets.durable_offset});
+LiveValues Appender::LiveValuesAt(int64_t active_base, PublishedEnd end) const {
+  const Frontiers& frontiers = core_->frontiers;
+  LiveValues values{.generation = live_generation_,
+                    .active_base = active_base,
+                    .end_position = end.end_position,
+                    .end_offset = end.next_offset,
+                    .log_start_offset = frontiers.log_start(),
+                    .first_open_offset = frontiers.first_unstable()};
+  const Frontiers::ClosedSpan closed = frontiers.closed_transactions();
+  values.first_closed_offset = closed.first_offset;
+  values.last_marker_offset = closed.last_marker_offset;
+  if (const std::optional<int64_t> managed = frontiers.managed_high_watermark(); managed.has_value()) {
+    values.high_watermark = *managed;
+  } else {
+    const bool durable = frontiers.visibility() == Visibility::kDurable;
+    values.rule = durable ? HighWatermarkRule::kDurable : HighWatermarkRule::kLogEnd;
+  }
+  return values;
 }
+
+void Appender::StoreLive() { live_->Store(LiveValuesAt(active_->base_offset(), active_->end())); }
 
 absl::Status Appender::Roll() {
   const absl::MutexLock lock(&mutex_);
@@ -535,6 +547,7 @@ absl::Status Appender::Close() {
     const absl::MutexLock watched(&watched_mutex_);
     watched_lock_.reset();
   }
+  if (!inherited) live_->StopService();
   lock_.reset();
   if (!inherited) flusher_->Resume();
   return close_status_;

@@ -108,6 +108,9 @@ class Appender {
   [[nodiscard]] absl::StatusOr<AppendResult> Acknowledge(absl::StatusOr<AppendResult> result,
                                                          const AppendOptions& options);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What other processes are told of a log that ends so.
+  [[nodiscard]] LiveValues LiveValuesAt(int64_t active_base, PublishedEnd end) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreLive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A failed write poisons the log, unless the disk was full: then nothing has happened, once what was written before
   // it is taken back (one sync).
@@ -130,7 +133,7 @@ class Appender {
   std::unique_ptr<ActiveSegment> active_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<TransactionIndexWriter> transactions_ ABSL_GUARDED_BY(mutex_);  // of active_
   std::unique_ptr<ProducerStateManager> producers_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
   uint64_t live_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   RollLimits limits_ ABSL_GUARDED_BY(mutex_);
   std::minstd_rand jitter_ ABSL_GUARDED_BY(mutex_);

@@ -146,6 +146,7 @@ absl::Status Flusher::SyncOnce() {
     names_synced_ = work.names_changed;
     StoreDurable(work);
     frontiers_->PublishDurable(work.end.next_offset);
+    live_->StoreDurable(work.end.next_offset);
   } else {
     frontiers_->Poison(status);
   }
@@ -224,8 +225,8 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
   return synced;
 }
 
-void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, int64_t end_offset,
-                      const absl::Status& reason) {
+void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
+                      int64_t end_offset, const absl::Status& reason) {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
   suspended_ = false;
@@ -233,6 +234,8 @@ void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
   queue_.clear();
   beside_.clear();
   active_ = std::move(active);
+  live_ = std::move(live);
+  live_->StoreDurable(frontiers_->durable());
   const auto first = callbacks_.upper_bound(end_offset);
   for (auto callback = first; callback != callbacks_.end(); ++callback) {
     overtaken_.push_back([done = std::move(callback->second), reason] { done(reason); });

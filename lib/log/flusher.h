@@ -24,6 +24,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "log/frontiers.h"
+#include "log/live_line.h"
 #include "log/partition_state.h"
 #include "segment/open_segment.h"
 #include "varve/clock.h"
@@ -47,11 +48,12 @@ class Flusher {
 
   Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers);
 
-  // Writer, after opening and after a truncation: what is written from now on. Nothing is queued any more; those who
+  // Writer, after opening and after a truncation: what is written from now on, and the line that tells other processes
+  // what is durable. Nothing is queued any more; those who
   // wait for more than `end_offset` get `reason` (from RunReadyCallbacks). varve.state is the flusher's to change from
   // now on: see UpdateState.
-  void Restart(std::unique_ptr<PartitionState> state, FlushTarget active, int64_t end_offset,
-               const absl::Status& reason);
+  void Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
+               int64_t end_offset, const absl::Status& reason);
 
   // Writer: waits for a sync under way and lets nobody begin another until Restart or Resume.
   void Suspend();
@@ -104,6 +106,7 @@ class Flusher {
 
   absl::Mutex mutex_;
   std::unique_ptr<PartitionState> state_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);  // its durable offset is the flusher's to store
   absl::CondVar idle_or_durable_;
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
   bool suspended_ ABSL_GUARDED_BY(mutex_) = false;

@@ -86,6 +86,44 @@ void Frontiers::SetHighWatermark(int64_t offset) {
   if (waiters_.load(std::memory_order_seq_cst) != 0) Wake();
 }
 
+Frontiers::ClosedSpan Frontiers::closed_transactions() const {
+  ClosedSpan span;
+  if (!any_closed_.load(std::memory_order_acquire)) return span;
+  const absl::MutexLock lock(&closed_mutex_);
+  for (const auto& [first_offset, marker_offset] : closed_transactions_) {
+    if (span.first_offset < 0) span.first_offset = first_offset;
+    span.last_marker_offset = std::max(span.last_marker_offset, marker_offset);
+  }
+  return span;
+}
+
+std::optional<int64_t> Frontiers::managed_high_watermark() const {
+  const int64_t managed = managed_high_watermark_.load(std::memory_order_seq_cst);
+  return managed != kFollowsLog ? std::optional(managed) : std::nullopt;
+}
+
+void Frontiers::Follow(const Followed& followed) {
+  if (any_closed_.load(std::memory_order_relaxed) || !followed.closed_transactions.empty()) {
+    SetClosedTransactions(followed.closed_transactions);
+  }
+  first_unstable_.store(followed.first_open_offset, std::memory_order_release);
+  if (followed.high_watermark.has_value()) {
+    managed_high_watermark_.store(
+        std::clamp(*followed.high_watermark, followed.log_start_offset, followed.log_end_offset),
+        std::memory_order_seq_cst);
+  }
+  log_start_.store(followed.log_start_offset, std::memory_order_release);
+  const int64_t durable_offset = std::min(followed.durable_offset, followed.log_end_offset);
+  if (durable_offset < durable()) durable_.store(durable_offset, std::memory_order_seq_cst);
+  log_end_.store(followed.log_end_offset, std::memory_order_seq_cst);
+  durable_.store(durable_offset, std::memory_order_seq_cst);
+  if (!followed.high_watermark.has_value()) {
+    managed_high_watermark_.store(kFollowsLog, std::memory_order_seq_cst);
+  }
+  AssertOrder();
+  if (waiters_.load(std::memory_order_seq_cst) != 0) Wake();
+}
+
 absl::Status Frontiers::WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) const {
   if (VisibleEnd(Isolation::kHighWatermark) > offset) return absl::OkStatus();
   const absl::Time deadline = absl::Now() + absl::FromChrono(timeout);

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -64,6 +65,28 @@ class Frontiers {
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   void SetFirstUnstable(int64_t offset) { first_unstable_.store(offset, std::memory_order_release); }
   void SetClosedTransactions(std::map<int64_t, int64_t> closed);
+  [[nodiscard]] int64_t first_unstable() const { return first_unstable_.load(std::memory_order_acquire); }
+  // All closed transactions as one: where the first of them begins, and the last marker; -1 twice if there is none.
+  struct ClosedSpan {
+    int64_t first_offset = -1;
+    int64_t last_marker_offset = -1;
+  };
+  [[nodiscard]] ClosedSpan closed_transactions() const;
+  // What SetHighWatermark has set; absent while the high watermark follows the log.
+  [[nodiscard]] std::optional<int64_t> managed_high_watermark() const;
+  [[nodiscard]] Visibility visibility() const { return visibility_; }
+
+  // What a log is for readers of another process. An absent high watermark follows the log, as the visibility says.
+  struct Followed {
+    int64_t log_start_offset = 0;
+    int64_t log_end_offset = 0;
+    int64_t durable_offset = 0;
+    std::optional<int64_t> high_watermark = std::nullopt;
+    int64_t first_open_offset = kNone;                    // as SetFirstUnstable has it
+    std::map<int64_t, int64_t> closed_transactions = {};  // as SetClosedTransactions has them
+  };
+  // A follower's, one thread at a time: takes everything over, in an order in which nothing shows too early.
+  void Follow(const Followed& followed);
 
   // Until the visible end lies beyond `offset`. kDeadlineExceeded; kFailedPrecondition once closed.
   [[nodiscard]] absl::Status WaitVisible(int64_t offset, std::chrono::nanoseconds timeout) const;

@@ -1,5 +1,6 @@
 #include "log/live_line.h"
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstring>
@@ -8,13 +9,15 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/path.h"
 #include "base/status.h"
 
 namespace varve::internal {
 namespace {
 
-constexpr size_t kLineBytes = 64;
+constexpr size_t kLineBytes = 128;
 constexpr size_t kSequence = 0;
 constexpr size_t kGeneration = 1;
 constexpr size_t kActiveBase = 2;
@@ -23,10 +26,18 @@ constexpr size_t kEndOffset = 4;
 constexpr size_t kHighWatermark = 5;
 constexpr size_t kDurableOffset = 6;
 constexpr size_t kLineage = 7;
-static_assert((kLineage + 1) * sizeof(uint64_t) == kLineBytes);
+constexpr size_t kServedBy = 8;
+constexpr size_t kLogStartOffset = 9;
+constexpr size_t kFirstOpen = 10;
+constexpr size_t kFirstClosed = 11;
+constexpr size_t kLastMarker = 12;
+constexpr size_t kRule = 13;
+static_assert((kRule + 1) * sizeof(uint64_t) <= kLineBytes);
 
-// A writer stores seven words, which takes no time unless the system takes the processor away from it among them: after
-// the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
+constexpr uint64_t kNobody = 0;
+
+// A writer stores twelve words, which takes no time unless the system takes the processor away from it among them:
+// after the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
 constexpr int kLooksWithoutYield = 100;
 constexpr int kMaxLooks = 5'000;
 
@@ -34,16 +45,24 @@ uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memor
 void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }
 void SetRelaxed(uint64_t* word, int64_t value) { SetRelaxed(word, std::bit_cast<uint64_t>(value)); }
 
+int64_t RelaxedOffset(uint64_t* word) { return std::bit_cast<int64_t>(Relaxed(word)); }
+
+// A boot id, or that there is none, in one word that is not kNobody.
+uint64_t ShortBootId(const std::string& boot_id) { return uint64_t{Crc32c(AsBytes(boot_id))} | uint64_t{1} << 32; }
+
 }  // namespace
 
-LiveLine::LiveLine(std::unique_ptr<File> file, std::unique_ptr<Mapping> mapping)
-    : file_(std::move(file)), mapping_(std::move(mapping)), words_(reinterpret_cast<uint64_t*>(mapping_->data())) {}
+LiveLine::LiveLine(std::unique_ptr<Mapping> mapping, const FileIdentity& identity, uint64_t short_boot_id)
+    : mapping_(std::move(mapping)),
+      identity_(identity),
+      short_boot_id_(short_boot_id),
+      words_(reinterpret_cast<uint64_t*>(mapping_->data())) {}
 
 namespace {
 
 struct MappedLine {
-  std::unique_ptr<File> file;
   std::unique_ptr<Mapping> mapping;
+  FileIdentity identity;
 };
 
 // The file, made where there is none, and its mapping, which may be stored into. kInternal: the device fails.
@@ -51,8 +70,8 @@ absl::StatusOr<MappedLine> MapForWriting(FileSystem* file_system, const std::str
   absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
   if (absl::IsNotFound(file.status())) file = file_system->Open(path, OpenMode::kCreate);
   VARVE_RETURN_IF_ERROR(file.status());
-  VARVE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
-  if (size != kLineBytes) {
+  VARVE_ASSIGN_OR_RETURN(const FileInfo info, (*file)->Info());
+  if (info.size != kLineBytes) {
     // Written, not allocated: a store into the mapping must never be the first to ask for the block.
     VARVE_RETURN_IF_ERROR((*file)->WriteAt(0, std::vector<std::byte>(kLineBytes)));
     VARVE_RETURN_IF_ERROR((*file)->Truncate(kLineBytes));
@@ -60,7 +79,7 @@ absl::StatusOr<MappedLine> MapForWriting(FileSystem* file_system, const std::str
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, (*file)->Map(kLineBytes, Access::kReadWrite));
   absl::Status populated = mapping->Populate(0, kLineBytes);
   if (!populated.ok() && !absl::IsUnimplemented(populated)) return populated;
-  return MappedLine{*std::move(file), std::move(mapping)};
+  return MappedLine{std::move(mapping), info.identity};
 }
 
 }  // namespace
@@ -75,7 +94,9 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_syst
     mapped = MapForWriting(file_system, path);
   }
   VARVE_RETURN_IF_ERROR(mapped.status());
-  std::unique_ptr<LiveLine> line(new LiveLine(std::move(mapped->file), std::move(mapped->mapping)));
+  std::unique_ptr<LiveLine> line(
+      new LiveLine(std::move(mapped->mapping), mapped->identity, ShortBootId(file_system->BootId())));
+  SetRelaxed(line->word(kServedBy), kNobody);
   SetRelaxed(line->word(kSequence), (Relaxed(line->word(kSequence)) + 1) & ~uint64_t{1});  // even, whatever was left
   SetRelaxed(line->word(kLineage), ShortLineage(lineage));
   return line;
@@ -83,10 +104,10 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_syst
 
 absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system, const std::string& directory) {
   const std::string path = JoinPath(directory, kFileName);
-  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> file, file_system->Open(path, OpenMode::kRead));
-  VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-  if (size < kLineBytes) {
-    return Error(absl::StatusCode::kDataLoss, "{}: expected {} bytes, found {}", path, kLineBytes, size);
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(path, OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const FileInfo info, file->Info());
+  if (info.size < kLineBytes) {
+    return Error(absl::StatusCode::kDataLoss, "{}: expected {} bytes, found {}", path, kLineBytes, info.size);
   }
   // By a read call at first: where the device cannot read the page, the mapping would end the process.
   std::array<std::byte, kLineBytes> ignored;
@@ -94,7 +115,20 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system
   if (absl::IsInternal(readable)) return absl::DataLossError(readable.message());
   VARVE_RETURN_IF_ERROR(readable);
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, file->Map(kLineBytes, Access::kRead));
-  return std::unique_ptr<LiveLine>(new LiveLine(std::move(file), std::move(mapping)));
+  return std::unique_ptr<LiveLine>(new LiveLine(std::move(mapping), info.identity, ShortBootId(file_system->BootId())));
+}
+
+absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& directory) {
+  const std::string path = JoinPath(directory, kFileName);
+  const absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
+  if (absl::IsNotFound(file.status())) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(file.status());
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
+  if (size < kLineBytes) return absl::OkStatus();  // no reader takes it for a line
+  constexpr std::array<std::byte, sizeof kNobody> kNobodyBytes{};
+  absl::Status written = (*file)->WriteAt(kServedBy * sizeof(uint64_t), kNobodyBytes);
+  // Neither readers nor recovery get anything from a line that the device cannot read.
+  return absl::IsInternal(written) ? file_system->Remove(path) : written;
 }
 
 void LiveLine::Store(const LiveValues& values) {
@@ -106,9 +140,18 @@ void LiveLine::Store(const LiveValues& values) {
   SetRelaxed(word(kEndPosition), values.end_position);
   SetRelaxed(word(kEndOffset), values.end_offset);
   SetRelaxed(word(kHighWatermark), values.high_watermark);
-  SetRelaxed(word(kDurableOffset), values.durable_offset);
+  SetRelaxed(word(kServedBy), values.served ? short_boot_id_ : kNobody);
+  SetRelaxed(word(kLogStartOffset), values.log_start_offset);
+  SetRelaxed(word(kFirstOpen), values.first_open_offset);
+  SetRelaxed(word(kFirstClosed), values.first_closed_offset);
+  SetRelaxed(word(kLastMarker), values.last_marker_offset);
+  SetRelaxed(word(kRule), static_cast<uint64_t>(values.rule));
   std::atomic_ref(*word(kSequence)).store(sequence + 2, std::memory_order_release);
 }
+
+void LiveLine::StopService() { SetRelaxed(word(kServedBy), kNobody); }
+
+void LiveLine::StoreDurable(int64_t durable_offset) { SetRelaxed(word(kDurableOffset), durable_offset); }
 
 std::optional<LiveValues> LiveLine::Load() const {
   for (int look = 0; look < kMaxLooks; ++look) {
@@ -116,11 +159,17 @@ std::optional<LiveValues> LiveLine::Load() const {
     const uint64_t before = std::atomic_ref(*word(kSequence)).load(std::memory_order_acquire);
     if (before % 2 != 0) continue;
     const LiveValues values{.generation = Relaxed(word(kGeneration)),
-                            .active_base = std::bit_cast<int64_t>(Relaxed(word(kActiveBase))),
-                            .end_position = std::bit_cast<int64_t>(Relaxed(word(kEndPosition))),
-                            .end_offset = std::bit_cast<int64_t>(Relaxed(word(kEndOffset))),
-                            .high_watermark = std::bit_cast<int64_t>(Relaxed(word(kHighWatermark))),
-                            .durable_offset = std::bit_cast<int64_t>(Relaxed(word(kDurableOffset)))};
+                            .active_base = RelaxedOffset(word(kActiveBase)),
+                            .end_position = RelaxedOffset(word(kEndPosition)),
+                            .end_offset = RelaxedOffset(word(kEndOffset)),
+                            .high_watermark = RelaxedOffset(word(kHighWatermark)),
+                            .log_start_offset = RelaxedOffset(word(kLogStartOffset)),
+                            .first_open_offset = RelaxedOffset(word(kFirstOpen)),
+                            .first_closed_offset = RelaxedOffset(word(kFirstClosed)),
+                            .last_marker_offset = RelaxedOffset(word(kLastMarker)),
+                            .rule = static_cast<HighWatermarkRule>(Relaxed(word(kRule))),
+                            .served = Relaxed(word(kServedBy)) == short_boot_id_,
+                            .durable_offset = RelaxedOffset(word(kDurableOffset))};
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Relaxed(word(kSequence)) == before) return values;
   }
@@ -129,9 +178,6 @@ std::optional<LiveValues> LiveLine::Load() const {
 
 uint64_t LiveLine::lineage() const { return Relaxed(word(kLineage)); }
 uint64_t LiveLine::generation() const { return std::atomic_ref(*word(kGeneration)).load(std::memory_order_acquire); }
-int64_t LiveLine::end_offset() const {
-  return std::bit_cast<int64_t>(std::atomic_ref(*word(kEndOffset)).load(std::memory_order_acquire));
-}
 
 uint64_t LiveLine::ShortLineage(const std::array<uint8_t, 16>& lineage) {
   uint64_t word = 0;

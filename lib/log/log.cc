@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "log/appender.h"
 #include "log/flusher.h"
+#include "log/live_line.h"
 #include "log/log_core.h"
 #include "log/log_follower.h"
 #include "log/log_loader.h"
@@ -91,6 +92,8 @@ absl::StatusOr<std::unique_ptr<Appender>> OpenWritten(const std::shared_ptr<LogC
                                                       RecoveryReport* report) {
   const LogOptions& options = core->options;
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<FileLock> lock, internal::LockPartition(options.file_system, core->directory));
+  // Until the log is recovered no reader may believe what the writer before said.
+  VARVE_RETURN_IF_ERROR(internal::LiveLine::StopService(options.file_system, core->directory));
   VARVE_ASSIGN_OR_RETURN(const bool mapped, UseMapping(core->directory, options));
   VARVE_ASSIGN_OR_RETURN(internal::LoadedLog loaded, internal::LoadLog(options.file_system, core->directory, options));
   *report = loaded.report;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -42,21 +43,33 @@ struct LogCore {
     return epochs_holder;
   }
 
-  // Of a reader of another process's log: the writer's line, set once, and the generation that was taken in last;
-  // absent while nobody is followed.
+  // Of a reader of another process's log: the writer's line and the generation that was taken in last; kNobody while
+  // nobody is followed.
   static constexpr uint64_t kNobody = std::numeric_limits<uint64_t>::max();
-  std::shared_ptr<const LiveLine> followed;
   std::atomic<uint64_t> followed_generation{kNobody};
+
+  // The follower's, one thread at a time. A line stays as long as there are readers: one of them may be asking it.
+  void Follow(const std::shared_ptr<const LiveLine>& line, uint64_t generation) {
+    if (followed.load(std::memory_order_relaxed) != line.get()) {
+      followed_lines.push_back(line);
+      followed.store(line.get(), std::memory_order_release);
+    }
+    followed_generation.store(generation, std::memory_order_release);
+  }
+  void FollowNobody() { followed_generation.store(kNobody, std::memory_order_release); }
 
   // kAborted if the followed writer has taken published data away since the last Refresh.
   [[nodiscard]] absl::Status CheckGeneration() const {
     const uint64_t taken_in = followed_generation.load(std::memory_order_acquire);
-    if (taken_in == kNobody || followed->generation() == taken_in) [[likely]] {
+    if (taken_in == kNobody || followed.load(std::memory_order_acquire)->generation() == taken_in) [[likely]] {
       return absl::OkStatus();
     }
     return absl::AbortedError(directory +
                               ": the writer has truncated or replaced segments: call Refresh and read again");
   }
+
+  std::atomic<const LiveLine*> followed{nullptr};
+  std::vector<std::shared_ptr<const LiveLine>> followed_lines;
 
   mutable absl::Mutex epochs_mutex;
   std::shared_ptr<LeaderEpochCache> epochs_holder ABSL_GUARDED_BY(epochs_mutex);

@@ -1,11 +1,16 @@
 // LogFollower: a log opened read-only. Two ways, chosen anew at every Refresh:
 //
-// * A writer is there (it holds the lock, and varve.live carries the lineage of varve.state): nothing is recovered; the
-//   line says where the log ends, new batches are walked by their headers, rolls and truncations are taken in.
+// * A writer serves readers by its live line (live_line.h): nothing is recovered, a view (live_view.h) takes in what
+//   the line tells of, rolls and truncations included, and where consumers stop.
 // * Nobody writes, or somebody does who keeps no line (Kafka): the directory is opened as a writer would open it, on an
 //   overlay that keeps every change in memory. What it finds at the end is then provisional until the next Refresh.
 //
-// Thread rules: Refresh from one thread at a time; readers go on meanwhile.
+// A writer that is busy (it recovers the log after taking the lock, or replaces files) is waited for, but not for long:
+// what was taken in of the log stays good, and the first look at it is that of a stopped one.
+//
+// The high watermark that a writer manages outlasts it here: while nobody serves, consumers do not pass it.
+//
+// Thread rules: any thread; readers go on meanwhile.
 #ifndef VARVE_LIB_LOG_LOG_FOLLOWER_H_
 #define VARVE_LIB_LOG_LOG_FOLLOWER_H_
 
@@ -20,43 +25,59 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "log/live_view.h"
 #include "log/log_core.h"
+#include "log/writer_watch.h"
 #include "varve/log.h"
 
 namespace varve::internal {
 
 class LogFollower {
  public:
-  explicit LogFollower(std::shared_ptr<LogCore> core) : core_(std::move(core)) {}
+  explicit LogFollower(std::shared_ptr<LogCore> core);
 
+  // kAborted: the writer replaces files faster than they can be opened. Else as LiveView::Load and LoadLog.
   [[nodiscard]] absl::Status Refresh();
-  // Refreshes until the visible end lies beyond `offset`.
+  // Refreshes until the visible end lies beyond `offset`. Cost of waiting: a look at the live line every 2 ms at most,
+  // at the lock as often; without a writer, at the names and the last segment's size every 20 ms.
   [[nodiscard]] absl::Status WaitVisible(int64_t offset, std::chrono::nanoseconds timeout);
   void Close() { core_->frontiers.Close(); }
 
   [[nodiscard]] RecoveryReport report() const;
-  [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
+  [[nodiscard]] std::vector<ProducerStateEntry> producers();
 
  private:
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<const LiveLine>> FindWriter() const;
+  // What tells that nobody has touched a directory since: an append changes the last segment's size or, where its space
+  // was allocated ahead, its time.
+  struct DirectoryStamp {
+    std::vector<std::string> names;
+    uint64_t last_size_bytes = 0;
+    int64_t last_modified_ms = 0;
+    FileIdentity last_identity;
+
+    friend bool operator==(const DirectoryStamp&, const DirectoryStamp&) = default;
+  };
+
+  [[nodiscard]] absl::Status RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As RefreshLocked, but leaves everything as it is where a cheaper look shows that nothing has happened.
+  [[nodiscard]] absl::Status Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status TakeIn(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PublishOffsets(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status LoadStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status LoadLive(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status ExtendActive(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::StatusOr<std::shared_ptr<OpenSegment>> OpenActive(const LiveValues& values,
-                                                                        std::vector<DamagedRange> damage)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::StatusOr<std::vector<int64_t>> SegmentBases() const;
-  [[nodiscard]] std::optional<std::string> LookOfStopped() const;
+  // True if what was taken in is all there is to be had of a log whose writer is not serving.
+  [[nodiscard]] bool IsCurrentBeside(const WriterSight& busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::StatusOr<DirectoryStamp> Stamp() const;
 
   const std::shared_ptr<LogCore> core_;
   mutable absl::Mutex mutex_;
-  std::optional<LiveValues> taken_in_ ABSL_GUARDED_BY(mutex_);  // absent while nobody is followed
-  std::shared_ptr<OpenSegment> active_ ABSL_GUARDED_BY(mutex_);
-  LiveIndexes* live_indexes_ ABSL_GUARDED_BY(mutex_) = nullptr;  // of active_
-  int64_t active_mapped_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t bytes_since_index_entry_ ABSL_GUARDED_BY(mutex_) = 0;
+  WriterWatch watch_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<LiveView> view_ ABSL_GUARDED_BY(mutex_);               // null unless a writer is followed
+  std::shared_ptr<const LiveLine> viewed_line_ ABSL_GUARDED_BY(mutex_);  // whose generation the view's is
+  bool took_over_high_watermark_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<DirectoryStamp> stopped_stamp_ ABSL_GUARDED_BY(mutex_);  // of the stopped log that was loaded
+  std::chrono::steady_clock::time_point looked_at_ ABSL_GUARDED_BY(mutex_);
   RecoveryReport report_ ABSL_GUARDED_BY(mutex_);
-  std::vector<ProducerStateEntry> producers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ProducerStateEntry> producers_ ABSL_GUARDED_BY(mutex_);  // of a stopped log
 };
 
 }  // namespace varve::internal

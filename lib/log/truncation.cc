@@ -134,13 +134,10 @@ void Truncation::ReplaceTail(PendingOperation operation, int64_t log_end_offset,
 // nothing may be appended.
 absl::Status Truncation::Reload(const DurablePoint& end) {
   const LogCore& core = *appender_.core_;
-  const LogOffsets offsets = core.frontiers.Load();
-  appender_.live_->Store({.generation = ++appender_.live_generation_,
-                          .active_base = end.segment,
-                          .end_position = end.position,
-                          .end_offset = end.offset,
-                          .high_watermark = offsets.high_watermark,
-                          .durable_offset = offsets.durable_offset});
+  ++appender_.live_generation_;
+  LiveValues values = appender_.LiveValuesAt(end.segment, {end.position, end.offset});
+  values.served = false;  // until Install: the files are not what they are to be
+  appender_.live_->Store(values);
   LogOptions options = core.options;
   options.marks = {};  // they were of the log as it was opened
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));

@@ -136,6 +136,7 @@ absl::StatusOr<Writer> FindWriter(FileSystem* file_system, const std::string& di
   if ((*line)->lineage() != LiveLine::ShortLineage(state->lineage)) return writer;
   writer.line = *std::move(line);
   writer.published = writer.line->Load();
+  if (writer.published.has_value() && !writer.published->served) writer.published.reset();
   return writer;
 }
 

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -24,8 +26,28 @@ constexpr LiveValues kValues{.generation = 3,
                              .end_position = 4711,
                              .end_offset = 140,
                              .high_watermark = 130,
+                             .log_start_offset = 90,
+                             .first_open_offset = 125,
+                             .first_closed_offset = 110,
+                             .last_marker_offset = 135,
+                             .rule = HighWatermarkRule::kDurable,
                              .durable_offset = 120};
-constexpr size_t kLineBytes = 64;
+constexpr size_t kLineBytes = 128;
+constexpr size_t kServedByWord = 8;
+
+void StoreAll(LiveLine* line, const LiveValues& values) {
+  line->Store(values);
+  line->StoreDurable(values.durable_offset);
+}
+// What a line says that nobody has stored anything in.
+LiveValues Blank() {
+  LiveValues values;
+  values.first_open_offset = 0;
+  values.first_closed_offset = 0;
+  values.last_marker_offset = 0;
+  values.served = false;
+  return values;
+}
 
 class LiveLineTest : public ::testing::Test {
  protected:
@@ -65,41 +87,98 @@ class LiveLineTest : public ::testing::Test {
 TEST_F(LiveLineTest, AReaderSeesWhatTheWriterStored) {
   const auto writer = Create();
   const auto reader = Open();
-  EXPECT_EQ(reader->Load(), LiveValues());
-  writer->Store(kValues);
+  EXPECT_EQ(reader->Load(), Blank());
+  StoreAll(writer.get(), kValues);
   EXPECT_EQ(reader->Load(), kValues);
   EXPECT_EQ(reader->generation(), 3u);
-  EXPECT_EQ(reader->end_offset(), 140);
+  EXPECT_EQ(reader->identity(), memory_.Info(kPath)->identity);
   EXPECT_EQ(reader->lineage(), LiveLine::ShortLineage(kLineage));
 }
 
 TEST_F(LiveLineTest, TheFileHasTheFormAtTheTopOfTheHeader) {
   const auto writer = Create();
-  writer->Store(kValues);
+  StoreAll(writer.get(), kValues);
   VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(kPath));
   EXPECT_EQ(info.size, kLineBytes);
-  const std::vector<uint64_t> expected = {2, 3, 100, 4711, 140, 130, 120, LiveLine::ShortLineage(kLineage)};
+  const uint64_t served_by = Word(kServedByWord);
+  EXPECT_NE(served_by, 0u);
+  const std::vector<uint64_t> expected = {2,         3,  100, 4711, 140, 130, 120, LiveLine::ShortLineage(kLineage),
+                                          served_by, 90, 125, 110,  135, 2,   0,   0};
   for (size_t index = 0; index < expected.size(); ++index) EXPECT_EQ(Word(index), expected[index]) << index;
 }
 
 TEST_F(LiveLineTest, TheNextWriterGoesOnFromWhatIsThere) {
-  Create()->Store(kValues);
+  StoreAll(Create().get(), kValues);
   constexpr std::array<uint8_t, 16> kOther = {9};
   VARVE_ASSERT_OK_AND_ASSIGN(const auto next, LiveLine::Create(&memory_, "orders-0", kOther));
   EXPECT_EQ(next->generation(), 3u);
   EXPECT_EQ(next->lineage(), LiveLine::ShortLineage(kOther));
-  EXPECT_EQ(Open()->Load(), kValues);
+  LiveValues not_served = kValues;
+  not_served.served = false;
+  EXPECT_EQ(Open()->Load(), not_served);
+}
+
+// Recovery goes on believing the values that readers no longer believe.
+TEST_F(LiveLineTest, ServiceIsStoppedByTheHolderOfTheLineOrOfTheLock) {
+  const auto writer = Create();
+  const auto reader = Open();
+  LiveValues not_served = kValues;
+  not_served.served = false;
+  StoreAll(writer.get(), kValues);
+  writer->StopService();
+  EXPECT_EQ(reader->Load(), not_served);
+  writer->Store(kValues);
+  EXPECT_EQ(reader->Load(), kValues);
+  VARVE_EXPECT_OK(LiveLine::StopService(&memory_, "orders-0"));
+  EXPECT_EQ(reader->Load(), not_served);
+  writer->Store(not_served);
+  EXPECT_EQ(reader->Load(), not_served);
+}
+
+TEST_F(LiveLineTest, ServiceThatNobodyOffersIsStopped) {
+  VARVE_EXPECT_OK(LiveLine::StopService(&memory_, "orders-0"));
+  EXPECT_THAT(memory_.Info(kPath), StatusIs(absl::StatusCode::kNotFound));
+  const auto file = memory_.Open(kPath, OpenMode::kCreate);
+  VARVE_ASSERT_OK((*file)->WriteAt(0, std::vector<std::byte>(kLineBytes - 1)));
+  VARVE_EXPECT_OK(LiveLine::StopService(&memory_, "orders-0"));
+  EXPECT_EQ(memory_.Info(kPath)->size, kLineBytes - 1);
+}
+
+// After a power loss files may be shorter than the values say; the line may have reached the disk all the same.
+TEST_F(LiveLineTest, NobodyServesOnAnotherRunOfTheKernel) {
+  const auto writer = Create();
+  StoreAll(writer.get(), kValues);
+  const std::unique_ptr<MemoryFileSystem> after = memory_.CloneAfterCrash({.mode = CrashMode::kKeepAll});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto line, LiveLine::Open(after.get(), "orders-0"));
+  LiveValues not_served = kValues;
+  not_served.served = false;
+  EXPECT_EQ(line->Load(), not_served);
+  const std::unique_ptr<MemoryFileSystem> same = memory_.CloneAfterProcessDeath();
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto served, LiveLine::Open(same.get(), "orders-0"));
+  EXPECT_EQ(served->Load(), kValues);
+}
+
+// Whoever syncs stores the durable offset while the writer appends: neither undoes what the other stored.
+TEST_F(LiveLineTest, TheDurableOffsetIsNoPartOfAStore) {
+  const auto writer = Create();
+  StoreAll(writer.get(), kValues);
+  writer->StoreDurable(139);
+  LiveValues next = kValues;
+  next.end_offset = 150;
+  writer->Store(next);
+  EXPECT_EQ(Open()->Load()->durable_offset, 139);
+  EXPECT_EQ(Open()->Load()->end_offset, 150);
 }
 
 // A writer died in the middle of a store: its values are worth nothing, and its successor makes the line whole.
 TEST_F(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
-  Create()->Store(kValues);
+  StoreAll(Create().get(), kValues);
   SetWord(0, 7);
   const auto reader = Open();
   EXPECT_EQ(reader->Load(), std::nullopt);
   const auto writer = Create();
   EXPECT_EQ(Word(0) % 2, 0u);
-  writer->Store(kValues);
+  StoreAll(writer.get(), kValues);
   EXPECT_EQ(reader->Load(), kValues);
 }
 
@@ -112,10 +191,10 @@ TEST_F(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders)
     if (size < kLineBytes) {
       EXPECT_THAT(LiveLine::Open(&memory_, "orders-0"),
                   StatusIs(absl::StatusCode::kDataLoss,
-                           HasSubstr("varve.live: expected 64 bytes, found " + std::to_string(size))));
+                           HasSubstr("varve.live: expected 128 bytes, found " + std::to_string(size))));
     }
     const auto writer = Create();
-    EXPECT_EQ(writer->Load(), LiveValues());
+    EXPECT_EQ(writer->Load(), Blank());
     EXPECT_EQ(memory_.Info(kPath)->size, kLineBytes);
   }
 }
@@ -134,19 +213,27 @@ TEST_F(LiveLineTest, OneThatCannotBeReadIsReplacedByTheWriter) {
   EXPECT_EQ(faulty.operation_count(FileOperation::kMap), 0u);
   VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&faulty, "orders-0", kLineage));
   EXPECT_EQ(faulty.faults_fired(), 2u);
-  writer->Store(kValues);
+  StoreAll(writer.get(), kValues);
   EXPECT_EQ(Open()->Load(), kValues);
+  faulty.AddRule({.operation = FileOperation::kWrite});
+  VARVE_EXPECT_OK(LiveLine::StopService(&faulty, "orders-0"));
+  EXPECT_THAT(memory_.Info(kPath), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(LiveLineTest, EveryOtherFailingOperationIsAnError) {
-  for (const bool create : {true, false}) {
+  const std::function<absl::Status(FileSystem*)> operations[] = {
+      [](FileSystem* files) { return LiveLine::Create(files, "orders-0", kLineage).status(); },
+      [](FileSystem* files) { return LiveLine::Open(files, "orders-0").status(); },
+      [](FileSystem* files) { return LiveLine::StopService(files, "orders-0"); },
+  };
+  for (size_t operation = 0; operation < std::size(operations); ++operation) {
+    const bool create = operation == 0;
     uint64_t fired = 0;
     for (uint64_t nth = 1;; ++nth) {
       if (!create) Create()->Store(kValues);
       FaultyFileSystem faulty(&memory_);
       faulty.AddRule({.nth = nth, .status = absl::PermissionDeniedError("injected")});
-      const absl::Status status = create ? LiveLine::Create(&faulty, "orders-0", kLineage).status()
-                                         : LiveLine::Open(&faulty, "orders-0").status();
+      const absl::Status status = operations[operation](&faulty);
       if (faulty.faults_fired() == 0) {
         VARVE_EXPECT_OK(status);
         break;
@@ -171,29 +258,42 @@ TEST_F(LiveLineTest, WithoutPopulateItWorksAllTheSame) {
       faulty.AddRule({.operation = FileOperation::kPopulate, .status = absl::UnimplementedError("old kernel")});
   VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&faulty, "orders-0", kLineage));
   EXPECT_EQ(faulty.faults_fired(rule), 1u);
-  writer->Store(kValues);
+  StoreAll(writer.get(), kValues);
   EXPECT_EQ(Open()->Load(), kValues);
 }
 
-// All six values of a load belong to one store, on files of the system too.
+// All values of a load but the durable offset belong to one store, on files of the system too.
 TEST_F(LiveLineTest, ALoadIsOfOneStore) {
+  const auto AllOf = [](int64_t value) {
+    return LiveValues{.generation = static_cast<uint64_t>(value),
+                      .active_base = value,
+                      .end_position = value,
+                      .end_offset = value,
+                      .high_watermark = value,
+                      .log_start_offset = value,
+                      .first_open_offset = value,
+                      .first_closed_offset = value,
+                      .last_marker_offset = value,
+                      .rule = value % 2 != 0 ? HighWatermarkRule::kValue : HighWatermarkRule::kLogEnd};
+  };
   const testing_support::TemporaryDirectory directory;
   VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(FileSystem::Default(), directory.path(), kLineage));
   VARVE_ASSERT_OK_AND_ASSIGN(const auto reader, LiveLine::Open(FileSystem::Default(), directory.path()));
+  writer->Store(AllOf(1));
   std::atomic<bool> done{false};
   std::thread load([&] {
-    int64_t last = 0;
+    int64_t last = 1;
     while (!done.load()) {
       const auto values = reader->Load();
       ASSERT_TRUE(values.has_value());
       const int64_t value = values->end_offset;
-      ASSERT_EQ(*values, (LiveValues{static_cast<uint64_t>(value), value, value, value, value, value}));
+      ASSERT_EQ(*values, AllOf(value));
       ASSERT_GE(value, last);
       last = value;
     }
   });
-  for (int64_t value = 1; value <= 20'000; ++value) {
-    writer->Store({static_cast<uint64_t>(value), value, value, value, value, value});
+  for (int64_t value = 2; value <= 20'000; ++value) {
+    writer->Store(AllOf(value));
   }
   done.store(true);
   load.join();
