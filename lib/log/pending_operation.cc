@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "log/cut_segment.h"
 #include "segment/segment_files.h"
+#include "state/checkpoint_file.h"
 
 namespace varve::internal {
 namespace {
@@ -79,6 +80,7 @@ absl::Status CarryThrough(FileSystem* file_system, const std::string& directory,
   if (operation == PendingOperation::kStartAt) {
     VARVE_RETURN_IF_ERROR(RemoveSnapshots(file_system, directory, listing, /*above_offset=*/-1));
     VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
+    VARVE_RETURN_IF_ERROR(WriteLeaderEpochs(file_system, JoinPath(directory, kLeaderEpochCheckpoint), {}));
     VARVE_RETURN_IF_ERROR(MakeEmptySegment(file_system, directory, values.pending_offset));
   }
   return file_system->SyncDirectory(directory);

@@ -285,5 +285,18 @@ TEST_F(TruncationDamageTest, AGapBeforeTheTargetIsNoDamage) {
   }
 }
 
+TEST_F(TruncationDamageTest, AFreshStartForgetsTheLeaderEpochs) {
+  for (const int64_t start : {0, 5, 100}) {
+    const auto log = Open();
+    VARVE_ASSERT_OK(log->AssignLeaderEpoch(3));
+    AppendMany(log.get(), 10);
+    ASSERT_FALSE(log->leader_epochs().empty());
+    VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(start));
+    EXPECT_TRUE(log->leader_epochs().empty()) << start;
+    VARVE_ASSERT_OK(log->Close());
+    EXPECT_TRUE(Open()->leader_epochs().empty()) << start;
+  }
+}
+
 }  // namespace
 }  // namespace varve
