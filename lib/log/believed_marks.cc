@@ -6,6 +6,9 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "fmt/format.h"
+#include "log/tail_check.h"
+#include "record/batch_scanner.h"
+#include "segment/damage_analysis.h"
 #include "segment/raw_log.h"
 #include "segment/segment_files.h"
 
@@ -18,10 +21,21 @@ RecoveryFinding Ignored(const std::string& file, std::string evidence) {
   return {.action = RecoveryAction::kIgnored, .rule = kStateRule, .file = file, .evidence = std::move(evidence)};
 }
 
+// True if the file that varve wrote last is still one of the segments: by inode and birth time, as a restart changes
+// the mount and may change the device.
+absl::StatusOr<bool> HasLastWritten(FileSystem* file_system, const std::string& directory,
+                                    const std::vector<FoundSegment>& segments, const FileIdentity& last_written) {
+  for (const FoundSegment& segment : segments) {
+    const std::string name = SegmentFileName(segment.base_offset, SegmentFileKind::kLog);
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
+    if (info.identity.inode == last_written.inode && info.identity.birth_ns == last_written.birth_ns) return true;
+  }
+  return false;
+}
+
 // Whether the last batch below the point is there: its stored checksum, or, should that field itself be damaged, the
 // checksum of its body.
-absl::StatusOr<bool> BatchIsThere(const File& log, const DurablePoint& point) {
-  RawLog raw(&log, point.position);
+absl::StatusOr<bool> BatchIsThere(RawLog& raw, const DurablePoint& point) {
   VARVE_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, raw.Read(point.batch_position, kBatchHeaderBytes));
   if (bytes.size() < kBatchHeaderBytes) return false;
   if (DecodeBatchHeader(bytes.data()).crc == point.batch_crc) return true;
@@ -31,24 +45,28 @@ absl::StatusOr<bool> BatchIsThere(const File& log, const DurablePoint& point) {
   return crc == point.batch_crc;
 }
 
-// Why the durable point does not match the files; empty if it does.
-absl::StatusOr<std::string> PointFault(FileSystem* file_system, const std::string& directory,
-                                       const std::vector<FoundSegment>& segments, const DurablePoint& point) {
-  const auto segment = std::find_if(segments.begin(), segments.end(),
-                                    [&](const FoundSegment& found) { return found.base_offset == point.segment; });
-  if (segment == segments.end()) return fmt::format("segment {} absent", point.segment);
-  if (segment->size_bytes < point.position) {
-    return fmt::format("segment {} of at least {} bytes expected, found {}", point.segment, point.position,
-                       segment->size_bytes);
+// The position of a good batch that lies where the point's last one cannot have lain, if any: on its place, across its
+// first byte or across its end. Bytes that batches do not lead to prove nothing: a record's value may hold batches.
+absl::StatusOr<std::optional<int64_t>> OtherBatch(const File& log, RawLog& raw, const DurablePoint& point,
+                                                  const std::vector<OffsetPosition>& index_entries) {
+  int64_t start = 0;
+  for (const OffsetPosition& entry : index_entries) {
+    if (entry.position > point.batch_position) break;
+    VARVE_ASSIGN_OR_RETURN(const bool agrees, EntryAgrees(raw, entry));
+    if (agrees) start = entry.position;
   }
-  if (point.batch_position < 0) return std::string();
-  VARVE_ASSIGN_OR_RETURN(
-      const std::unique_ptr<File> log,
-      file_system->Open(JoinPath(directory, SegmentFileName(point.segment, SegmentFileKind::kLog)), OpenMode::kRead));
-  VARVE_ASSIGN_OR_RETURN(const bool there, BatchIsThere(*log, point));
-  if (there) return std::string();
-  return fmt::format("batch with checksum {:08x} absent at position {} of segment {}", point.batch_crc,
-                     point.batch_position, point.segment);
+  BatchScanner scanner(&log, static_cast<uint64_t>(start), static_cast<uint64_t>(raw.size_bytes()));
+  while (true) {
+    const absl::StatusOr<bool> found = scanner.Next();
+    if (absl::IsInternal(found.status()) || absl::IsUnimplemented(found.status())) return std::nullopt;
+    if (!found.ok()) return found.status();
+    const int64_t position = static_cast<int64_t>(scanner.position());
+    if (!*found || position >= point.position) return std::nullopt;
+    const int64_t end = position + static_cast<int64_t>(scanner.header().size_bytes);
+    if (end <= point.batch_position) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> good, raw.ValidBatchAt(position));
+    return good.has_value() ? std::optional(position) : std::nullopt;
+  }
 }
 
 // Whether the page cache that varve last wrote to is the one read from now. The file last written is one of the two
@@ -80,17 +98,46 @@ absl::StatusOr<bool> CacheSurvived(FileSystem* file_system, const std::string& d
 
 }  // namespace
 
+absl::StatusOr<std::string> ReasonPointIsVoid(FileSystem* file_system, const std::string& directory,
+                                              const std::vector<FoundSegment>& segments,
+                                              const PartitionStateValues& state) {
+  const DurablePoint& point = state.durable;
+  const auto segment = std::find_if(segments.begin(), segments.end(),
+                                    [&](const FoundSegment& found) { return found.base_offset == point.segment; });
+  if (segment == segments.end()) return fmt::format("segment {} absent", point.segment);
+  if (segment->size_bytes < point.position && state.active.inode != 0) {
+    VARVE_ASSIGN_OR_RETURN(const bool ours, HasLastWritten(file_system, directory, segments, state.active));
+    if (!ours) {
+      return fmt::format("segment {} of at least {} bytes expected, found {} in another file", point.segment,
+                         point.position, segment->size_bytes);
+    }
+  }
+  if (point.batch_position < 0) return std::string();
+  const std::string name = SegmentFileName(point.segment, SegmentFileKind::kLog);
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
+                         file_system->Open(JoinPath(directory, name), OpenMode::kRead));
+  RawLog raw(log.get(), segment->size_bytes);
+  VARVE_ASSIGN_OR_RETURN(const bool there, BatchIsThere(raw, point));
+  if (there) return std::string();
+  VARVE_ASSIGN_OR_RETURN(const std::optional<int64_t> other,
+                         OtherBatch(*log, raw, point, RisingIndexEntries(file_system, directory, *segment)));
+  if (!other.has_value()) return std::string();
+  return fmt::format("batch with checksum {:08x} absent at position {} of segment {}: another one at position {}",
+                     point.batch_crc, point.batch_position, point.segment, *other);
+}
+
 absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::string& directory,
                                            const std::vector<FoundSegment>& segments,
                                            const std::optional<PartitionStateValues>& state, const OpenMarks& marks) {
   BelievedMarks believed;
   bool state_counts = state.has_value();
   if (state.has_value()) {
-    VARVE_ASSIGN_OR_RETURN(const std::string fault, PointFault(file_system, directory, segments, state->durable));
+    VARVE_ASSIGN_OR_RETURN(const std::string fault, ReasonPointIsVoid(file_system, directory, segments, *state));
     state_counts = fault.empty();
     if (!state_counts) {
       believed.findings.push_back(
           Ignored(PartitionState::kFileName, fmt::format("durable point {}: {}", state->durable.offset, fault)));
+      if (state->log_start_offset > 0) believed.doubtful_log_start_offset = state->log_start_offset;
     }
   }
   believed.evidence = "no varve.state that matches the files";

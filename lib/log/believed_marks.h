@@ -4,7 +4,10 @@
 //   clean          both say so, where both exist; one at least exists
 //   durable point  the lower of both
 //   log start      the higher of both
-// A mark that does not match the files counts for nothing and is reported as ignored.
+// The durable point is void, and reported as ignored, only where the files show that somebody else has changed them:
+// its segment is absent, another batch stands where its last one was, or the file that was cut short is not the one
+// varve wrote. Bytes that cannot be read or are no batch show nothing of the kind: they are damage below a point that
+// counts. The log start of a state whose point is void is kept where the files have it.
 #ifndef VARVE_LIB_LOG_BELIEVED_MARKS_H_
 #define VARVE_LIB_LOG_BELIEVED_MARKS_H_
 
@@ -31,19 +34,29 @@ struct BelievedMarks {
   bool clean = false;
   bool cache_survived = false;
   int64_t durable_offset = 0;
-  // Set where varve.state says where durable_offset lies, and its batch is there.
+  // Set where varve.state says where durable_offset lies, and nobody else has changed that.
   std::optional<DurablePoint> durable_point = std::nullopt;
   // True where the directory was last written by varve, so that its segments follow one another without gaps above the
   // durable point.
   bool written_by_varve = false;
   int64_t log_start_offset = 0;
-  // varve.state's: segments that end at or below it are leftovers of a prefix deletion.
+  // Of a state whose point is void: counts if the log holds it.
+  std::optional<int64_t> doubtful_log_start_offset = std::nullopt;
+  // varve.state's: segments that end at or below it are leftovers of a prefix deletion. Nothing is deleted on the word
+  // of a state whose point is void.
   int64_t deleted_before_offset = 0;
   std::string evidence;  // why the cache is believed to have survived, or not
   std::vector<RecoveryFinding> findings;
 };
 
-// `segments` ascending; `state` as PartitionState::Peek answered. Reads at most one batch. Errors: as the file system.
+// Why the durable point of `state` is void; empty if it counts. Reads the batch that names the point; if it is not
+// there, headers up to it from the last index entry before it. Errors: as the file system.
+[[nodiscard]] absl::StatusOr<std::string> ReasonPointIsVoid(FileSystem* file_system, const std::string& directory,
+                                                            const std::vector<FoundSegment>& segments,
+                                                            const PartitionStateValues& state);
+
+// `segments` ascending; `state` as PartitionState::Peek answered. Reads as ReasonPointIsVoid. Errors: as the file
+// system.
 [[nodiscard]] absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::string& directory,
                                                          const std::vector<FoundSegment>& segments,
                                                          const std::optional<PartitionStateValues>& state,

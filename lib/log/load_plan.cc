@@ -319,6 +319,7 @@ class Planner {
       plan_.log_end_offset = last.recovery->next_offset;
       plan_.last_batch = {.position = last.recovery->last_batch_position, .crc = last.recovery->last_batch_crc};
     }
+    JudgeDoubtfulLogStart();
     if (plan_.marks.log_start_offset > plan_.log_end_offset) {
       if (options_.on_damage == OnDamage::kTruncate) return StartAnew();
       plan_.findings.push_back({.action = RecoveryAction::kIgnored,
@@ -332,6 +333,21 @@ class Planner {
     std::vector<int64_t> base_offsets;
     for (const PlannedSegment& segment : plan_.segments) base_offsets.push_back(segment.found.base_offset);
     return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, plan_.clean, base_offsets);
+  }
+
+  // What was deleted stays deleted, though somebody else has changed the log since; never is anything removed for it.
+  void JudgeDoubtfulLogStart() {
+    const int64_t doubtful = plan_.marks.doubtful_log_start_offset.value_or(0);
+    if (doubtful <= plan_.marks.log_start_offset) return;
+    if (doubtful <= plan_.log_end_offset) {
+      plan_.marks.log_start_offset = doubtful;
+      return;
+    }
+    plan_.findings.push_back(
+        {.action = RecoveryAction::kIgnored,
+         .rule = "2",
+         .file = PartitionState::kFileName,
+         .evidence = fmt::format("log start {} is beyond the log end {}", doubtful, plan_.log_end_offset)});
   }
 
   // As Kafka does where the log ends below its start: an empty log at the start (format notes §5.2.6).

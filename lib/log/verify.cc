@@ -279,7 +279,7 @@ class Verifier {
       input.durable_position = point->position;
       input.durable_offset = point->offset;
       input.durable_point_is_boundary = true;
-    } else if (!point.has_value() && is_last) {
+    } else if (is_last && (!point.has_value() || point->segment == input.base_offset)) {
       input.durable_offset = marks_.durable_offset;
     }
     return input;

@@ -2,13 +2,16 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 
 namespace varve::internal {
 namespace {
@@ -18,6 +21,15 @@ using testing_support::BatchesBytes;
 using testing_support::IsOk;
 using testing_support::kDirectory;
 using testing_support::Partition;
+using testing_support::WriteFile;
+
+std::string OffsetIndexEntry(uint32_t relative_offset, int64_t position) {
+  std::string entry(8, '\0');
+  std::byte* const bytes = std::as_writable_bytes(std::span(entry)).data();
+  StoreBigEndian(bytes, relative_offset);
+  StoreBigEndian(bytes + 4, static_cast<uint32_t>(position));
+  return entry;
+}
 
 // A log of ten batches, its durable point behind the eighth.
 class BelievedMarksTest : public ::testing::Test {
@@ -70,19 +82,83 @@ TEST_F(BelievedMarksTest, AStateThatMatchesTheFilesIsBelieved) {
   EXPECT_TRUE(believed.findings.empty());
 }
 
-TEST_F(BelievedMarksTest, APointWhoseSegmentBytesOrBatchAreNotThereIsVoid) {
+TEST_F(BelievedMarksTest, APointIsVoidWhereSomebodyElseHasChangedTheFiles) {
   const DurablePoint point = state_.durable;
   state_.durable.segment = 5;
   ExpectVoid("segment 5 absent");
   state_.durable = point;
-  state_.durable.position = 1 << 20;
-  ExpectVoid("of at least 1048576 bytes expected");
-  state_.durable = point;
   state_.durable.batch_crc ^= 1;
-  ExpectVoid("absent at position");
+  ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
   state_.durable = point;
   state_.durable.batch_position = kDurableBytes - 10;
-  ExpectVoid("absent at position");
+  ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
+  state_.durable = point;
+  state_.durable.position = kDurableBytes + 10;
+  state_.durable.batch_position = kDurableBytes - kBatchBytes + 10;
+  ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
+  state_.durable = point;
+  state_.durable.position = 1 << 20;
+  ++state_.active.inode;
+  ExpectVoid("of at least 1048576 bytes expected");
+}
+
+// Found by the index where the batches before it do not lead there.
+TEST_F(BelievedMarksTest, AnotherBatchIsFoundBehindDamage) {
+  WriteFile(partition_.fs.get(), "orders-0/00000000000000000000.index",
+            OffsetIndexEntry(5, 5 * kBatchBytes) + OffsetIndexEntry(9, 9 * kBatchBytes));
+  partition_.FlipBit("00000000000000000000.log", 2 * kBatchBytes + 16, 5);
+  state_.durable.batch_crc ^= 1;
+  ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
+}
+
+TEST_F(BelievedMarksTest, APointBehindDamageCounts) {
+  const auto expect_counts = [&] {
+    const BelievedMarks believed = Believe();
+    EXPECT_EQ(believed.durable_point, state_.durable);
+    EXPECT_TRUE(believed.findings.empty());
+  };
+  const auto whole = partition_.fs->CloneAfterProcessDeath();
+  const std::string zeros(static_cast<size_t>(kBatchBytes), '\0');
+  // The batch itself; another place that bars the way to it, where something else seems to be.
+  WriteFile(partition_.fs.get(), partition_.LogPath(0),
+            std::string(log_).replace(7 * zeros.size(), zeros.size(), zeros));
+  expect_counts();
+  std::string barred = std::string(log_).replace(7 * zeros.size(), zeros.size(), zeros);
+  barred[static_cast<size_t>(3 * kBatchBytes) + 16] = 1;
+  WriteFile(partition_.fs.get(), partition_.LogPath(0), barred);
+  expect_counts();
+  barred[static_cast<size_t>(3 * kBatchBytes) + 16] = 5;
+  WriteFile(partition_.fs.get(), partition_.LogPath(0), barred);
+  expect_counts();
+}
+
+TEST_F(BelievedMarksTest, APointOnABadSectorCounts) {
+  FaultyFileSystem faulty(partition_.fs.get());
+  faulty.AddRule({.operation = FileOperation::kRead,
+                  .path_part = ".log",
+                  .for_ever = true,
+                  .status = absl::InternalError("bad sector")});
+  const std::vector<FoundSegment> segments = {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log_.size())}};
+  VARVE_ASSERT_OK_AND_ASSIGN(const BelievedMarks believed, BelieveMarks(&faulty, kDirectory, segments, state_, {}));
+  EXPECT_EQ(believed.durable_point, state_.durable);
+  EXPECT_GT(faulty.faults_fired(), 0u);
+}
+
+TEST_F(BelievedMarksTest, APointBehindTheEndOfTheFileThatVarveWroteCounts) {
+  state_.durable.position = 1 << 20;
+  EXPECT_EQ(Believe().durable_point, state_.durable);
+  ++state_.active.mount;  // a restart
+  ++state_.active.device;
+  EXPECT_EQ(Believe().durable_point, state_.durable);
+}
+
+TEST_F(BelievedMarksTest, TheLogStartOfAVoidPointIsDoubtfulAndDeletesNothing) {
+  state_.durable.batch_crc ^= 1;
+  const BelievedMarks believed = Believe();
+  EXPECT_EQ(believed.doubtful_log_start_offset, 3);
+  EXPECT_EQ(believed.log_start_offset, 0);
+  EXPECT_EQ(believed.deleted_before_offset, 0);
+  EXPECT_FALSE(Believe({}, /*with_state=*/false).doubtful_log_start_offset.has_value());
 }
 
 TEST_F(BelievedMarksTest, ADamagedChecksumFieldOfThatBatchDoesNotMakeThePointVoid) {

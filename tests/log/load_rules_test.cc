@@ -1,4 +1,5 @@
 // The rules of opening, one named test each, on a file system in memory.
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/verify.h"
 
 namespace varve::internal {
 namespace {
@@ -187,6 +189,74 @@ TEST(LoadRulesTest, AStateThatOutlivedItsSegmentsCountsForNothing) {
     EXPECT_EQ(loaded.log_end_offset, 0);
     EXPECT_THAT(loaded.report.findings,
                 ::testing::Contains(::testing::Field(&RecoveryFinding::action, RecoveryAction::kIgnored)));
+  }
+}
+
+TEST(LoadRulesTest, DamageOfTheLastDurableBatchIsNotSomebodyElsesWork) {
+  const std::string log = BatchesBytes(0, 10);
+  const int64_t batch_bytes = SizeOf(log) / 10;
+  enum class Fault { kZeros, kCutShort, kCutInside };
+  for (const Fault fault : {Fault::kZeros, Fault::kCutShort, Fault::kCutInside}) {
+    for (const bool survived : {false, true}) {
+      for (const bool clean : {false, true}) {
+        SCOPED_TRACE(absl::StrCat("fault ", static_cast<int>(fault), ", survived ", survived, ", clean ", clean));
+        Partition partition;
+        partition.AddSegment(0, log);
+        partition.SetDurablePoint(0, SizeOf(log), 10, survived, clean);
+        {
+          VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+          PartitionStateValues values = state->values();
+          values.log_start_offset = 3;
+          state->Store(values);
+        }
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto file, partition.fs->Open(partition.LogPath(0), OpenMode::kReadWrite));
+        const std::string zeros(static_cast<size_t>(batch_bytes), '\0');
+        if (fault == Fault::kZeros) {
+          VARVE_ASSERT_OK(file->WriteAt(static_cast<uint64_t>(9 * batch_bytes), AsBytes(zeros)));
+        } else {
+          const int64_t left = 9 * batch_bytes + (fault == Fault::kCutInside ? 70 : 0);
+          VARVE_ASSERT_OK(file->Truncate(static_cast<uint64_t>(left)));
+        }
+        VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport verified, Verify(partition.fs.get(), kDirectory));
+        ASSERT_EQ(verified.damage.size(), 1u);
+        EXPECT_EQ(verified.damage[0].first_offset, 9);
+        VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+        EXPECT_EQ(loaded.log_start_offset, 3);
+        EXPECT_EQ(loaded.log_end_offset, 10) << "a durable offset is not given out again";
+        ASSERT_EQ(loaded.report.damage.size(), 1u);
+        EXPECT_EQ(loaded.report.damage[0].first_offset, 9);
+        EXPECT_EQ(loaded.report.damage[0].last_offset, 9);
+        EXPECT_EQ(loaded.report.bytes_cut, 0);
+      }
+    }
+  }
+}
+
+TEST(LoadRulesTest, TheLogStartOfAVoidPointCountsWhereTheLogHasIt) {
+  const std::string log = BatchesBytes(5, 10);
+  for (const int64_t log_start_offset : {3, 5, 8, 10, 11}) {
+    for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
+      Partition partition;
+      partition.options.on_damage = on_damage;
+      partition.AddSegment(5, log);
+      partition.SetDurablePoint(5, SizeOf(log), 10, /*survived=*/true);
+      {
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+        PartitionStateValues values = state->values();
+        values.log_start_offset = log_start_offset;
+        values.durable.batch_crc ^= 1;
+        state->Store(values);
+      }
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+      EXPECT_EQ(loaded.log_start_offset, log_start_offset > 10 ? 5 : std::max<int64_t>(log_start_offset, 5));
+      EXPECT_EQ(loaded.log_end_offset, 10);
+      EXPECT_EQ(partition.Log(5), log);
+      const bool ignored =
+          std::any_of(loaded.report.findings.begin(), loaded.report.findings.end(), [](const RecoveryFinding& finding) {
+            return finding.evidence.find("log start 11 is beyond the log end 10") != std::string::npos;
+          });
+      EXPECT_EQ(ignored, log_start_offset == 11);
+    }
   }
 }
 
