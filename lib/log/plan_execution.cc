@@ -46,7 +46,10 @@ class Execution {
     VARVE_RETURN_IF_ERROR(SyncUnsynced());
     VARVE_RETURN_IF_ERROR(MakeActive());
     VARVE_RETURN_IF_ERROR(NoteDamage(DamageAsFound()));
-    for (PlannedSegment& segment : plan_.segments) VARVE_RETURN_IF_ERROR(PutRight(segment));
+    for (const PlannedSegment& segment : plan_.segments) {
+      if (&segment == &plan_.segments.back()) VARVE_RETURN_IF_ERROR(AnnounceLast());
+      VARVE_RETURN_IF_ERROR(PutRight(segment));
+    }
     if (options_.on_damage == OnDamage::kQuarantine) VARVE_RETURN_IF_ERROR(NoteDamage({}));
     VARVE_RETURN_IF_ERROR(LoadEpochs());
     VARVE_RETURN_IF_ERROR(plan_.producers->Write(&loaded_.report.findings));
@@ -222,6 +225,27 @@ class Execution {
 
   // --- Recovered segments ---
 
+  // The last file that is put right is the one that varve.state names as written last, and which ends the log: with its
+  // new inode the page cache seems not to have survived, and with its damage taken out the durable point would be void.
+  // So the point moves to the end first. Everything below is synced by now, the segments before are right, and what is
+  // damaged is noted: nothing else needs the old point.
+  absl::Status AnnounceLast() {
+    const std::optional<SegmentRecovery>& last = plan_.segments.back().recovery;
+    if (!loaded_.state->stored() || !last.has_value() || (last->damage.empty() && last->mended.empty())) {
+      return absl::OkStatus();
+    }
+    PartitionStateValues values = loaded_.state->values();
+    values.durable = {.offset = plan_.log_end_offset, .segment = plan_.log_end_offset};
+    if (!made_active_.has_value()) {
+      values.durable.segment = plan_.segments.back().found.base_offset;
+      values.durable.position = last->end_position;
+      values.durable.batch_position = plan_.last_batch.position;
+      values.durable.batch_crc = plan_.last_batch.crc;
+    }
+    loaded_.state->Store(values);
+    return loaded_.state->Sync();
+  }
+
   absl::Status PutRight(const PlannedSegment& segment) {
     if (!segment.recovery.has_value()) {
       TakeInKnown(segment);
@@ -368,7 +392,7 @@ class Execution {
 
   // An empty directory gets its first segment. Behind damage that stays nothing is appended: a new segment begins. So
   // it does where damage is about to be taken out of the last one: only the new one's name can say that offsets at the
-  // end are a gap, and a durable point in a file that changes would be void after a crash.
+  // end are a gap.
   absl::Status MakeActive() {
     if (plan_.segments.empty()) return MakeSegment(plan_.log_end_offset);
     const PlannedSegment& last = plan_.segments.back();
@@ -376,12 +400,7 @@ class Execution {
     const bool excises = options_.on_damage == OnDamage::kQuarantine && !last.recovery->damage.empty();
     if (!excises && !EndsDamaged(*last.recovery)) return absl::OkStatus();
     plan_.last_batch = {};
-    VARVE_RETURN_IF_ERROR(MakeSegment(plan_.log_end_offset));
-    if (!excises || !loaded_.state->stored()) return absl::OkStatus();
-    PartitionStateValues values = loaded_.state->values();
-    values.durable = {.offset = plan_.log_end_offset, .segment = plan_.log_end_offset};
-    loaded_.state->Store(values);
-    return loaded_.state->Sync();
+    return MakeSegment(plan_.log_end_offset);
   }
 
   // The .log last: with its name the segment is there. One that is there already is never emptied.

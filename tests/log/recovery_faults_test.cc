@@ -290,5 +290,49 @@ TEST(BadSectorPendingTest, DoesNotStopATruncationThatWasAnnounced) {
   EXPECT_EQ(SizeOf(partition.Log(0)), SizeOf(BatchesBytes(0, kMany - 20)));
 }
 
+// --- Stopped while damage is put right ---
+
+// The last file gets a new inode before varve.state says so: what is damaged must not look like what a restart lost.
+TEST(StoppedRecoveryTest, TheNextOpeningGivesTheSameRecords) {
+  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kQuarantine}) {
+    Partition whole;
+    const std::string first = BatchesBytes(0, 10);
+    const int64_t batch_bytes = SizeOf(first) / 10;
+    whole.AddSegment(0, first);
+    whole.AddSegment(10, BatchesBytes(10, 20));
+    whole.SetDurablePoint(0, 2 * batch_bytes, 2, /*survived=*/true);
+    whole.FlipBit("00000000000000000000.log", 4 * batch_bytes + 90);
+    whole.FlipBit("00000000000000000010.log", 3 * batch_bytes + 90);
+    whole.FlipBit("00000000000000000010.log", 6 * batch_bytes + 14);
+    const auto disk_of = [&](const MemoryFileSystem& files) {
+      auto partition = std::make_unique<Partition>(files.CloneAfterProcessDeath());
+      partition->options.on_damage = on_damage;
+      return partition;
+    };
+    const auto undisturbed = disk_of(*whole.fs);
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog expected, undisturbed->Load());
+    const std::vector<std::string> batches = testing_support::ServedBatches(undisturbed->fs.get(), expected);
+    ASSERT_EQ(batches.size(), 18u);
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << ", on damage " << static_cast<int>(on_damage));
+      const auto stopped = disk_of(*whole.fs);
+      FaultyFileSystem faulty(stopped->fs.get());
+      faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
+      const bool done = LoadLog(&faulty, kDirectory, stopped->options).ok() && faulty.faults_fired() == 0;
+      const auto next = disk_of(*stopped->fs);
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, next->Load());
+      ASSERT_EQ(testing_support::ServedBatches(next->fs.get(), loaded), batches);
+      ASSERT_EQ(loaded.log_end_offset, expected.log_end_offset);
+      ASSERT_EQ(loaded.report.bytes_cut, 0);
+      if (on_damage == OnDamage::kKeep) {
+        ASSERT_EQ(loaded.report.damage.size(), 2u);
+      }
+      if (!done) continue;
+      EXPECT_GT(nth, 20u);
+      break;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace varve::internal
