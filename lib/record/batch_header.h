@@ -40,7 +40,6 @@ struct BatchHeader {
   }
   [[nodiscard]] bool is_transactional() const { return (attributes & kTransactionalBit) != 0; }
   [[nodiscard]] bool is_control() const { return (attributes & kControlBit) != 0; }
-  [[nodiscard]] bool has_delete_horizon() const { return (attributes & kDeleteHorizonBit) != 0; }
   [[nodiscard]] int32_t last_sequence() const {
     return base_sequence == kNoSequence ? kNoSequence : AddToSequence(base_sequence, last_offset_delta);
   }

@@ -186,16 +186,26 @@ absl::Status CheckLeadersOffsets(const BatchHeader& header, int64_t next_offset)
                header.base_offset);
 }
 
+bool KeepsTimestamps(const BatchHeader& header, const BatchRestamp& restamp) {
+  return header.timestamp_type() == restamp.timestamp_type && header.max_timestamp_ms == restamp.max_timestamp_ms;
+}
+
+// Kafka computes attributes anew wherever it sets timestamps (DefaultRecordBatch.computeAttributes): bits that mean
+// nothing go, and only then.
+int16_t RestampedAttributes(const BatchHeader& header, const BatchRestamp& restamp) {
+  if (KeepsTimestamps(header, restamp)) return header.attributes;
+  const int kept = header.attributes & (kCodecMask | kTransactionalBit | kControlBit | kDeleteHorizonBit);
+  return static_cast<int16_t>(kept | (restamp.timestamp_type == TimestampType::kLogAppendTime ? kLogAppendTimeBit : 0));
+}
+
 }  // namespace
 
 void RestampBatch(std::span<std::byte> batch, const BatchRestamp& restamp) {
   BatchHeader header = DecodeBatchHeader(batch.data());
   StoreBigEndian(batch.data() + kBaseOffsetPosition, restamp.base_offset);
   StoreBigEndian(batch.data() + kLeaderEpochPosition, restamp.leader_epoch);
-  if (header.timestamp_type() == restamp.timestamp_type && header.max_timestamp_ms == restamp.max_timestamp_ms) return;
-  const int without = header.attributes & ~kLogAppendTimeBit;
-  const int bit = restamp.timestamp_type == TimestampType::kLogAppendTime ? kLogAppendTimeBit : 0;
-  StoreBigEndian(batch.data() + kAttributesPosition, static_cast<int16_t>(without | bit));
+  if (KeepsTimestamps(header, restamp)) return;
+  StoreBigEndian(batch.data() + kAttributesPosition, RestampedAttributes(header, restamp));
   StoreBigEndian(batch.data() + kMaxTimestampPosition, restamp.max_timestamp_ms);
   SealBatch(batch);
 }
@@ -244,8 +254,7 @@ absl::StatusOr<LeaderPlan> ValidateAsLeader(std::span<const std::byte> input, co
                   .timestamp_type = rules.timestamp_type,
                   .max_timestamp_ms = is_append_time ? rules.now_ms : seen.max_timestamp_ms};
   plan.header = DecodeBatchHeader(plan.bytes.data());
-  const int without = plan.header.attributes & ~kLogAppendTimeBit;
-  plan.header.attributes = static_cast<int16_t>(without | (is_append_time ? kLogAppendTimeBit : 0));
+  plan.header.attributes = RestampedAttributes(plan.header, plan.restamp);
   plan.header.base_offset = plan.restamp.base_offset;
   plan.header.leader_epoch = plan.restamp.leader_epoch;
   plan.header.max_timestamp_ms = plan.restamp.max_timestamp_ms;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "base/status.h"
 #include "record/codecs.h"
@@ -112,6 +113,10 @@ absl::Status Lz4Decompress(std::span<const std::byte> input, DecodeBuffer* out) 
     size_t consumed = rest.size();
     const size_t result = LZ4F_decompress(context.get(), room.data(), &written, rest.data(), &consumed, nullptr);
     if (LZ4F_isError(result) != 0) {
+      // The shared library has the names of its errors, not their numbers.
+      if (LZ4F_getErrorName(result) == std::string_view("ERROR_allocation_failed")) {
+        return absl::ResourceExhaustedError("lz4: no memory to decompress");
+      }
       return Error(absl::StatusCode::kDataLoss, "lz4: a well-formed frame expected, found at byte {}: {}",
                    input.size() - rest.size(), LZ4F_getErrorName(result));
     }

@@ -1,4 +1,5 @@
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <memory>
 
@@ -41,6 +42,9 @@ absl::Status ZstdDecompress(std::span<const std::byte> input, DecodeBuffer* out)
     ZSTD_outBuffer output = {out->room().data(), out->room().size(), 0};
     const size_t result = ZSTD_decompressStream(context.get(), &output, &in);
     if (ZSTD_isError(result) != 0) {
+      if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
+        return absl::ResourceExhaustedError("zstd: no memory to decompress");
+      }
       return Error(absl::StatusCode::kDataLoss, "zstd: a well-formed frame expected, found at byte {}: {}", in.pos,
                    ZSTD_getErrorName(result));
     }

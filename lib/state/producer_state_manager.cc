@@ -6,6 +6,7 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "base/wrapping.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
@@ -230,7 +231,7 @@ bool ProducerStateManager::AdvanceHighWatermark(int64_t high_watermark) {
 
 bool ProducerStateManager::IsExpired(const ProducerStateEntry& producer, int64_t now_ms) const {
   return !producer.current_transaction_first_offset.has_value() &&
-         now_ms - producer.last_timestamp_ms >= expiration_ms_;
+         SubtractWrapping(now_ms, producer.last_timestamp_ms) >= expiration_ms_;
 }
 
 void ProducerStateManager::RemoveExpired(int64_t now_ms) {

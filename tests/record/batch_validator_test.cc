@@ -366,6 +366,15 @@ TEST(ValidateAsLeader, RebuildsACompressedBatchWhoseInnerOffsetsAreNotConsecutiv
   EXPECT_THAT(Read(appended.bytes), ElementsAre(ReadRecord{500, kNow, "0"}, ReadRecord{501, kNow, "1"}));
 }
 
+// Bits 7 to 15 go where the timestamps change the checksum, and stay where nothing does.
+TEST(ValidateAsLeader, ClearsUnknownAttributesWithTheTimestamps) {
+  const Bytes input = With(Batch(), kAttributesPosition, int16_t{0x7f80});
+  LeaderRules rules = Rules();
+  EXPECT_EQ(DecodeBatchHeader(AppendAsLeader(input, rules).bytes.data()).attributes, 0x7f80);
+  rules.timestamp_type = TimestampType::kLogAppendTime;
+  EXPECT_EQ(DecodeBatchHeader(AppendAsLeader(input, rules).bytes.data()).attributes, kLogAppendTimeBit);
+}
+
 TEST(ValidateAsLeader, RefusesALevelThatTheCodecDoesNotHave) {
   LeaderRules rules = Rules();
   rules.codec = Codec::kGzip;

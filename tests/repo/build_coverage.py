@@ -3,6 +3,9 @@
 import json
 import os
 
+# What only other builds compile: the consumers' own, and one with the thread sanitizer.
+OTHER_BUILDS = ("tests/consumers/", "tests/support/thread_sanitizer_mutex.cc")
+
 
 def check_build(tree, build_directory):
     """Every source is compiled, every header included, every script run by something."""
@@ -11,7 +14,7 @@ def check_build(tree, build_directory):
         compiled = {os.path.realpath(os.path.join(entry["directory"], entry["file"])) for entry in json.load(file)}
     problems = []
     for path in tree.code(suffixes=(".cc",)):
-        if path.startswith("tests/consumers/"):
+        if path.startswith(OTHER_BUILDS):
             problems += unnamed_in_cmake(tree, path)
         elif os.path.realpath(os.path.join(tree.root, path)) not in compiled:
             problems.append(f"{path}: compiled by nothing")

@@ -332,6 +332,12 @@ TEST_F(ProducerStateManagerTest, SnapshotIsLoadedWithTransactions) {
   EXPECT_EQ(completed->first_offset, 2);
 }
 
+TEST_F(ProducerStateManagerTest, AgesWrapAsJavasDo) {
+  Replay({.base_offset = 0, .producer_id = 1, .timestamp_ms = 1000});
+  manager_.RemoveExpired(std::numeric_limits<int64_t>::min());
+  EXPECT_EQ(manager_.Find(1), nullptr);
+}
+
 TEST_F(ProducerStateManagerTest, ExpiredProducersAreNotLoaded) {
   Replay({.base_offset = 0, .producer_id = 1, .timestamp_ms = 1000});
   Replay({.base_offset = 1, .producer_id = 2, .timestamp_ms = 2000});
