@@ -323,22 +323,36 @@ class Execution {
     return RewriteFile(file_system_, directory_, name, extents, patches);
   }
 
+  // The offset index last: where it is missing the next opening reads the segment and makes all of them.
   absl::Status WriteIndexes(const PlannedSegment& segment) {
     const int64_t base_offset = segment.found.base_offset;
-    VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kOffsetIndex, segment.recovery->offset_index));
+    VARVE_RETURN_IF_ERROR(WriteTransactionIndex(segment));
     VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kTimeIndex, segment.recovery->time_index));
+    return WriteIndex(base_offset, SegmentFileKind::kOffsetIndex, segment.recovery->offset_index);
+  }
+
+  // Unlike the others it is no hint: once the durable point is past it, nothing shows that it is missing, or tells of
+  // transactions that are gone. So it is stable before that, even if it holds the right bytes already, which whoever
+  // wrote them may not have synced (format notes §3.4.6). The file exists once a transaction was aborted, and not
+  // before.
+  absl::Status WriteTransactionIndex(const PlannedSegment& segment) {
+    const int64_t base_offset = segment.found.base_offset;
+    const std::string path = PathOf(base_offset, SegmentFileKind::kTransactionIndex);
+    if (segment.aborted.empty()) {
+      const absl::Status removed = file_system_->Remove(path);
+      if (absl::IsNotFound(removed)) return absl::OkStatus();
+      VARVE_RETURN_IF_ERROR(removed);
+      return file_system_->SyncDirectory(directory_);
+    }
     std::vector<std::byte> aborted(segment.aborted.size() * TransactionIndex::kEntryBytes);
     for (size_t i = 0; i < segment.aborted.size(); ++i) {
       TransactionIndex::Encode(segment.aborted[i],
                                std::span<std::byte, TransactionIndex::kEntryBytes>(
                                    aborted.data() + i * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
     }
-    if (aborted.empty()) {
-      // The file exists once a transaction was aborted, and not before.
-      const absl::Status removed = file_system_->Remove(PathOf(base_offset, SegmentFileKind::kTransactionIndex));
-      return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
-    }
-    return WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted);
+    VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted));
+    VARVE_RETURN_IF_ERROR(RewriteInPlace(file_system_, path, 0).status());
+    return file_system_->SyncDirectory(directory_);
   }
 
   absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes) {

@@ -45,7 +45,7 @@ struct FilePatch {
 // Copies the first `bytes` bytes: by reference where the file system can, else as CopyRange.
 [[nodiscard]] absl::Status CopyPrefix(const File& from, int64_t bytes, File* to);
 
-// Gives an index file its content, under a new inode as well; nothing is synced, since an index is a hint. Leaves a
+// Gives an index file its content, under a new inode as well; nothing is synced: an offset or a time index is a hint. Leaves a
 // file that holds just that as it is, and says so: true if it was changed, other than by losing zeros at its end.
 struct IndexWrite {
   bool changed = false;       // the file was replaced
@@ -54,7 +54,7 @@ struct IndexWrite {
 [[nodiscard]] absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
                                                         std::span<const std::byte> bytes);
 
-// Writes the bytes from `position` to the end of a .log again, unchanged, and syncs the file: after a failed sync the
+// Writes the bytes from `position` to the end of a file again, unchanged, and syncs the file: after a failed sync the
 // page cache can hold good bytes, thought clean, that the disk never got (durability notes, Writing 3). Bytes that
 // cannot be read are passed over. Returns how many were written.
 [[nodiscard]] absl::StatusOr<int64_t> RewriteInPlace(FileSystem* file_system, const std::string& path,

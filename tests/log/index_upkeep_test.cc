@@ -9,7 +9,9 @@
 #include "log/bad_sectors.h"
 #include "log/log_places.h"
 #include "log/partition_fixture.h"
+#include "state/producer_batches.h"
 #include "varve/testing/faulty_file_system.h"
+#include "varve/transaction_index.h"
 #include "varve/verify.h"
 
 namespace varve::internal {
@@ -65,6 +67,36 @@ TEST_F(IndexUpkeepTest, RebuiltIndexesAreStableOnceTheCloseIsClean) {
   const std::unique_ptr<MemoryFileSystem> crashed = memory_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
   EXPECT_EQ(ReadFile(crashed.get(), kFirstIndex), index);
   EXPECT_EQ(ReadFile(crashed.get(), kFirstTimeIndex), time_index);
+}
+
+// The next opening begins at the durable point and does not look at the segments before it.
+TEST(RecoveredTransactionIndexTest, IsAsStableAsTheDurablePointThatPassesIt) {
+  using testing_support::DataBatch;
+  using testing_support::MarkerBatch;
+  const std::string path = std::string(kDirectory) + "/00000000000000000000.txnindex";
+  for (const ControlType end : {ControlType::kAbort, ControlType::kCommit}) {
+    std::vector<std::byte> log = DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true});
+    const std::vector<std::byte> marker = MarkerBatch(end, 1, 7);
+    log.insert(log.end(), marker.begin(), marker.end());
+    testing_support::Partition partition;
+    partition.AddSegment(0, std::string_view(reinterpret_cast<const char*>(log.data()), log.size()));
+    if (end == ControlType::kCommit) {
+      testing_support::WriteFile(partition.fs.get(), path, std::string(TransactionIndex::kEntryBytes, '\0'));
+      testing_support::SyncAll(partition.fs.get(), kDirectory);
+    }
+    VARVE_ASSERT_OK(partition.Load());
+    const auto held = [&](FileSystem* disk) { return disk->Info(path).ok() ? ReadFile(disk, path) : std::string(); };
+    const std::string rebuilt = held(partition.fs.get());
+    ASSERT_EQ(rebuilt.size(), end == ControlType::kAbort ? TransactionIndex::kEntryBytes : 0u);
+    EXPECT_EQ(held(partition.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}).get()), rebuilt);
+    if (end == ControlType::kCommit) continue;
+    // The process that wrote it died before it synced it: only the page cache holds the right bytes.
+    testing_support::Partition unsynced;
+    unsynced.AddSegment(0, partition.Log(0));
+    testing_support::WriteFile(unsynced.fs.get(), path, rebuilt);
+    VARVE_ASSERT_OK(unsynced.Load());
+    EXPECT_EQ(held(unsynced.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}).get()), rebuilt);
+  }
 }
 
 TEST_F(IndexUpkeepTest, ReadingAStoppedLogJudgesIndexesByTheirOwnInterval) {
