@@ -42,7 +42,8 @@ class Execution {
   absl::StatusOr<LoadedLog> Run() {
     VARVE_RETURN_IF_ERROR(OpenState());
     VARVE_RETURN_IF_ERROR(RemoveDeleted());
-    VARVE_RETURN_IF_ERROR(CutLog());
+    VARVE_RETURN_IF_ERROR(SaveWhatGoes());
+    if (!EndsAtDamage()) VARVE_RETURN_IF_ERROR(CutLog());
     VARVE_RETURN_IF_ERROR(SyncUnsynced());
     VARVE_RETURN_IF_ERROR(MakeActive());
     VARVE_RETURN_IF_ERROR(NoteDamage(DamageAsFound()));
@@ -66,12 +67,21 @@ class Execution {
 
   void Note(RecoveryFinding finding) { loaded_.report.findings.push_back(std::move(finding)); }
 
-  // From here on the directory is not clean, whatever happens.
+  // From here on the directory is not clean, whatever happens. The last file is the one that shows whether the page
+  // cache survived, as it is the last that is put right: the one before it may still be named if the process died while
+  // it rolled.
   absl::Status OpenState() {
     VARVE_ASSIGN_OR_RETURN(loaded_.state, PartitionState::Open(file_system_, directory_));
-    if (!loaded_.state->stored() || !loaded_.state->values().clean) return absl::OkStatus();
+    if (!loaded_.state->stored()) return absl::OkStatus();
     PartitionStateValues values = loaded_.state->values();
     values.clean = false;
+    if (plan_.marks.cache_survived) {
+      const FoundSegment& newest = plan_.beyond.empty() ? plan_.segments.back().found : plan_.beyond.back();
+      VARVE_ASSIGN_OR_RETURN(const FileInfo info,
+                             file_system_->Info(PathOf(newest.base_offset, SegmentFileKind::kLog)));
+      values.active = info.identity;
+    }
+    if (values == loaded_.state->values()) return absl::OkStatus();
     loaded_.state->Store(values);
     return loaded_.state->Sync();
   }
@@ -91,49 +101,48 @@ class Execution {
 
   // --- The end of the log ---
 
-  // First everything that is worth it is saved aside, then later segments go, the newest first, and when that is stable
-  // the last one is cut: a crash never leaves later batches behind an end that looks good.
-  absl::Status CutLog() {
+  // Damage, and OnDamage::kTruncate: good batches may lie behind it.
+  bool EndsAtDamage() const {
+    return !plan_.segments.empty() && plan_.segments.back().recovery.has_value() &&
+           plan_.segments.back().recovery->log_end == LogEnd::kAtDamage;
+  }
+
+  // What is worth it is copied aside before anything goes.
+  absl::Status SaveWhatGoes() {
     if (!plan_.segments.empty() && plan_.segments.back().recovery.has_value()) {
       VARVE_RETURN_IF_ERROR(SaveTail(plan_.segments.back()));
     }
     for (const FoundSegment& segment : plan_.beyond) VARVE_RETURN_IF_ERROR(SaveSegment(segment));
-    VARVE_RETURN_IF_ERROR(AnnounceEnd());
-    for (size_t i = plan_.beyond.size(); i-- > 0;) {
-      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, plan_.beyond[i].base_offset));
-      loaded_.report.bytes_cut += plan_.beyond[i].size_bytes;
-    }
-    if (!plan_.beyond.empty()) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
+    return absl::OkStatus();
+  }
+
+  // Later segments first, and when that is stable the last one is cut: a crash never leaves later batches behind an end
+  // that looks good. Where it ends at damage this is left to AnnounceLast and PutRight.
+  absl::Status CutLog() {
+    if (plan_.starts_anew) VARVE_RETURN_IF_ERROR(AnnounceStart());
+    VARVE_RETURN_IF_ERROR(RemoveBeyond());
     if (plan_.segments.empty() || !plan_.segments.back().recovery.has_value()) return absl::OkStatus();
     return CutTail(plan_.segments.back());
   }
 
-  // An end below the durable point is announced, lest a crash on the way leave a point that is void, and with it a log
-  // start that nobody remembers.
-  absl::Status AnnounceEnd() {
+  absl::Status AnnounceStart() {
     PartitionStateValues values = loaded_.state->values();
-    const bool below_point = plan_.marks.durable_point.has_value() && !plan_.segments.empty() &&
-                             plan_.segments.back().recovery.has_value() &&
-                             plan_.segments.back().recovery->log_end == LogEnd::kAtDamage &&
-                             plan_.log_end_offset < values.durable.offset;
-    if (plan_.starts_anew) {
-      values.pending = PendingOperation::kStartAt;
-      values.pending_offset = plan_.log_start_offset;
-      if (!plan_.beyond.empty()) {
-        values.pending_end = {.segment = plan_.beyond.back().base_offset, .position = plan_.beyond.back().size_bytes};
-      }
-    } else if (below_point) {
-      const SegmentRecovery& recovery = *plan_.segments.back().recovery;
-      values.durable = {.offset = recovery.next_offset,
-                        .segment = plan_.segments.back().found.base_offset,
-                        .position = recovery.end_position,
-                        .batch_position = recovery.last_batch_position,
-                        .batch_crc = recovery.last_batch_crc};
-    } else {
-      return absl::OkStatus();
+    values.pending = PendingOperation::kStartAt;
+    values.pending_offset = plan_.log_start_offset;
+    if (!plan_.beyond.empty()) {
+      values.pending_end = {.segment = plan_.beyond.back().base_offset, .position = plan_.beyond.back().size_bytes};
     }
     loaded_.state->Store(values);
     return loaded_.state->Sync();
+  }
+
+  // The newest first.
+  absl::Status RemoveBeyond() {
+    for (size_t i = plan_.beyond.size(); i-- > 0;) {
+      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, plan_.beyond[i].base_offset));
+      loaded_.report.bytes_cut += plan_.beyond[i].size_bytes;
+    }
+    return plan_.beyond.empty() ? absl::OkStatus() : file_system_->SyncDirectory(directory_);
   }
 
   absl::Status SaveTail(const PlannedSegment& segment) {
@@ -176,28 +185,29 @@ class Execution {
 
   absl::Status CutTail(const PlannedSegment& segment) {
     const SegmentRecovery& recovery = *segment.recovery;
-    const int64_t cut_bytes = segment.found.size_bytes - recovery.end_position;
-    if (recovery.log_end == LogEnd::kNowhere || cut_bytes == 0) return absl::OkStatus();
-    const std::string name = LogName(segment.found.base_offset);
-    if (recovery.log_end == LogEnd::kAtDamage) {
-      // Readers may have been behind the damage: they keep the old inode.
-      VARVE_RETURN_IF_ERROR(
-          RewriteFile(file_system_, directory_, name, {{.position = 0, .bytes = recovery.end_position}}, {}));
-    } else {
-      VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
-                             file_system_->Open(JoinPath(directory_, name), OpenMode::kReadWrite));
-      VARVE_RETURN_IF_ERROR(log->Truncate(static_cast<uint64_t>(recovery.end_position)));
-      VARVE_RETURN_IF_ERROR(log->SyncData());
+    if (recovery.log_end == LogEnd::kNowhere || segment.found.size_bytes == recovery.end_position) {
+      return absl::OkStatus();
     }
+    VARVE_ASSIGN_OR_RETURN(
+        const std::unique_ptr<File> log,
+        file_system_->Open(PathOf(segment.found.base_offset, SegmentFileKind::kLog), OpenMode::kReadWrite));
+    VARVE_RETURN_IF_ERROR(log->Truncate(static_cast<uint64_t>(recovery.end_position)));
+    VARVE_RETURN_IF_ERROR(log->SyncData());
+    NoteCut(segment);
+    return absl::OkStatus();
+  }
+
+  void NoteCut(const PlannedSegment& segment) {
+    const SegmentRecovery& recovery = *segment.recovery;
+    const int64_t cut_bytes = segment.found.size_bytes - recovery.end_position;
     loaded_.report.bytes_cut += cut_bytes;
     Note({.action = RecoveryAction::kCut,
           .rule = recovery.log_end == LogEnd::kAtInvalid ? "4c" : "5",
-          .file = name,
+          .file = LogName(segment.found.base_offset),
           .position = recovery.end_position,
           .bytes = cut_bytes,
           .evidence = fmt::format("{}{}; {}, durable point {}", recovery.end_is_zeros ? "preallocated zeros: " : "",
                                   recovery.end_reason, plan_.marks.evidence, plan_.marks.durable_offset)});
-    return absl::OkStatus();
   }
 
   // --- Damage that stays ---
@@ -226,24 +236,38 @@ class Execution {
   // --- Recovered segments ---
 
   // The last file that is put right is the one that varve.state names as written last, and which ends the log: with its
-  // new inode the page cache seems not to have survived, and with its damage taken out the durable point would be void.
-  // So the point moves to the end first. Everything below is synced by now, the segments before are right, and what is
-  // damaged is noted: nothing else needs the old point.
+  // new inode, or without the segments behind it, the page cache seems not to have survived, and with its damage taken
+  // out the durable point would be void. So the point moves to the end first. Everything below is synced by now, the
+  // segments before are right, and what is damaged is noted: nothing else needs the old point, nor, where it was void,
+  // the old log start.
   absl::Status AnnounceLast() {
-    const std::optional<SegmentRecovery>& last = plan_.segments.back().recovery;
-    if (!loaded_.state->stored() || !last.has_value() || (last->damage.empty() && last->mended.empty())) {
-      return absl::OkStatus();
-    }
+    const PlannedSegment& last = plan_.segments.back();
+    if (!loaded_.state->stored() || !last.recovery.has_value()) return absl::OkStatus();
+    const SegmentRecovery& recovery = *last.recovery;
+    if (recovery.damage.empty() && recovery.mended.empty() && !EndsAtDamage()) return absl::OkStatus();
     PartitionStateValues values = loaded_.state->values();
+    values.log_start_offset = plan_.log_start_offset;
     values.durable = {.offset = plan_.log_end_offset, .segment = plan_.log_end_offset};
-    if (!made_active_.has_value()) {
-      values.durable.segment = plan_.segments.back().found.base_offset;
-      values.durable.position = last->end_position;
+    if (made_active_.has_value()) {
+      VARVE_RETURN_IF_ERROR(MarkUnfinished(last));
+    } else {
+      values.durable.segment = last.found.base_offset;
+      values.durable.position = recovery.end_position;
       values.durable.batch_position = plan_.last_batch.position;
       values.durable.batch_crc = plan_.last_batch.crc;
     }
     loaded_.state->Store(values);
     return loaded_.state->Sync();
+  }
+
+  // A point in the new segment leaves the one before it to be read only for a reason: it has no offset index until it
+  // is right.
+  absl::Status MarkUnfinished(const PlannedSegment& segment) {
+    if (segment.recovery->mended.empty() && segment.aborted.empty()) return absl::OkStatus();
+    const absl::Status removed = file_system_->Remove(PathOf(segment.found.base_offset, SegmentFileKind::kOffsetIndex));
+    if (absl::IsNotFound(removed)) return absl::OkStatus();
+    VARVE_RETURN_IF_ERROR(removed);
+    return file_system_->SyncDirectory(directory_);
   }
 
   absl::Status PutRight(const PlannedSegment& segment) {
@@ -252,9 +276,13 @@ class Execution {
       return absl::OkStatus();
     }
     const SegmentRecovery& recovery = *segment.recovery;
+    // Only the last one ends. Readers may have been behind the damage: they keep the old inode.
+    const bool cut = recovery.log_end == LogEnd::kAtDamage && segment.found.size_bytes > recovery.end_position;
+    if (recovery.log_end == LogEnd::kAtDamage) VARVE_RETURN_IF_ERROR(RemoveBeyond());
     const bool excise = options_.on_damage == OnDamage::kQuarantine && !recovery.damage.empty();
     if (excise) VARVE_RETURN_IF_ERROR(SaveDamage(segment));
-    if (excise || !recovery.mended.empty()) VARVE_RETURN_IF_ERROR(Rewrite(segment, excise));
+    if (cut || excise || !recovery.mended.empty()) VARVE_RETURN_IF_ERROR(Rewrite(segment, excise));
+    if (cut) NoteCut(segment);
     for (const DamagedRange& range : recovery.damage) {
       loaded_.report.damage.push_back(range);
       if (!excise) NoteKept(segment, range);

@@ -292,45 +292,105 @@ TEST(BadSectorPendingTest, DoesNotStopATruncationThatWasAnnounced) {
 
 // --- Stopped while damage is put right ---
 
-// The last file gets a new inode before varve.state says so: what is damaged must not look like what a restart lost.
-TEST(StoppedRecoveryTest, TheNextOpeningGivesTheSameRecords) {
-  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kQuarantine}) {
-    Partition whole;
-    const std::string first = BatchesBytes(0, 10);
-    const int64_t batch_bytes = SizeOf(first) / 10;
-    whole.AddSegment(0, first);
-    whole.AddSegment(10, BatchesBytes(10, 20));
-    whole.SetDurablePoint(0, 2 * batch_bytes, 2, /*survived=*/true);
-    whole.FlipBit("00000000000000000000.log", 4 * batch_bytes + 90);
-    whole.FlipBit("00000000000000000010.log", 3 * batch_bytes + 90);
-    whole.FlipBit("00000000000000000010.log", 6 * batch_bytes + 14);
-    const auto disk_of = [&](const MemoryFileSystem& files) {
-      auto partition = std::make_unique<Partition>(files.CloneAfterProcessDeath());
-      partition->options.on_damage = on_damage;
-      return partition;
-    };
-    const auto undisturbed = disk_of(*whole.fs);
-    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog expected, undisturbed->Load());
-    const std::vector<std::string> batches = testing_support::ServedBatches(undisturbed->fs.get(), expected);
-    ASSERT_EQ(batches.size(), 18u);
-    for (uint64_t nth = 1;; ++nth) {
-      SCOPED_TRACE(::testing::Message() << "operation " << nth << ", on damage " << static_cast<int>(on_damage));
-      const auto stopped = disk_of(*whole.fs);
-      FaultyFileSystem faulty(stopped->fs.get());
-      faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
-      const bool done = LoadLog(&faulty, kDirectory, stopped->options).ok() && faulty.faults_fired() == 0;
-      const auto next = disk_of(*stopped->fs);
-      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, next->Load());
-      ASSERT_EQ(testing_support::ServedBatches(next->fs.get(), loaded), batches);
-      ASSERT_EQ(loaded.log_end_offset, expected.log_end_offset);
+// A file gets a new inode before varve.state says so: what is damaged must not look like what a restart lost.
+struct StoppedCase {
+  const char* name;
+  OnDamage on_damage;
+  bool died_rolling;  // the process died when it had made the next segment and not yet noted it
+  int64_t damaged;    // batch of the second segment
+  int64_t end;
+  size_t batches;
+};
+
+constexpr StoppedCase kStoppedCases[] = {
+    {"Keep", OnDamage::kKeep, false, 7, 20, 18},
+    {"KeepAtADurableEnd", OnDamage::kKeep, false, 9, 20, 19},
+    {"KeepBeforeANewSegment", OnDamage::kKeep, true, 7, 20, 18},
+    {"Quarantine", OnDamage::kQuarantine, false, 7, 20, 18},
+    {"QuarantineBeforeANewSegment", OnDamage::kQuarantine, true, 7, 20, 18},
+    {"Truncate", OnDamage::kTruncate, false, 7, 17, 17},
+    {"TruncateBeforeANewSegment", OnDamage::kTruncate, true, 7, 17, 17},
+};
+
+class StoppedRecoveryTest : public ::testing::TestWithParam<StoppedCase> {};
+INSTANTIATE_TEST_SUITE_P(, StoppedRecoveryTest, ::testing::ValuesIn(kStoppedCases),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+// Segments 0 to 9 and 10 to 19, headers to be mended and damage in both; in the second only where the log ends there
+// or is durable.
+void SetUpDamaged(const StoppedCase& stopped, Partition* partition) {
+  const std::string second = "00000000000000000010.log";
+  partition->AddSegment(0, BatchesBytes(0, 10));
+  partition->AddSegment(10, BatchesBytes(10, 20));
+  VARVE_ASSERT_OK(partition->Load());  // makes the indexes
+  const bool at_the_end = stopped.damaged == 9;
+  partition->SetDurablePoint(at_the_end ? 10 : 0, (at_the_end ? 10 : 2) * kBatchBytes, at_the_end ? 20 : 2,
+                             /*survived=*/true);
+  if (stopped.died_rolling) partition->AddSegment(20, "");
+  partition->FlipBit(second, 3 * kBatchBytes + 11, 3);
+  partition->FlipBit(second, stopped.damaged * kBatchBytes + 90);
+  if (at_the_end) return;
+  partition->FlipBit(kFirstLog, 6 * kBatchBytes + 7, 4);
+  if (stopped.on_damage != OnDamage::kTruncate) partition->FlipBit(kFirstLog, 4 * kBatchBytes + 90);
+}
+
+TEST_P(StoppedRecoveryTest, TheNextOpeningGivesTheSameRecords) {
+  const StoppedCase& stopped_case = GetParam();
+  Partition whole;
+  SetUpDamaged(stopped_case, &whole);
+  const auto disk_of = [&](const MemoryFileSystem& files) {
+    auto partition = std::make_unique<Partition>(files.CloneAfterProcessDeath());
+    partition->options.on_damage = stopped_case.on_damage;
+    return partition;
+  };
+  const auto undisturbed = disk_of(*whole.fs);
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog expected, undisturbed->Load());
+  const std::vector<std::string> batches = ServedBatches(undisturbed->fs.get(), expected);
+  ASSERT_EQ(batches.size(), stopped_case.batches);
+  ASSERT_EQ(expected.log_end_offset, stopped_case.end);
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(::testing::Message() << "operation " << nth);
+    const auto stopped = disk_of(*whole.fs);
+    FaultyFileSystem faulty(stopped->fs.get());
+    faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
+    const bool done = LoadLog(&faulty, kDirectory, stopped->options).ok() && faulty.faults_fired() == 0;
+    const auto next = disk_of(*stopped->fs);
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, next->Load());
+    ASSERT_EQ(ServedBatches(next->fs.get(), loaded), batches);
+    ASSERT_EQ(loaded.log_end_offset, expected.log_end_offset);
+    if (stopped_case.on_damage != OnDamage::kTruncate) {
       ASSERT_EQ(loaded.report.bytes_cut, 0);
-      if (on_damage == OnDamage::kKeep) {
-        ASSERT_EQ(loaded.report.damage.size(), 2u);
-      }
-      if (!done) continue;
-      EXPECT_GT(nth, 20u);
-      break;
     }
+    if (stopped_case.on_damage == OnDamage::kKeep) {
+      ASSERT_EQ(loaded.report.damage.size(), expected.report.damage.size());
+    }
+    if (!done) continue;
+    EXPECT_GT(nth, 20u);
+    break;
+  }
+}
+
+// A state that does not match the files must not come to count, with the log start it names, before they are right.
+TEST(VoidStateTest, ItsLogStartDoesNotCountAgain) {
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(::testing::Message() << "operation " << nth);
+    Partition partition;
+    SetUpDurable(&partition, /*log_start_offset=*/50);
+    {
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+      PartitionStateValues values = state->values();
+      values.durable = {.offset = 60, .segment = 55};
+      state->Store(values);
+    }
+    partition.options.marks = {.clean = false, .recovery_point = 20, .log_start_offset = 0};
+    partition.FlipBit("00000000000000000010.log", 3 * kBatchBytes + 11, 3);
+    FaultyFileSystem faulty(partition.fs.get());
+    faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
+    const bool done = LoadLog(&faulty, kDirectory, partition.options).ok() && faulty.faults_fired() == 0;
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    ASSERT_EQ(ServedBatches(partition.fs.get(), loaded).size(), 20u);
+    ASSERT_EQ(loaded.log_end_offset, 20);
+    if (done) break;
   }
 }
 
