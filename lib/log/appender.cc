@@ -93,9 +93,9 @@ absl::Status Appender::Install(LoadedLog loaded) {
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
   producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark);
   ShowTransactions();
-  flusher_->Restart(std::move(loaded.state), std::move(target), live_, loaded.log_end_offset,
-                    Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable", core_->directory,
-                          loaded.log_end_offset));
+  VARVE_RETURN_IF_ERROR(flusher_->Restart(std::move(loaded.state), std::move(target), live_, loaded.log_end_offset,
+                                          Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable",
+                                                core_->directory, loaded.log_end_offset)));
   ++live_generation_;
   ChooseLimits();
   StoreLive();
@@ -475,7 +475,10 @@ LiveValues Appender::LiveValuesAt(int64_t active_base, PublishedEnd end) const {
   return values;
 }
 
-void Appender::StoreLive() { live_->Store(LiveValuesAt(active_->base_offset(), active_->end())); }
+// A line that could not be written tells of less than there is, or serves nobody: the next one makes up for it.
+void Appender::StoreLive() { (void)TryStoreLive(); }
+
+absl::Status Appender::TryStoreLive() { return live_->Store(LiveValuesAt(active_->base_offset(), active_->end())); }
 
 absl::Status Appender::Roll() {
   const absl::MutexLock lock(&mutex_);
@@ -547,7 +550,7 @@ absl::Status Appender::Close() {
     const absl::MutexLock watched(&watched_mutex_);
     watched_lock_.reset();
   }
-  if (!inherited) live_->StopService();
+  if (!inherited) (void)live_->StopService();  // without the lock nobody believes it either
   lock_.reset();
   if (!inherited) flusher_->Resume();
   return close_status_;

@@ -112,6 +112,7 @@ class Appender {
   [[nodiscard]] LiveValues LiveValuesAt(int64_t active_base, PublishedEnd end) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreLive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status TryStoreLive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A failed write poisons the log, unless the disk was full: then nothing has happened, once what was written before
   // it is taken back (one sync).
   [[nodiscard]] absl::Status Failed(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -146,7 +146,7 @@ absl::Status Flusher::SyncOnce() {
     names_synced_ = work.names_changed;
     StoreDurable(work);
     frontiers_->PublishDurable(work.end.next_offset);
-    live_->StoreDurable(work.end.next_offset);
+    (void)live_->StoreDurable(work.end.next_offset);  // one that could not be written tells of less
   } else {
     frontiers_->Poison(status);
   }
@@ -225,8 +225,8 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
   return synced;
 }
 
-void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
-                      int64_t end_offset, const absl::Status& reason) {
+absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
+                              int64_t end_offset, const absl::Status& reason) {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
   suspended_ = false;
@@ -235,7 +235,6 @@ void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
   beside_.clear();
   active_ = std::move(active);
   live_ = std::move(live);
-  live_->StoreDurable(frontiers_->durable());
   const auto first = callbacks_.upper_bound(end_offset);
   for (auto callback = first; callback != callbacks_.end(); ++callback) {
     overtaken_.push_back([done = std::move(callback->second), reason] { done(reason); });
@@ -243,6 +242,7 @@ void Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
   callbacks_.erase(first, callbacks_.end());
   if (!overtaken_.empty()) callbacks_due_.store(true, std::memory_order_release);
   idle_or_durable_.SignalAll();
+  return live_->StoreDurable(frontiers_->durable());
 }
 
 }  // namespace varve::internal

@@ -49,11 +49,11 @@ class Flusher {
   Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers);
 
   // Writer, after opening and after a truncation: what is written from now on, and the line that tells other processes
-  // what is durable. Nothing is queued any more; those who
-  // wait for more than `end_offset` get `reason` (from RunReadyCallbacks). varve.state is the flusher's to change from
-  // now on: see UpdateState.
-  void Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
-               int64_t end_offset, const absl::Status& reason);
+  // what is durable. Nothing is queued any more; those who wait for more than `end_offset` get `reason` (from
+  // RunReadyCallbacks). varve.state is the flusher's to change from now on: see UpdateState. Errors: as
+  // LiveLine::StoreDurable; the line may then tell of more than is durable, so that nobody may be served.
+  [[nodiscard]] absl::Status Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
+                                     std::shared_ptr<LiveLine> live, int64_t end_offset, const absl::Status& reason);
 
   // Writer: waits for a sync under way and lets nobody begin another until Restart or Resume.
   void Suspend();

@@ -33,6 +33,9 @@ constexpr size_t kFirstClosed = 11;
 constexpr size_t kLastMarker = 12;
 constexpr size_t kRule = 13;
 static_assert((kRule + 1) * sizeof(uint64_t) <= kLineBytes);
+// The two runs of words that a store sets, around what is not under the sequence.
+static_assert(kHighWatermark - kGeneration == 4 && kRule - kServedBy == 5);
+static_assert(kDurableOffset > kHighWatermark && kLineage < kServedBy);
 
 constexpr uint64_t kNobody = 0;
 
@@ -43,8 +46,8 @@ constexpr int kMaxLooks = 5'000;
 
 uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memory_order_relaxed); }
 void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }
-void SetRelaxed(uint64_t* word, int64_t value) { SetRelaxed(word, std::bit_cast<uint64_t>(value)); }
 
+uint64_t Word(int64_t value) { return std::bit_cast<uint64_t>(value); }
 int64_t RelaxedOffset(uint64_t* word) { return std::bit_cast<int64_t>(Relaxed(word)); }
 
 // A boot id, or that there is none, in one word that is not kNobody.
@@ -52,21 +55,28 @@ uint64_t ShortBootId(const std::string& boot_id) { return uint64_t{Crc32c(AsByte
 
 }  // namespace
 
-LiveLine::LiveLine(std::unique_ptr<Mapping> mapping, const FileIdentity& identity, uint64_t short_boot_id)
-    : mapping_(std::move(mapping)),
+LiveLine::LiveLine(std::unique_ptr<File> written, std::unique_ptr<Mapping> mapping, const FileIdentity& identity,
+                   uint64_t short_boot_id)
+    : written_(std::move(written)),
+      mapping_(std::move(mapping)),
       identity_(identity),
       short_boot_id_(short_boot_id),
       words_(reinterpret_cast<uint64_t*>(mapping_->data())) {}
 
-namespace {
+absl::Status LiveLine::SetWords(size_t first, std::span<const uint64_t> values) {
+  if (written_ == nullptr) [[likely]] {
+    for (size_t index = 0; index < values.size(); ++index) SetRelaxed(word(first + index), values[index]);
+    return absl::OkStatus();
+  }
+  bool changed = false;
+  for (size_t index = 0; index < values.size(); ++index) changed |= Relaxed(word(first + index)) != values[index];
+  return changed ? written_->WriteAt(first * sizeof(uint64_t), std::as_bytes(values)) : absl::OkStatus();
+}
 
-struct MappedLine {
-  std::unique_ptr<Mapping> mapping;
-  FileIdentity identity;
-};
-
-// The file, made where there is none, and its mapping, which may be stored into. kInternal: the device fails.
-absl::StatusOr<MappedLine> MapForWriting(FileSystem* file_system, const std::string& path) {
+// The file, made where there is none, and its mapping. kInternal: the device fails.
+absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::OpenToWrite(FileSystem* file_system, const std::string& directory) {
+  const std::string path = JoinPath(directory, kFileName);
+  VARVE_ASSIGN_OR_RETURN(const bool stored_by_mapping, file_system->AllocationIsPromise(directory));
   absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
   if (absl::IsNotFound(file.status())) file = file_system->Open(path, OpenMode::kCreate);
   VARVE_RETURN_IF_ERROR(file.status());
@@ -76,29 +86,31 @@ absl::StatusOr<MappedLine> MapForWriting(FileSystem* file_system, const std::str
     VARVE_RETURN_IF_ERROR((*file)->WriteAt(0, std::vector<std::byte>(kLineBytes)));
     VARVE_RETURN_IF_ERROR((*file)->Truncate(kLineBytes));
   }
-  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, (*file)->Map(kLineBytes, Access::kReadWrite));
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping,
+                         (*file)->Map(kLineBytes, stored_by_mapping ? Access::kReadWrite : Access::kRead));
   absl::Status populated = mapping->Populate(0, kLineBytes);
   if (!populated.ok() && !absl::IsUnimplemented(populated)) return populated;
-  return MappedLine{std::move(mapping), info.identity};
+  return std::unique_ptr<LiveLine>(new LiveLine(stored_by_mapping ? nullptr : *std::move(file), std::move(mapping),
+                                                info.identity, ShortBootId(file_system->BootId())));
 }
 
-}  // namespace
+absl::Status LiveLine::TakeOver(uint64_t short_lineage) {
+  VARVE_RETURN_IF_ERROR(SetWords(kServedBy, {{kNobody}}));
+  const uint64_t sequence = Relaxed(word(kSequence));
+  VARVE_RETURN_IF_ERROR(SetWords(kSequence, {{sequence + sequence % 2}}));  // even, whatever was left
+  return SetWords(kLineage, {{short_lineage}});
+}
 
 absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Create(FileSystem* file_system, const std::string& directory,
                                                            const std::array<uint8_t, 16>& lineage) {
-  const std::string path = JoinPath(directory, kFileName);
-  absl::StatusOr<MappedLine> mapped = MapForWriting(file_system, path);
-  if (absl::IsInternal(mapped.status())) {
+  absl::StatusOr<std::unique_ptr<LiveLine>> line = OpenToWrite(file_system, directory);
+  if (absl::IsInternal(line.status())) {
     // It is a hint: a new file serves as well as one that the device cannot read.
-    VARVE_RETURN_IF_ERROR(file_system->Remove(path));
-    mapped = MapForWriting(file_system, path);
+    VARVE_RETURN_IF_ERROR(file_system->Remove(JoinPath(directory, kFileName)));
+    line = OpenToWrite(file_system, directory);
   }
-  VARVE_RETURN_IF_ERROR(mapped.status());
-  std::unique_ptr<LiveLine> line(
-      new LiveLine(std::move(mapped->mapping), mapped->identity, ShortBootId(file_system->BootId())));
-  SetRelaxed(line->word(kServedBy), kNobody);
-  SetRelaxed(line->word(kSequence), (Relaxed(line->word(kSequence)) + 1) & ~uint64_t{1});  // even, whatever was left
-  SetRelaxed(line->word(kLineage), ShortLineage(lineage));
+  VARVE_RETURN_IF_ERROR(line.status());
+  VARVE_RETURN_IF_ERROR((*line)->TakeOver(ShortLineage(lineage)));
   return line;
 }
 
@@ -115,7 +127,8 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system
   if (absl::IsInternal(readable)) return absl::DataLossError(readable.message());
   VARVE_RETURN_IF_ERROR(readable);
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, file->Map(kLineBytes, Access::kRead));
-  return std::unique_ptr<LiveLine>(new LiveLine(std::move(mapping), info.identity, ShortBootId(file_system->BootId())));
+  return std::unique_ptr<LiveLine>(
+      new LiveLine(nullptr, std::move(mapping), info.identity, ShortBootId(file_system->BootId())));
 }
 
 absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& directory) {
@@ -131,27 +144,27 @@ absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& d
   return absl::IsInternal(written) ? file_system->Remove(path) : written;
 }
 
-void LiveLine::Store(const LiveValues& values) {
-  const uint64_t sequence = Relaxed(word(kSequence));
-  SetRelaxed(word(kSequence), sequence + 1);
+absl::Status LiveLine::Store(const LiveValues& values) {
+  const std::array<uint64_t, kHighWatermark - kGeneration + 1> end = {
+      values.generation, Word(values.active_base), Word(values.end_position), Word(values.end_offset),
+      Word(values.high_watermark)};
+  const std::array<uint64_t, kRule - kServedBy + 1> bounds = {
+      values.served ? short_boot_id_ : kNobody, Word(values.log_start_offset),   Word(values.first_open_offset),
+      Word(values.first_closed_offset),         Word(values.last_marker_offset), static_cast<uint64_t>(values.rule)};
+  const uint64_t odd = Relaxed(word(kSequence)) | 1;  // a store that failed has left it odd
+  VARVE_RETURN_IF_ERROR(SetWords(kSequence, {{odd}}));
   std::atomic_thread_fence(std::memory_order_release);
-  SetRelaxed(word(kGeneration), values.generation);
-  SetRelaxed(word(kActiveBase), values.active_base);
-  SetRelaxed(word(kEndPosition), values.end_position);
-  SetRelaxed(word(kEndOffset), values.end_offset);
-  SetRelaxed(word(kHighWatermark), values.high_watermark);
-  SetRelaxed(word(kServedBy), values.served ? short_boot_id_ : kNobody);
-  SetRelaxed(word(kLogStartOffset), values.log_start_offset);
-  SetRelaxed(word(kFirstOpen), values.first_open_offset);
-  SetRelaxed(word(kFirstClosed), values.first_closed_offset);
-  SetRelaxed(word(kLastMarker), values.last_marker_offset);
-  SetRelaxed(word(kRule), static_cast<uint64_t>(values.rule));
-  std::atomic_ref(*word(kSequence)).store(sequence + 2, std::memory_order_release);
+  VARVE_RETURN_IF_ERROR(SetWords(kGeneration, end));
+  VARVE_RETURN_IF_ERROR(SetWords(kServedBy, bounds));
+  std::atomic_thread_fence(std::memory_order_release);
+  return SetWords(kSequence, {{odd + 1}});
 }
 
-void LiveLine::StopService() { SetRelaxed(word(kServedBy), kNobody); }
+absl::Status LiveLine::StopService() { return SetWords(kServedBy, {{kNobody}}); }
 
-void LiveLine::StoreDurable(int64_t durable_offset) { SetRelaxed(word(kDurableOffset), durable_offset); }
+absl::Status LiveLine::StoreDurable(int64_t durable_offset) {
+  return SetWords(kDurableOffset, {{Word(durable_offset)}});
+}
 
 std::optional<LiveValues> LiveLine::Load() const {
   for (int look = 0; look < kMaxLooks; ++look) {

@@ -23,6 +23,12 @@
 // may be shorter than the values say. It does so too while a truncation replaces files. After a power loss another boot
 // id is in the way. A seqlock (Boehm 2012): the writer never waits, a reader that met a store in progress looks again.
 //
+// The writer stores into its mapping, without a system call, where the file system's allocation is a promise. Elsewhere
+// a page that has been written out needs space again when it is stored to (Btrfs reserves it in the page fault), and a
+// full disk would end the process: there each store is a few write calls, which can fail. One that fails half way leaves
+// the sequence odd: nobody believes the line until the next store. Readers have it mapped all the same; a word that is
+// aligned is written whole.
+//
 // Thread rules: one writer, and beside it one thread that stores the durable offset; any number of readers in any
 // process.
 #ifndef VARVE_LIB_LOG_LIVE_LINE_H_
@@ -33,6 +39,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "absl/status/status.h"
@@ -81,12 +88,13 @@ class LiveLine {
   // there is none; one that the device fails is removed. Errors: as the file system.
   [[nodiscard]] static absl::Status StopService(FileSystem* file_system, const std::string& directory);
 
-  // Writer only: all values but the durable offset. No system call.
-  void Store(const LiveValues& values);
-  // Writer only: no reader believes the line until the next Store. No system call.
-  void StopService();
-  // One thread at a time, beside the writer. No system call.
-  void StoreDurable(int64_t durable_offset);
+  // Writer only: all values but the durable offset. Errors: none where the line is mapped for storing, else as
+  // File::WriteAt; readers then see the values of before, or nobody serving.
+  [[nodiscard]] absl::Status Store(const LiveValues& values);
+  // Writer only: no reader believes the line until the next Store. Errors: as Store; the service goes on.
+  [[nodiscard]] absl::Status StopService();
+  // One thread at a time, beside the writer. Errors: as Store; the value of before stays.
+  [[nodiscard]] absl::Status StoreDurable(int64_t durable_offset);
 
   [[nodiscard]] uint64_t lineage() const;
   // Absent if the writer stopped in the middle of a store.
@@ -99,9 +107,17 @@ class LiveLine {
   [[nodiscard]] static uint64_t ShortLineage(const std::array<uint8_t, 16>& lineage);
 
  private:
-  LiveLine(std::unique_ptr<Mapping> mapping, const FileIdentity& identity, uint64_t short_boot_id);
+  LiveLine(std::unique_ptr<File> written, std::unique_ptr<Mapping> mapping, const FileIdentity& identity,
+           uint64_t short_boot_id);
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> OpenToWrite(FileSystem* file_system,
+                                                                             const std::string& directory);
+  // What a new writer changes of what is there.
+  [[nodiscard]] absl::Status TakeOver(uint64_t short_lineage);
   [[nodiscard]] uint64_t* word(size_t index) const { return words_ + index; }
+  // Stores words that follow one another; without a write call where they are there already.
+  [[nodiscard]] absl::Status SetWords(size_t first, std::span<const uint64_t> values);
 
+  const std::unique_ptr<File> written_;  // null where stores go to the mapping
   const std::unique_ptr<Mapping> mapping_;
   const FileIdentity identity_;
   const uint64_t short_boot_id_;

@@ -79,6 +79,8 @@ absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const
   if (operation == PendingOperation::kTruncateTo) {
     VARVE_RETURN_IF_ERROR(PrepareCut(core.options.file_system, core.directory, end.segment, end.position));
   }
+  // Where the line is written by calls a full disk is met here, and the page that is changed again in Reload has room.
+  VARVE_RETURN_IF_ERROR(appender_.TryStoreLive());
   const SyncsSuspended suspended(appender_.flusher_);
   VARVE_RETURN_IF_ERROR(Announce(operation, offset, end));
   core.frontiers.Reset(log_start_offset, offset, std::min(core.frontiers.durable(), offset));
@@ -137,7 +139,7 @@ absl::Status Truncation::Reload(const DurablePoint& end) {
   ++appender_.live_generation_;
   LiveValues values = appender_.LiveValuesAt(end.segment, {end.position, end.offset});
   values.served = false;  // until Install: the files are not what they are to be
-  appender_.live_->Store(values);
+  VARVE_RETURN_IF_ERROR(appender_.live_->Store(values));
   LogOptions options = core.options;
   options.marks = {};  // they were of the log as it was opened
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
@@ -178,11 +180,14 @@ absl::Status Truncation::DropPrefix(int64_t offset) {
     core.table.DropPrefix(below);
     ++appender_.live_generation_;
   }
-  appender_.StoreLive();
+  // Readers of other processes are told before a file goes; without the room for that, once files that went have made
+  // some.
+  const bool told = appender_.TryStoreLive().ok();
   PartitionStateValues announced;
   announced.pending = PendingOperation::kDeleteBefore;
   announced.pending_offset = offset;
   VARVE_RETURN_IF_ERROR(CarryThrough(core.options.file_system, core.directory, announced));
+  if (!told) appender_.StoreLive();
   // A full disk may have no room for the new checkpoint: the old one holds the same epochs and an earlier start, which
   // opening moves up.
   absl::Status epochs = core.epochs()->TruncateFromStart(offset);

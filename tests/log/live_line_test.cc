@@ -36,9 +36,10 @@ constexpr size_t kLineBytes = 128;
 constexpr size_t kServedByWord = 8;
 
 void StoreAll(LiveLine* line, const LiveValues& values) {
-  line->Store(values);
-  line->StoreDurable(values.durable_offset);
+  VARVE_ASSERT_OK(line->Store(values));
+  VARVE_ASSERT_OK(line->StoreDurable(values.durable_offset));
 }
+
 // What a line says that nobody has stored anything in.
 LiveValues Blank() {
   LiveValues values;
@@ -49,9 +50,12 @@ LiveValues Blank() {
   return values;
 }
 
-class LiveLineTest : public ::testing::Test {
+// Stored into the mapping, and by write calls where allocation is no promise.
+class LiveLineTest : public ::testing::TestWithParam<bool> {
  protected:
-  LiveLineTest() { VARVE_EXPECT_OK(memory_.CreateDirectory("orders-0")); }
+  LiveLineTest() : memory_({.allocation_is_promise = GetParam()}) {
+    VARVE_EXPECT_OK(memory_.CreateDirectory("orders-0"));
+  }
 
   std::unique_ptr<LiveLine> Create() {
     auto line = LiveLine::Create(&memory_, "orders-0", kLineage);
@@ -84,7 +88,10 @@ class LiveLineTest : public ::testing::Test {
   MemoryFileSystem memory_;
 };
 
-TEST_F(LiveLineTest, AReaderSeesWhatTheWriterStored) {
+INSTANTIATE_TEST_SUITE_P(, LiveLineTest, ::testing::Bool(),
+                         [](const auto& param) { return param.param ? "Mapped" : "Written"; });
+
+TEST_P(LiveLineTest, AReaderSeesWhatTheWriterStored) {
   const auto writer = Create();
   const auto reader = Open();
   EXPECT_EQ(reader->Load(), Blank());
@@ -95,7 +102,7 @@ TEST_F(LiveLineTest, AReaderSeesWhatTheWriterStored) {
   EXPECT_EQ(reader->lineage(), LiveLine::ShortLineage(kLineage));
 }
 
-TEST_F(LiveLineTest, TheFileHasTheFormAtTheTopOfTheHeader) {
+TEST_P(LiveLineTest, TheFileHasTheFormAtTheTopOfTheHeader) {
   const auto writer = Create();
   StoreAll(writer.get(), kValues);
   VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(kPath));
@@ -107,7 +114,7 @@ TEST_F(LiveLineTest, TheFileHasTheFormAtTheTopOfTheHeader) {
   for (size_t index = 0; index < expected.size(); ++index) EXPECT_EQ(Word(index), expected[index]) << index;
 }
 
-TEST_F(LiveLineTest, TheNextWriterGoesOnFromWhatIsThere) {
+TEST_P(LiveLineTest, TheNextWriterGoesOnFromWhatIsThere) {
   StoreAll(Create().get(), kValues);
   constexpr std::array<uint8_t, 16> kOther = {9};
   VARVE_ASSERT_OK_AND_ASSIGN(const auto next, LiveLine::Create(&memory_, "orders-0", kOther));
@@ -119,23 +126,23 @@ TEST_F(LiveLineTest, TheNextWriterGoesOnFromWhatIsThere) {
 }
 
 // Recovery goes on believing the values that readers no longer believe.
-TEST_F(LiveLineTest, ServiceIsStoppedByTheHolderOfTheLineOrOfTheLock) {
+TEST_P(LiveLineTest, ServiceIsStoppedByTheHolderOfTheLineOrOfTheLock) {
   const auto writer = Create();
   const auto reader = Open();
   LiveValues not_served = kValues;
   not_served.served = false;
   StoreAll(writer.get(), kValues);
-  writer->StopService();
+  VARVE_ASSERT_OK(writer->StopService());
   EXPECT_EQ(reader->Load(), not_served);
-  writer->Store(kValues);
+  VARVE_ASSERT_OK(writer->Store(kValues));
   EXPECT_EQ(reader->Load(), kValues);
   VARVE_EXPECT_OK(LiveLine::StopService(&memory_, "orders-0"));
   EXPECT_EQ(reader->Load(), not_served);
-  writer->Store(not_served);
+  VARVE_ASSERT_OK(writer->Store(not_served));
   EXPECT_EQ(reader->Load(), not_served);
 }
 
-TEST_F(LiveLineTest, ServiceThatNobodyOffersIsStopped) {
+TEST_P(LiveLineTest, ServiceThatNobodyOffersIsStopped) {
   VARVE_EXPECT_OK(LiveLine::StopService(&memory_, "orders-0"));
   EXPECT_THAT(memory_.Info(kPath), StatusIs(absl::StatusCode::kNotFound));
   const auto file = memory_.Open(kPath, OpenMode::kCreate);
@@ -145,7 +152,7 @@ TEST_F(LiveLineTest, ServiceThatNobodyOffersIsStopped) {
 }
 
 // After a power loss files may be shorter than the values say; the line may have reached the disk all the same.
-TEST_F(LiveLineTest, NobodyServesOnAnotherRunOfTheKernel) {
+TEST_P(LiveLineTest, NobodyServesOnAnotherRunOfTheKernel) {
   const auto writer = Create();
   StoreAll(writer.get(), kValues);
   const std::unique_ptr<MemoryFileSystem> after = memory_.CloneAfterCrash({.mode = CrashMode::kKeepAll});
@@ -159,19 +166,19 @@ TEST_F(LiveLineTest, NobodyServesOnAnotherRunOfTheKernel) {
 }
 
 // Whoever syncs stores the durable offset while the writer appends: neither undoes what the other stored.
-TEST_F(LiveLineTest, TheDurableOffsetIsNoPartOfAStore) {
+TEST_P(LiveLineTest, TheDurableOffsetIsNoPartOfAStore) {
   const auto writer = Create();
   StoreAll(writer.get(), kValues);
-  writer->StoreDurable(139);
+  VARVE_ASSERT_OK(writer->StoreDurable(139));
   LiveValues next = kValues;
   next.end_offset = 150;
-  writer->Store(next);
+  VARVE_ASSERT_OK(writer->Store(next));
   EXPECT_EQ(Open()->Load()->durable_offset, 139);
   EXPECT_EQ(Open()->Load()->end_offset, 150);
 }
 
 // A writer died in the middle of a store: its values are worth nothing, and its successor makes the line whole.
-TEST_F(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
+TEST_P(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
   StoreAll(Create().get(), kValues);
   SetWord(0, 7);
   const auto reader = Open();
@@ -182,7 +189,7 @@ TEST_F(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
   EXPECT_EQ(reader->Load(), kValues);
 }
 
-TEST_F(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders) {
+TEST_P(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders) {
   for (const size_t size : {size_t{0}, kLineBytes - 1, kLineBytes + 1, size_t{5000}}) {
     SCOPED_TRACE(size);
     const auto file = memory_.Open(kPath, OpenMode::kTruncate);
@@ -199,13 +206,13 @@ TEST_F(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders)
   }
 }
 
-TEST_F(LiveLineTest, NoWriterHasBeenHere) {
+TEST_P(LiveLineTest, NoWriterHasBeenHere) {
   EXPECT_THAT(LiveLine::Open(&memory_, "orders-0"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("varve.live")));
 }
 
 // A line is a hint. One that the device cannot read is none to a reader, and the writer makes another.
-TEST_F(LiveLineTest, OneThatCannotBeReadIsReplacedByTheWriter) {
-  Create()->Store(kValues);
+TEST_P(LiveLineTest, OneThatCannotBeReadIsReplacedByTheWriter) {
+  VARVE_ASSERT_OK(Create()->Store(kValues));
   FaultyFileSystem faulty(&memory_);
   faulty.AddRule({.operation = FileOperation::kRead, .for_ever = true});
   faulty.AddRule({.operation = FileOperation::kPopulate});
@@ -220,7 +227,7 @@ TEST_F(LiveLineTest, OneThatCannotBeReadIsReplacedByTheWriter) {
   EXPECT_THAT(memory_.Info(kPath), StatusIs(absl::StatusCode::kNotFound));
 }
 
-TEST_F(LiveLineTest, EveryOtherFailingOperationIsAnError) {
+TEST_P(LiveLineTest, EveryOtherFailingOperationIsAnError) {
   const std::function<absl::Status(FileSystem*)> operations[] = {
       [](FileSystem* files) { return LiveLine::Create(files, "orders-0", kLineage).status(); },
       [](FileSystem* files) { return LiveLine::Open(files, "orders-0").status(); },
@@ -230,7 +237,9 @@ TEST_F(LiveLineTest, EveryOtherFailingOperationIsAnError) {
     const bool create = operation == 0;
     uint64_t fired = 0;
     for (uint64_t nth = 1;; ++nth) {
-      if (!create) Create()->Store(kValues);
+      if (!create) {
+        VARVE_ASSERT_OK(Create()->Store(kValues));
+      }
       FaultyFileSystem faulty(&memory_);
       faulty.AddRule({.nth = nth, .status = absl::PermissionDeniedError("injected")});
       const absl::Status status = operations[operation](&faulty);
@@ -247,12 +256,12 @@ TEST_F(LiveLineTest, EveryOtherFailingOperationIsAnError) {
 }
 
 // A full disk is met when the line is made, not by a store into its mapping.
-TEST_F(LiveLineTest, AFullDiskIsAnErrorOfCreate) {
+TEST_P(LiveLineTest, AFullDiskIsAnErrorOfCreate) {
   memory_.set_capacity_bytes(0);
   EXPECT_THAT(LiveLine::Create(&memory_, "orders-0", kLineage), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
-TEST_F(LiveLineTest, WithoutPopulateItWorksAllTheSame) {
+TEST_P(LiveLineTest, WithoutPopulateItWorksAllTheSame) {
   FaultyFileSystem faulty(&memory_);
   const size_t rule =
       faulty.AddRule({.operation = FileOperation::kPopulate, .status = absl::UnimplementedError("old kernel")});
@@ -262,8 +271,77 @@ TEST_F(LiveLineTest, WithoutPopulateItWorksAllTheSame) {
   EXPECT_EQ(Open()->Load(), kValues);
 }
 
+// Where a full disk would end the process at a store into the mapping, each store is write calls that can fail. After
+// any of them readers see the values of before, those of now, or nobody serving; the next store makes the line whole.
+TEST_P(LiveLineTest, AStoreThatAFullDiskStopsIsAnErrorThatTheNextMakesUpFor) {
+  LiveValues next = kValues;
+  ++next.generation;
+  next.end_offset = 150;
+  next.log_start_offset = 95;
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    FaultyFileSystem faulty(&memory_);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&faulty, "orders-0", kLineage));
+    StoreAll(writer.get(), kValues);
+    const auto reader = Open();
+    faulty.AddRule({.operation = FileOperation::kWrite, .nth = nth, .status = absl::ResourceExhaustedError("full")});
+    const absl::Status stored = writer->Store(next);
+    if (faulty.faults_fired() == 0) {
+      VARVE_EXPECT_OK(stored);
+      EXPECT_EQ(nth, GetParam() ? 1u : 5u);  // into the mapping nothing is written
+      break;
+    }
+    EXPECT_THAT(stored, StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_EQ(reader->Load(), nth == 1 ? std::optional(kValues) : std::nullopt);
+    VARVE_ASSERT_OK(writer->Store(next));
+    EXPECT_EQ(reader->Load(), next);
+  }
+}
+
+TEST_P(LiveLineTest, WhatIsThereAlreadyIsNotWrittenAgain) {
+  FaultyFileSystem counting(&memory_);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&counting, "orders-0", kLineage));
+  StoreAll(writer.get(), kValues);
+  const auto writes_of = [&](const std::function<void()>& store) {
+    const uint64_t before = counting.operation_count(FileOperation::kWrite);
+    store();
+    return counting.operation_count(FileOperation::kWrite) - before;
+  };
+  LiveValues next = kValues;
+  next.end_offset = 150;
+  // The sequence twice and the run of words that has the end.
+  EXPECT_EQ(writes_of([&] { VARVE_EXPECT_OK(writer->Store(next)); }), GetParam() ? 0u : 3u);
+  EXPECT_EQ(writes_of([&] { VARVE_EXPECT_OK(writer->StoreDurable(kValues.durable_offset)); }), 0u);
+  EXPECT_EQ(writes_of([&] { VARVE_EXPECT_OK(writer->StoreDurable(150)); }), GetParam() ? 0u : 1u);
+  EXPECT_EQ(writes_of([&] { VARVE_EXPECT_OK(writer->StopService()); }), GetParam() ? 0u : 1u);
+}
+
+TEST_P(LiveLineTest, SmallStoresThatAFullDiskStopsChangeNothing) {
+  FaultyFileSystem faulty(&memory_);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&faulty, "orders-0", kLineage));
+  StoreAll(writer.get(), kValues);
+  faulty.AddRule(
+      {.operation = FileOperation::kWrite, .for_ever = true, .status = absl::ResourceExhaustedError("full")});
+  const absl::StatusCode expected = GetParam() ? absl::StatusCode::kOk : absl::StatusCode::kResourceExhausted;
+  EXPECT_THAT(writer->StoreDurable(150), StatusIs(expected));
+  EXPECT_EQ(Open()->Load()->durable_offset, GetParam() ? 150 : kValues.durable_offset);
+  EXPECT_THAT(writer->StopService(), StatusIs(expected));
+  EXPECT_EQ(Open()->Load()->served, !GetParam());
+}
+
+// The system's file system, with the one answer changed: what is then mapped cannot be stored to.
+class SystemFiles : public FaultyFileSystem {
+ public:
+  explicit SystemFiles(bool allocation_is_promise)
+      : FaultyFileSystem(FileSystem::Default()), allocation_is_promise_(allocation_is_promise) {}
+  absl::StatusOr<bool> AllocationIsPromise(const std::string& /*directory*/) override { return allocation_is_promise_; }
+
+ private:
+  const bool allocation_is_promise_;
+};
+
 // All values of a load but the durable offset belong to one store, on files of the system too.
-TEST_F(LiveLineTest, ALoadIsOfOneStore) {
+TEST_P(LiveLineTest, ALoadIsOfOneStore) {
   const auto AllOf = [](int64_t value) {
     return LiveValues{.generation = static_cast<uint64_t>(value),
                       .active_base = value,
@@ -277,9 +355,10 @@ TEST_F(LiveLineTest, ALoadIsOfOneStore) {
                       .rule = value % 2 != 0 ? HighWatermarkRule::kValue : HighWatermarkRule::kLogEnd};
   };
   const testing_support::TemporaryDirectory directory;
-  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(FileSystem::Default(), directory.path(), kLineage));
+  SystemFiles files(GetParam());
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto writer, LiveLine::Create(&files, directory.path(), kLineage));
   VARVE_ASSERT_OK_AND_ASSIGN(const auto reader, LiveLine::Open(FileSystem::Default(), directory.path()));
-  writer->Store(AllOf(1));
+  VARVE_ASSERT_OK(writer->Store(AllOf(1)));
   std::atomic<bool> done{false};
   std::thread load([&] {
     int64_t last = 1;
@@ -293,7 +372,7 @@ TEST_F(LiveLineTest, ALoadIsOfOneStore) {
     }
   });
   for (int64_t value = 2; value <= 20'000; ++value) {
-    writer->Store(AllOf(value));
+    VARVE_ASSERT_OK(writer->Store(AllOf(value)));
   }
   done.store(true);
   load.join();

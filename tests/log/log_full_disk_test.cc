@@ -1,14 +1,17 @@
 // A full disk takes nothing from a log and stops no more than what needs space: with space again it goes on, without
 // being opened anew.
 #include <memory>
+#include <string>
 
 #include "log/log_places.h"
+#include "varve/testing/faulty_file_system.h"
 
 namespace varve {
 namespace {
 
 using testing_support::AppendMany;
 using testing_support::ExpectRecords;
+using testing_support::OpenLog;
 using testing_support::StatusIs;
 
 class LogFullDiskTest : public testing_support::LogTest {
@@ -58,6 +61,109 @@ TEST_F(LogFullDiskTest, ATruncationWithoutRoomForItsCopyHasNotBegun) {
     ExpectRecords(*log, 0, offset);
     AppendMany(log.get(), 3);
   }
+}
+
+// Where a full disk would end the process at a store into a mapping (Btrfs), what other processes are told is written by
+// calls, and those calls fail.
+class LogFullCopyOnWriteDiskTest : public testing_support::LogTest {
+ protected:
+  LogFullCopyOnWriteDiskTest() {
+    options_.file_system = &faulty_;
+    options_.io_mode = IoMode::kAuto;
+  }
+  // Write calls to varve.live fail: the nth from now on, or all from that one on.
+  void FailLine(uint64_t nth, bool for_ever) {
+    faulty_.AddRule({.operation = FileOperation::kWrite,
+                     .path_part = "varve.live",
+                     .nth = nth,
+                     .for_ever = for_ever,
+                     .status = absl::ResourceExhaustedError("full")});
+  }
+  std::unique_ptr<Log> Follow() {
+    LogOptions options = options_;
+    options.read_only = true;
+    return OpenLog(directory_, options);
+  }
+
+  MemoryFileSystem disk_{{.allocation_is_promise = false}};
+  FaultyFileSystem faulty_{&disk_};
+};
+
+TEST_F(LogFullCopyOnWriteDiskTest, AppendsGoOnAndFollowersLearnOfThemLater) {
+  const auto log = Open();
+  AppendMany(log.get(), 5, {.ack = Ack::kDurable});
+  const auto follower = Follow();
+  FailLine(1, true);
+  AppendMany(log.get(), 10, {.ack = Ack::kDurable});  // rolls too
+  ExpectRecords(*log, 0, 15);
+  log->SetHighWatermark(14);
+  VARVE_ASSERT_OK(follower->Refresh());
+  ExpectRecords(*follower, 0, 5);
+  EXPECT_EQ(follower->durable_offset(), 5);
+  faulty_.ClearRules();
+  log->SetHighWatermark(15);
+  AppendMany(log.get(), 1, {.ack = Ack::kDurable});
+  VARVE_ASSERT_OK(follower->Refresh());
+  EXPECT_EQ(follower->log_end_offset(), 16);
+  EXPECT_EQ(follower->durable_offset(), 16);
+  ExpectRecords(*follower, 0, 15);
+  FailLine(1, true);
+  VARVE_EXPECT_OK(log->Close());
+  VARVE_ASSERT_OK(follower->Refresh());
+  EXPECT_EQ(follower->log_end_offset(), 16);
+}
+
+TEST_F(LogFullCopyOnWriteDiskTest, ADeletionMakesTheRoomToTellOfIt) {
+  const auto log = Open();
+  AppendMany(log.get(), 24);
+  const auto follower = Follow();
+  LogReader reader = follower->NewReader();
+  FailLine(1, false);
+  VARVE_ASSERT_OK(log->DeleteBefore(13));
+  EXPECT_EQ(faulty_.faults_fired(), 1u);
+  EXPECT_THAT(reader.Read(3), StatusIs(absl::StatusCode::kAborted));
+  VARVE_ASSERT_OK(follower->Refresh());
+  ExpectRecords(*follower, 13, 24);
+}
+
+// Whichever call fails: the truncation has not begun and the log goes on, or it is announced and the next opening
+// carries it through. What followers are told is never more than there is.
+TEST_F(LogFullCopyOnWriteDiskTest, ATruncationHasNotBegunOrIsCarriedThroughByTheNextOpening) {
+  uint64_t not_begun = 0;
+  uint64_t left_to_opening = 0;
+  bool fired = true;
+  for (uint64_t nth = 1; fired; ++nth) {
+    SCOPED_TRACE(nth);
+    auto log = Open();
+    VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(0));
+    AppendMany(log.get(), 24);
+    const uint64_t fired_before = faulty_.faults_fired();
+    FailLine(nth, false);
+    const absl::Status truncated = log->TruncateTo(7);
+    fired = faulty_.faults_fired() > fired_before;
+    faulty_.ClearRules();
+    const bool poisoned = !log->Append({{.value = "v"}}).ok();
+    if (!poisoned) {
+      VARVE_ASSERT_OK(log->TruncateTo(truncated.ok() ? 7 : 24));
+      if (!truncated.ok()) ++not_begun;
+      AppendMany(log.get(), 2);
+    }
+    EXPECT_TRUE(truncated.ok() || absl::IsResourceExhausted(truncated)) << truncated;
+    if (poisoned) {
+      EXPECT_FALSE(truncated.ok());
+      ++left_to_opening;
+      log.reset();
+      log = Open();
+      EXPECT_EQ(log->log_end_offset(), 7);
+      AppendMany(log.get(), 2);
+    }
+    const auto follower = Follow();
+    ExpectRecords(*log, 0, truncated.ok() || poisoned ? 9 : 26);
+    ExpectRecords(*follower, 0, log->log_end_offset());
+    EXPECT_LE(follower->durable_offset(), log->durable_offset());
+  }
+  EXPECT_EQ(not_begun, 2u);
+  EXPECT_GE(left_to_opening, 4u);
 }
 
 }  // namespace
