@@ -49,7 +49,9 @@ absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace
     // A truncation moves the end before it takes segments away.
     if (offset == log_end) return std::nullopt;
     absl::StatusOr<std::optional<Place>> place = FindInList(offset);
-    if ((place.ok() && place->has_value()) || !OutOfDate()) return place;
+    if (place.ok() && place->has_value()) return place;
+    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    if (!OutOfDate()) return place;
   }
 }
 
@@ -143,6 +145,9 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
   do {
     Catch();
     result = timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
+    if (!result.ok()) {
+      VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    }
   } while (!result.ok() && OutOfDate());
   VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found, std::move(result));
   // An answer beyond what a consumer may see is none to it.
