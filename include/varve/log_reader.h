@@ -125,7 +125,9 @@ class LogScan {
 
   // OK, or why the scan ended early (kDataLoss, kOutOfRange, …).
   [[nodiscard]] const absl::Status& status() const { return status_; }
-  // The offset to go on from: behind the last record given out, or behind the damage where `status` is kDataLoss.
+  // The offset to go on from: behind the last record given out, or behind the damage where `status` is kDataLoss. That
+  // of a header that has become unreadable since the log was opened reaches nobody knows how far: there it is the
+  // offset that could not be read.
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }
 
  private:

@@ -81,7 +81,8 @@ absl::StatusOr<PublishedEnd> LogReader::Impl::VisibleEndOf(const Place& place, I
   VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> first_hidden,
                          internal::FindBatch(*place.segment, visible, place.end));
   if (!first_hidden.has_value()) return place.end;
-  return PublishedEnd{first_hidden->position, visible};
+  // The frontier may lie inside that batch, which is read from its beginning once all of it is visible.
+  return PublishedEnd{first_hidden->position, std::min(visible, first_hidden->base_offset)};
 }
 
 absl::StatusOr<FileRange> LogReader::Read(int64_t offset, const ReadOptions& options) {
@@ -171,7 +172,8 @@ absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstAtOrAfter(i
   return std::nullopt;
 }
 
-// In the segment with the largest timestamp, the earliest on ties, the first record that has it.
+// In the segment with the largest timestamp, the earliest on ties, the first record that has it. Where that record was
+// compacted away, or lies below the log start, all records are looked through.
 absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximum() {
   std::optional<size_t> best;
   int64_t largest_ms = OpenSegment::kNoTimestampYet;
@@ -184,8 +186,35 @@ absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximum()
   }
   if (!best.has_value()) return std::nullopt;
   VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(*best));
-  return internal::FindTimestamp(*slot->segment, largest_ms, core_->frontiers.log_start(), slot->segment->published(),
-                                 &scratch_);
+  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+                         internal::FindTimestamp(*slot->segment, largest_ms, core_->frontiers.log_start(),
+                                                 slot->segment->published(), &scratch_));
+  return found.has_value() ? found : FirstOfMaximumInAll();
+}
+
+absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximumInAll() {
+  const int64_t log_start = core_->frontiers.log_start();
+  std::optional<TimestampOffset> largest;
+  for (size_t index = 0; index < snapshot_.list->size(); ++index) {
+    VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
+    const OpenSegment& segment = *slot->segment;
+    const int64_t above_ms = largest.has_value() ? largest->timestamp_ms : OpenSegment::kNoTimestampYet;
+    if (segment.largest_timestamp().timestamp_ms <= above_ms) continue;
+    VARVE_ASSIGN_OR_RETURN(
+        const std::optional<TimestampOffset> found,
+        internal::FindLargestTimestamp(segment, above_ms, log_start, segment.published(), &scratch_));
+    if (found.has_value()) largest = found;
+  }
+  return largest;
+}
+
+int64_t LogReader::Impl::BehindDamage(int64_t offset) const {
+  for (const auto& handle : snapshot_.list->handles()) {
+    for (const DamagedRange& range : handle->damage()) {
+      if (range.first_offset <= offset && offset <= range.last_offset) return range.last_offset + 1;
+    }
+  }
+  return offset;
 }
 
 }  // namespace varve

@@ -42,6 +42,9 @@ class LogReader::Impl {
 
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
 
+  // The first offset behind the damaged range that `offset` lies in; `offset` itself in none that is known.
+  [[nodiscard]] int64_t BehindDamage(int64_t offset) const;
+
  private:
   struct Slot {
     size_t index = SIZE_MAX;
@@ -58,6 +61,7 @@ class LogReader::Impl {
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximumInAll();
   [[nodiscard]] TimestampLookup WithEpoch(int64_t timestamp_ms, int64_t offset) const;
 
   const std::shared_ptr<internal::LogCore> core_;

@@ -51,6 +51,7 @@ bool LogScan::NextBatchOfLog() {
     absl::StatusOr<std::optional<RecordBatchView>> batch = reader_.ReadBatch(next_offset_, options_.isolation);
     if (!batch.ok()) {
       status_ = batch.status();
+      if (absl::IsDataLoss(status_)) next_offset_ = reader_.impl_->BehindDamage(next_offset_);
       return false;
     }
     if (!batch->has_value()) return false;

@@ -239,6 +239,26 @@ absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& 
   }
 }
 
+absl::StatusOr<std::optional<TimestampOffset>> FindLargestTimestamp(const OpenSegment& segment, int64_t above_ms,
+                                                                    int64_t min_offset, PublishedEnd end,
+                                                                    DecodeBuffer* scratch) {
+  std::optional<TimestampOffset> largest;
+  for (int64_t position = ScanStart(segment, min_offset, end).position;;) {
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
+    if (!found.has_value()) return largest;
+    position = found->position + found->size_bytes;
+    const RecordBatchView batch(std::span(segment.log() + found->position, static_cast<size_t>(found->size_bytes)));
+    if (batch.max_timestamp_ms() <= above_ms || found->last_offset < min_offset) continue;
+    RecordCursor cursor(batch, scratch);
+    for (RecordView record; cursor.Next(&record);) {
+      if (record.timestamp_ms() <= above_ms || record.offset() < min_offset) continue;
+      above_ms = record.timestamp_ms();
+      largest = TimestampOffset{record.timestamp_ms(), record.offset()};
+    }
+    VARVE_RETURN_IF_ERROR(Annotate(cursor.status(), segment.path()));
+  }
+}
+
 TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end) {
   if (last_entry.timestamp_ms != OpenSegment::kNoTimestampYet) {
     const int64_t position = ScanStart(segment, last_entry.offset, end).position;

@@ -46,6 +46,13 @@ struct FoundBatch {
                                                                            int64_t timestamp_ms, int64_t min_offset,
                                                                            PublishedEnd end, DecodeBuffer* scratch);
 
+// The first record with the largest timestamp of those above `above_ms` at or above `min_offset`; absent where there is
+// none. Walks all batch headers from there and decodes each batch that has a larger timestamp. Errors: kDataLoss.
+[[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FindLargestTimestamp(const OpenSegment& segment,
+                                                                                  int64_t above_ms, int64_t min_offset,
+                                                                                  PublishedEnd end,
+                                                                                  DecodeBuffer* scratch);
+
 // The largest timestamp of the segment and the last offset of the first batch that has it. `last_entry` is what the
 // time index says of it. An index may have lost its end, or all of it, or be wrong: the batches from that entry on are
 // looked at, and all of them where none is the one that the entry names. Cost: usually the headers between two index
