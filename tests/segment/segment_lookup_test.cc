@@ -416,6 +416,8 @@ TEST_F(DamagedSegmentTest, TimeSearchStepsOverDamage) {
     EXPECT_THAT(find(1030, 0), testing_support::IsOkAndHolds(TimestampOffset{1050, 110}));
     EXPECT_THAT(find(0, 107), testing_support::IsOkAndHolds(TimestampOffset{1050, 110}));
     EXPECT_THAT(find(1086, 0), testing_support::IsOkAndHolds(std::nullopt));
+    EXPECT_THAT(FindLargestTimestamp(*open, 0, 0, open->published(), &scratch),
+                testing_support::IsOkAndHolds(TimestampOffset{1085, 117}));
   }
 }
 
@@ -431,6 +433,28 @@ TEST_F(SegmentLookupTest, AMalformedRecordEndsATimeSearchWithDataLoss) {
               testing_support::IsOkAndHolds(TimestampOffset{10, 0}));
   EXPECT_THAT(FindTimestamp(*open, 15, 0, open->published(), &scratch),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("00000000000000000000.log")));
+  EXPECT_THAT(FindLargestTimestamp(*open, 20, 0, open->published(), &scratch),
+              testing_support::IsOkAndHolds(std::nullopt));
+  EXPECT_THAT(FindLargestTimestamp(*open, 5, 0, open->published(), &scratch),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("00000000000000000000.log")));
+}
+
+TEST_F(SegmentLookupTest, TheLargestTimestampAboveABoundIsThatOfTheFirstRecordThatHasIt) {
+  ReferenceSegment segment(0);
+  segment.Add({.base_offset = 0, .timestamps_ms = {90, 40}});
+  segment.Add({.base_offset = 2, .timestamps_ms = {10, 60, 60, 30}});
+  segment.Add({.base_offset = 6, .timestamps_ms = {60}});
+  const auto open = Open(segment, {});
+  DecodeBuffer scratch;
+  const auto find = [&](int64_t above_ms, int64_t min_offset) {
+    return FindLargestTimestamp(*open, above_ms, min_offset, open->published(), &scratch);
+  };
+  EXPECT_THAT(find(-1, 0), testing_support::IsOkAndHolds(TimestampOffset{90, 0}));
+  EXPECT_THAT(find(-1, 1), testing_support::IsOkAndHolds(TimestampOffset{60, 3}));
+  EXPECT_THAT(find(-1, 4), testing_support::IsOkAndHolds(TimestampOffset{60, 4}));
+  EXPECT_THAT(find(59, 5), testing_support::IsOkAndHolds(TimestampOffset{60, 6}));
+  EXPECT_THAT(find(60, 1), testing_support::IsOkAndHolds(std::nullopt));
+  EXPECT_THAT(find(-1, 7), testing_support::IsOkAndHolds(std::nullopt));
 }
 
 TEST_F(SegmentLookupTest, AnEmptySegmentHasNothing) {
