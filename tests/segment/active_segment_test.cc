@@ -1,9 +1,7 @@
 #include "segment/active_segment.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "segment/active_segment_fixture.h"
 #include "segment/reference_segment.h"
 #include "segment/segment_lookup.h"
 #include "support/status_matchers.h"
@@ -24,14 +23,16 @@ namespace varve::internal {
 namespace {
 
 using ::testing::HasSubstr;
+using testing_support::ActiveSegmentTest;
+using testing_support::Append;
 using testing_support::BatchSpec;
 using testing_support::IsOkAndHolds;
+using testing_support::LargeBatch;
 using testing_support::MakeBatch;
-using testing_support::ReadWholeFile;
+using testing_support::Put;
 using testing_support::ReferenceSegment;
 using testing_support::SegmentPath;
 using testing_support::StatusIs;
-using testing_support::SummaryOf;
 
 // Where a segment is written: on which file system, and how.
 struct Place {
@@ -44,81 +45,6 @@ constexpr Place kPlaces[] = {{"MemoryMapped", false, true},
                              {"MemoryWrite", false, false},
                              {"DiskMapped", true, true},
                              {"DiskWrite", true, false}};
-
-// Through Reserve and Commit, as an append of records does.
-absl::Status Put(ActiveSegment* active, std::span<const std::byte> bytes) {
-  auto place = active->Reserve(static_cast<int64_t>(bytes.size()), /*durable_acks=*/false);
-  if (!place.ok()) return place.status();
-  std::memcpy(*place, bytes.data(), bytes.size());
-  return active->Commit(SummaryOf(bytes));
-}
-
-// Through Append, as a ready-made batch goes.
-absl::Status Append(ActiveSegment* active, std::span<const std::byte> bytes) {
-  return active->Append(bytes, SummaryOf(bytes), /*durable_acks=*/false);
-}
-
-std::vector<std::byte> LargeBatch(int64_t base_offset, int64_t size_bytes, int64_t timestamp_ms = 1000) {
-  const size_t overhead =
-      MakeBatch(
-          {.base_offset = base_offset, .timestamps_ms = {timestamp_ms}, .value = std::string(size_t{70} * 1024, 'x')})
-          .size() -
-      size_t{70} * 1024;
-  return MakeBatch({.base_offset = base_offset,
-                    .timestamps_ms = {timestamp_ms},
-                    .value = std::string(static_cast<size_t>(size_bytes) - overhead, 'x')});
-}
-
-class ActiveSegmentTest : public ::testing::Test {
- protected:
-  ActiveSegmentTest() : memory_(std::make_shared<MemoryFileSystem>()) {
-    VARVE_EXPECT_OK(memory_->CreateDirectory("orders-0"));
-    options_ = {.file_system = memory_,
-                .clock = &clock_,
-                .directory = "orders-0",
-                .segment_bytes = 4 << 20,
-                .segment_index_bytes = 10 << 20,
-                .index_interval_bytes = 512};
-  }
-
-  std::unique_ptr<ActiveSegment> Create(int64_t base_offset = 0) {
-    auto active = ActiveSegment::Create(options_, base_offset);
-    EXPECT_TRUE(active.ok()) << active.status();
-    return *std::move(active);
-  }
-
-  std::vector<std::byte> FileBytes(SegmentFileKind kind, int64_t base_offset = 0) {
-    return ReadWholeFile(options_.file_system.get(), SegmentPath(options_.directory, base_offset, kind));
-  }
-
-  // The sealed files are those of the same batches written in one go.
-  void ExpectSealedFiles(const ReferenceSegment& expected) {
-    EXPECT_TRUE(FileBytes(SegmentFileKind::kLog, expected.base_offset()) == expected.log());
-    const ReferenceSegment::Indexes indexes = expected.MakeIndexes(options_.index_interval_bytes, 1);
-    EXPECT_EQ(FileBytes(SegmentFileKind::kOffsetIndex, expected.base_offset()), indexes.offsets);
-    EXPECT_EQ(FileBytes(SegmentFileKind::kTimeIndex, expected.base_offset()), indexes.times);
-  }
-
-  // Every published record is found and no other.
-  static void ExpectReads(const ActiveSegment& active, const ReferenceSegment& expected) {
-    const OpenSegment& open = *active.open();
-    ASSERT_EQ(open.published(), expected.end());
-    for (const ReferenceSegment::Batch& batch : expected.batches()) {
-      const auto found = FindBatch(open, batch.last_offset, open.published());
-      ASSERT_TRUE(found.ok() && found->has_value()) << found.status();
-      ASSERT_EQ((*found)->position, batch.position);
-      ASSERT_TRUE(std::equal(open.log() + batch.position, open.log() + batch.position + batch.size_bytes,
-                             expected.BytesOf(batch).begin()));
-    }
-    const auto behind = FindBatch(open, expected.next_offset(), open.published());
-    ASSERT_TRUE(behind.ok());
-    ASSERT_FALSE(behind->has_value());
-  }
-
-  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
-  const std::shared_ptr<MemoryFileSystem> memory_;
-  ActiveSegmentOptions options_;
-};
 
 class ActiveSegmentPlaceTest : public ActiveSegmentTest, public ::testing::WithParamInterface<Place> {
  protected:
@@ -486,137 +412,6 @@ TEST_F(ActiveSegmentTest, ASealThatFailsCanBeRepeated) {
       ExpectReads(*active, expected);
     }
   }
-}
-
-// A disk of every size: an append that finds no room changes nothing, and succeeds once there is some.
-TEST_F(ActiveSegmentTest, AFullDiskStopsAppendsUntilThereIsRoom) {
-  constexpr int64_t kBlockBytes = 4096;
-  for (const bool mapped : {true, false}) {
-    for (int64_t blocks = 0; blocks <= 100; ++blocks) {
-      SCOPED_TRACE(::testing::Message() << (mapped ? "mapped, " : "by writes, ") << blocks << " blocks");
-      auto disk = std::make_shared<MemoryFileSystem>();
-      VARVE_ASSERT_OK(disk->CreateDirectory("orders-0"));
-      disk->set_capacity_bytes(static_cast<uint64_t>(blocks * kBlockBytes));
-      options_.file_system = disk;
-      options_.mapped = mapped;
-      const auto active = Create();
-      ReferenceSegment expected(0);
-      int refused = 0;
-      while (expected.end().end_position < 400'000) {
-        const int64_t offset = expected.next_offset();
-        const std::vector<std::byte> bytes = offset % 4 == 3
-                                                 ? LargeBatch(offset, 80'000)
-                                                 : MakeBatch({.base_offset = offset, .value = std::string(3000, 's')});
-        const absl::Status appended = offset % 2 == 0 ? Put(active.get(), bytes) : Append(active.get(), bytes);
-        if (!appended.ok()) {
-          ASSERT_THAT(appended, StatusIs(absl::StatusCode::kResourceExhausted));
-          ++refused;
-          VARVE_ASSERT_OK(active->Discard());
-          ASSERT_EQ(active->end(), expected.end());
-          ExpectReads(*active, expected);
-          // Room for one more large batch and the step ahead of it.
-          disk->set_capacity_bytes(disk->used_bytes() + 100'000);
-          VARVE_ASSERT_OK(offset % 2 == 0 ? Put(active.get(), bytes) : Append(active.get(), bytes));
-        }
-        active->Publish();
-        expected.Add(bytes);
-      }
-      EXPECT_GE(refused, blocks == 0 ? 3 : blocks < 90 ? 1 : 0);
-      ExpectReads(*active, expected);
-      disk->set_capacity_bytes(std::nullopt);
-      VARVE_ASSERT_OK(active->Seal());
-      ExpectSealedFiles(expected);
-    }
-  }
-}
-
-// Where a whole step does not fit, what is asked for still may.
-TEST_F(ActiveSegmentTest, ANearlyFullDiskGivesItsLastBlocks) {
-  memory_->set_capacity_bytes(3 * 4096);
-  const auto active = Create();
-  ReferenceSegment expected(0);
-  absl::Status status;
-  while (status.ok()) {
-    const std::vector<std::byte> bytes = MakeBatch({.base_offset = expected.next_offset()});
-    status = Put(active.get(), bytes);
-    if (status.ok()) expected.Add(bytes);
-  }
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
-  active->Publish();
-  EXPECT_GT(expected.end().end_position, 3 * 4096 - 100);
-  ExpectReads(*active, expected);
-}
-
-TEST_F(ActiveSegmentTest, WithoutPreallocationItWritesByCalls) {
-  const MemoryFileSystem::Options no_promise{.allocation_is_promise = false};
-  auto disk = std::make_shared<MemoryFileSystem>(no_promise);
-  VARVE_ASSERT_OK(disk->CreateDirectory("orders-0"));
-  options_.file_system = disk;
-  const auto active = Create();
-  ReferenceSegment expected(0);
-  for (int64_t offset = 0; offset < 40; ++offset) {
-    const std::vector<std::byte> bytes = MakeBatch({.base_offset = offset, .value = std::string(100, 'v')});
-    VARVE_ASSERT_OK(Put(active.get(), bytes));
-    active->Publish();
-    expected.Add(bytes);
-    EXPECT_FALSE(active->mapped());
-  }
-  ExpectReads(*active, expected);
-  VARVE_ASSERT_OK(active->Seal());
-  ExpectSealedFiles(expected);
-}
-
-// A kernel or file system may stop offering it at any time: what is mapped and written so far stays.
-TEST_F(ActiveSegmentTest, LosingAllocationOrPopulationMidwayFallsBackToWrites) {
-  for (const FileOperation operation : {FileOperation::kAllocate, FileOperation::kPopulate}) {
-    for (uint64_t nth = 1; nth <= 4; ++nth) {
-      auto disk = std::make_shared<MemoryFileSystem>();
-      VARVE_ASSERT_OK(disk->CreateDirectory("orders-0"));
-      auto faulty = std::make_shared<FaultyFileSystem>(disk.get());
-      const size_t rule = faulty->AddRule(
-          {.operation = operation, .nth = nth, .for_ever = true, .status = absl::UnimplementedError("not here")});
-      options_.file_system = faulty;
-      const auto active = Create();
-      ReferenceSegment expected(0);
-      while (expected.end().end_position < 3'000'000) {
-        const std::vector<std::byte> bytes =
-            MakeBatch({.base_offset = expected.next_offset(), .value = std::string(30'000, 'v')});
-        VARVE_ASSERT_OK(Put(active.get(), bytes));
-        active->Publish();
-        expected.Add(bytes);
-        clock_.AdvanceMs(1000);  // steps stay small
-      }
-      EXPECT_EQ(faulty->faults_fired(rule), 1u);
-      EXPECT_FALSE(active->mapped());
-      ExpectReads(*active, expected);
-      VARVE_ASSERT_OK(active->Seal());
-      ExpectSealedFiles(expected);
-    }
-  }
-}
-
-// What is not a full disk comes back as it is, for the log to be poisoned by.
-TEST_F(ActiveSegmentTest, OtherWriteErrorsAreGivenAsTheyAre) {
-  for (const bool large : {false, true}) {
-    auto faulty = std::make_shared<FaultyFileSystem>(memory_.get());
-    options_.file_system = faulty;
-    options_.mapped = false;
-    const auto active = Create();
-    faulty->AddRule({.operation = FileOperation::kWrite,
-                     .path_part = ".log",
-                     .status = absl::InternalError("EIO"),
-                     .partial_bytes = 10});
-    const std::vector<std::byte> bytes = large ? LargeBatch(0, 100'000) : MakeBatch({});
-    EXPECT_THAT(Append(active.get(), bytes), StatusIs(absl::StatusCode::kInternal, HasSubstr("EIO")));
-    EXPECT_EQ(active->end(), (PublishedEnd{0, 0}));
-  }
-  auto faulty = std::make_shared<FaultyFileSystem>(memory_.get());
-  faulty->AddRule({.operation = FileOperation::kAllocate, .status = absl::InternalError("EIO")});
-  options_.file_system = faulty;
-  options_.mapped = true;
-  const auto active = Create();
-  EXPECT_THAT(Put(active.get(), MakeBatch({})), StatusIs(absl::StatusCode::kInternal, HasSubstr("EIO")));
-  EXPECT_TRUE(active->mapped());
 }
 
 TEST_P(ActiveSegmentPlaceTest, ReadersSeeWholeBatchesWhileOneWrites) {
