@@ -17,18 +17,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "log/partition_listing.h"
 #include "log/partition_state.h"
 #include "varve/file_system.h"
 #include "varve/log_options.h"
 #include "varve/recovery_report.h"
 
 namespace varve::internal {
-
-// A segment's .log as found.
-struct FoundSegment {
-  int64_t base_offset = 0;
-  int64_t size_bytes = 0;
-};
 
 struct BelievedMarks {
   bool clean = false;

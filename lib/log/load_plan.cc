@@ -64,7 +64,8 @@ class Planner {
         read_all_(options.recover_all) {}
 
   absl::StatusOr<LoadPlan> Run(const std::optional<PartitionStateValues>& state) {
-    VARVE_RETURN_IF_ERROR(FindSegments());
+    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
+    VARVE_ASSIGN_OR_RETURN(found_, FindSegments(file_system_, directory_, listing_));
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.findings = plan_.marks.findings;
     SetLeftoversAside();
@@ -83,16 +84,6 @@ class Planner {
   }
 
  private:
-  absl::Status FindSegments() {
-    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
-    for (const auto& [base_offset, kinds] : listing_.segments) {
-      const std::string name = SegmentFileName(base_offset, SegmentFileKind::kLog);
-      VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(JoinPath(directory_, name)));
-      found_.push_back({.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size)});
-    }
-    return absl::OkStatus();
-  }
-
   // An interrupted prefix deletion may leave any of the segments below the log start: they are never judged.
   void SetLeftoversAside() {
     while (found_.size() > 1 && found_[1].base_offset <= plan_.marks.deleted_before_offset) {

@@ -43,17 +43,8 @@ std::string_view NameOf(PendingOperation operation) {
   return "nothing at";
 }
 
-// Carries an announced operation through, then takes the announcement back.
-absl::Status CompletePending(FileSystem* file_system, const std::string& directory, PartitionStateValues values,
-                             RecoveryReport* report) {
-  VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
-  report->findings.push_back(
-      {.action = RecoveryAction::kCompleted,
-       .rule = "Writing 7",
-       .file = PartitionState::kFileName,
-       .first_offset = values.pending_offset,
-       .last_offset = values.pending_offset,
-       .evidence = fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset)});
+// What the state is once its pending operation is done.
+PartitionStateValues Completed(PartitionStateValues values) {
   if (values.pending == PendingOperation::kStartAt) {
     values.durable = {.offset = values.pending_offset, .segment = values.pending_offset};
     values.log_start_offset = values.pending_offset;
@@ -63,6 +54,26 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
   }
   if (values.pending == PendingOperation::kTruncateTo) {
     values.log_start_offset = std::min(values.log_start_offset, values.pending_offset);
+  }
+  return values;
+}
+
+// Carries an announced operation through, unless somebody else has gone on with the log since; then takes the
+// announcement back.
+absl::Status CompletePending(FileSystem* file_system, const std::string& directory, PartitionStateValues values,
+                             RecoveryReport* report) {
+  VARVE_ASSIGN_OR_RETURN(const std::string overtaken, ReasonIsOvertaken(file_system, directory, values));
+  const std::string announced =
+      fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset);
+  report->findings.push_back({.action = overtaken.empty() ? RecoveryAction::kCompleted : RecoveryAction::kIgnored,
+                              .rule = "Writing 7",
+                              .file = PartitionState::kFileName,
+                              .first_offset = values.pending_offset,
+                              .last_offset = values.pending_offset,
+                              .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
+  if (overtaken.empty()) {
+    VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
+    values = Completed(std::move(values));
   }
   values.clean = false;
   values.pending = PendingOperation::kNone;

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/path.h"
 #include "base/status.h"
 #include "log/cut_segment.h"
 #include "varve/partition_files.h"
@@ -67,6 +68,17 @@ PartitionListing SortNames(const std::vector<std::string>& names) {
 absl::StatusOr<PartitionListing> ListPartition(FileSystem* file_system, const std::string& directory) {
   VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system->List(directory));
   return SortNames(names);
+}
+
+absl::StatusOr<std::vector<FoundSegment>> FindSegments(FileSystem* file_system, const std::string& directory,
+                                                       const PartitionListing& listing) {
+  std::vector<FoundSegment> found;
+  for (const auto& [base_offset, kinds] : listing.segments) {
+    const std::string name = SegmentFileName(base_offset, SegmentFileKind::kLog);
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
+    found.push_back({.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size)});
+  }
+  return found;
 }
 
 }  // namespace varve::internal

@@ -35,11 +35,22 @@ struct PartitionListing {
   [[nodiscard]] std::vector<int64_t> BaseOffsets() const;
 };
 
+// A segment's .log as found.
+struct FoundSegment {
+  int64_t base_offset = 0;
+  int64_t size_bytes = 0;
+};
+
 // Sorts names; those that no partition file has are passed over.
 [[nodiscard]] PartitionListing SortNames(const std::vector<std::string>& names);
 
 // Errors: as FileSystem::List.
 [[nodiscard]] absl::StatusOr<PartitionListing> ListPartition(FileSystem* file_system, const std::string& directory);
+
+// The segments of a listing and how long they are, ascending. Errors: as FileSystem::Info.
+[[nodiscard]] absl::StatusOr<std::vector<FoundSegment>> FindSegments(FileSystem* file_system,
+                                                                     const std::string& directory,
+                                                                     const PartitionListing& listing);
 
 }  // namespace varve::internal
 

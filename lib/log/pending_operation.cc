@@ -2,6 +2,8 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "fmt/format.h"
+#include "log/believed_marks.h"
 #include "log/cut_segment.h"
 #include "segment/segment_files.h"
 #include "state/checkpoint_file.h"
@@ -60,6 +62,31 @@ std::vector<int64_t> SegmentsToRemove(const std::vector<int64_t>& base_offsets, 
       break;
   }
   return removals;
+}
+
+absl::StatusOr<std::string> ReasonIsOvertaken(FileSystem* file_system, const std::string& directory,
+                                              const PartitionStateValues& values) {
+  if (values.pending != PendingOperation::kTruncateTo && values.pending != PendingOperation::kStartAt) {
+    return std::string();
+  }
+  VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<FoundSegment> segments, FindSegments(file_system, directory, listing));
+  if (segments.empty()) return std::string();
+  const FoundSegment& last = segments.back();
+  const LogPlace& end = values.pending_end;
+  const bool started = values.pending == PendingOperation::kStartAt && last.base_offset == values.pending_offset &&
+                       last.size_bytes == 0 && segments.size() == 1;
+  const bool beyond =
+      last.base_offset > end.segment || (last.base_offset == end.segment && last.size_bytes > end.position);
+  if (beyond && !started) {
+    return fmt::format("the log ended at position {} of segment {} then, and now at {} of {}", end.position,
+                       end.segment, last.size_bytes, last.base_offset);
+  }
+  // The point of a fresh start names nothing that is to stay, and a segment may be gone already.
+  if (values.pending == PendingOperation::kStartAt || !listing.segments.contains(values.durable.segment)) {
+    return std::string();
+  }
+  return ReasonPointIsVoid(file_system, directory, segments, values);
 }
 
 absl::Status CarryThrough(FileSystem* file_system, const std::string& directory, const PartitionStateValues& values) {

@@ -22,6 +22,12 @@ namespace varve::internal {
 [[nodiscard]] std::vector<int64_t> SegmentsToRemove(const std::vector<int64_t>& base_offsets,
                                                     PendingOperation operation, int64_t offset);
 
+// Why `values.pending` is no longer to be carried through, since somebody else has gone on with the log: it reaches
+// beyond where it ended when a truncation or a fresh start was announced, or the batch that a truncation cuts behind is
+// not there. Empty if nothing says so. Errors: as the file system.
+[[nodiscard]] absl::StatusOr<std::string> ReasonIsOvertaken(FileSystem* file_system, const std::string& directory,
+                                                            const PartitionStateValues& values);
+
 // Carries `values.pending` through on the files of the segments and their snapshots:
 //   kTruncateTo    segments at or above the offset go (but the first stays, emptied), then the .log that the durable
 //                  point lies in is cut there, and its indexes with it

@@ -154,7 +154,8 @@ class Verifier {
                            PartitionState::Peek(file_system_, directory_, &state_fault));
     if (!state_fault.empty()) report_.notes.push_back(std::move(state_fault));
     VARVE_ASSIGN_OR_RETURN(writer_, FindWriter(file_system_, directory_, state));
-    VARVE_RETURN_IF_ERROR(FindSegments());
+    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
+    VARVE_ASSIGN_OR_RETURN(found_, FindSegments(file_system_, directory_, listing_));
     VARVE_ASSIGN_OR_RETURN(marks_, BelieveMarks(file_system_, directory_, found_, state, open_marks_));
     NoteMarks(state);
     LeaveOut();
@@ -170,16 +171,6 @@ class Verifier {
   [[nodiscard]] bool IsOverrun() const { return writer_.HasChanged(); }
 
  private:
-  absl::Status FindSegments() {
-    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
-    for (const auto& [base_offset, kinds] : listing_.segments) {
-      const std::string path = JoinPath(directory_, SegmentFileName(base_offset, SegmentFileKind::kLog));
-      VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(path));
-      found_.push_back({.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size)});
-    }
-    return absl::OkStatus();
-  }
-
   void NoteMarks(const std::optional<PartitionStateValues>& state) {
     for (const LeftoverFile& leftover : listing_.leftovers) {
       report_.notes.push_back(

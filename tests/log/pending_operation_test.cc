@@ -64,7 +64,7 @@ constexpr OperationCase kCases[] = {
     {"DeleteEverything", PendingOperation::kDeleteBefore, kRecords, kRecords, kRecords},
 };
 
-class PendingOperationTest : public ::testing::TestWithParam<OperationCase> {
+class PendingTruncationTest : public ::testing::Test {
  protected:
   // A log of 16 records in several segments, all of them durable.
   std::unique_ptr<Log> OpenFull(FileSystem* file_system) {
@@ -76,6 +76,24 @@ class PendingOperationTest : public ::testing::TestWithParam<OperationCase> {
     return log;
   }
 
+  // Everything is still there, and the report says why.
+  static void ExpectDropped(const Log& log, int64_t end) {
+    EXPECT_EQ(log.log_start_offset(), 0);
+    EXPECT_EQ(log.log_end_offset(), end);
+    ExpectRecords(log, 0, end);
+    int dropped = 0;
+    for (const RecoveryFinding& finding : log.recovery_report().findings) {
+      EXPECT_NE(finding.action, RecoveryAction::kCompleted);
+      if (finding.action == RecoveryAction::kIgnored && finding.rule == "Writing 7") ++dropped;
+    }
+    EXPECT_EQ(dropped, 1);
+  }
+
+  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
+};
+
+class PendingOperationTest : public PendingTruncationTest, public ::testing::WithParamInterface<OperationCase> {
+ protected:
   bool IsAfter(const Log& log) const {
     return log.log_start_offset() == GetParam().start_after && log.log_end_offset() == GetParam().end_after;
   }
@@ -114,8 +132,6 @@ class PendingOperationTest : public ::testing::TestWithParam<OperationCase> {
       }
     }
   }
-
-  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
 };
 
 INSTANTIATE_TEST_SUITE_P(, PendingOperationTest, ::testing::ValuesIn(kCases),
@@ -175,6 +191,62 @@ TEST_P(PendingOperationTest, AnnouncedByWhoeverDiedIsCarriedThroughAndReported) 
     if (finding.action == RecoveryAction::kCompleted && finding.file == PartitionState::kFileName) ++completed;
   }
   EXPECT_EQ(completed, 1);
+}
+
+// varve dies with the announcement, Kafka goes on with the log, varve comes back: what Kafka appended stays. A deletion
+// takes nothing of that, and is carried through.
+TEST_P(PendingOperationTest, OvertakenByWhoeverWroteSinceItIsDroppedAndReported) {
+  for (const int64_t more : {1, 12}) {
+    MemoryFileSystem disk;
+    PartitionStateValues announced;
+    {
+      const auto log = OpenFull(&disk);
+      VARVE_ASSERT_OK(log->Close());
+      VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+      announced = state->values();
+      announced.pending = GetParam().operation;
+      announced.pending_offset = GetParam().offset;
+      announced.clean = false;
+      announced.pending_end = {.segment = announced.durable.segment, .position = announced.durable.position};
+      announced.durable = {};
+    }
+    {
+      const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite));
+      AppendMany(log.get(), more);
+      VARVE_ASSERT_OK(log->Close());
+    }
+    {
+      VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+      state->Store(announced);
+      VARVE_ASSERT_OK(state->Sync());
+    }
+    const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite));
+    ASSERT_NE(log, nullptr);
+    if (GetParam().operation == PendingOperation::kDeleteBefore) {
+      EXPECT_EQ(log->log_start_offset(), GetParam().start_after);
+      ExpectRecords(*log, GetParam().start_after, kRecords + more);
+    } else {
+      ExpectDropped(*log, kRecords + more);
+    }
+  }
+}
+
+// The log was cut and has grown to where it ended before: only the batch at the cut tells.
+TEST_F(PendingTruncationTest, IsDroppedWhereAnotherBatchStandsBeforeTheCut) {
+  MemoryFileSystem disk;
+  { VARVE_ASSERT_OK(OpenFull(&disk)->Close()); }
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+    PartitionStateValues values = state->values();
+    values.pending = PendingOperation::kTruncateTo;
+    values.pending_offset = kRecords;
+    values.clean = false;
+    values.pending_end = {.segment = values.durable.segment, .position = values.durable.position};
+    values.durable.batch_crc ^= 1;
+    state->Store(values);
+    VARVE_ASSERT_OK(state->Sync());
+  }
+  ExpectDropped(*OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite)), kRecords);
 }
 
 }  // namespace

@@ -281,6 +281,7 @@ TEST(BadSectorPendingTest, DoesNotStopATruncationThatWasAnnounced) {
     PartitionStateValues values = state->values();
     values.pending = PendingOperation::kTruncateTo;
     values.pending_offset = kMany - 20;
+    values.pending_end = {.segment = 0, .position = SizeOf(log)};
     values.durable = {.offset = kMany - 20, .segment = 0, .position = SizeOf(BatchesBytes(0, kMany - 20))};
     state->Store(values);
   }
