@@ -158,7 +158,8 @@ class Log {
 
   // Moves the log start up to `offset` (may lie inside a batch; -1 is the high watermark) and removes the segments
   // wholly below it. kOutOfRange above the high watermark; nothing happens below the log start. Durable when it
-  // returns.
+  // returns. kResourceExhausted: the disk is too full; a log start that has moved all the same is durable, asking again
+  // goes on with the removal, and the next opening completes it.
   [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
 
   // Starts a new active segment, if the present one is not empty.

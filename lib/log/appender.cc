@@ -441,11 +441,13 @@ absl::Status Appender::RollTo(int64_t new_base) {
 
 // A follower's segment is named by its first batch, as Kafka names it, and may leave offsets out. After a power loss
 // that would look like a lost tail of the segment before: the durable point moves behind the gap before anything
-// follows it.
+// follows it. The new segment is the active one by now, so nothing may be appended where that failed.
 absl::Status Appender::VouchForGap() {
   Publish();
   VARVE_RETURN_IF_ERROR(flusher_->Sync());
-  return flusher_->UpdateState([](PartitionStateValues*) {});
+  absl::Status vouched = flusher_->UpdateState([](PartitionStateValues*) {});
+  if (!vouched.ok()) core_->frontiers.Poison(vouched);
+  return vouched;
 }
 
 void Appender::Publish() {

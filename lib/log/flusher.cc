@@ -220,9 +220,15 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
   PartitionStateValues values = state_->values();
   change(&values);
   state_->Store(values);
+  if (absl::IsResourceExhausted(state_->store_status())) return state_->store_status();
   absl::Status synced = state_->Sync();
   if (!synced.ok()) frontiers_->Poison(synced);
   return synced;
+}
+
+PendingOperation Flusher::pending() {
+  const absl::MutexLock lock(&mutex_);
+  return state_->values().pending;
 }
 
 absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,

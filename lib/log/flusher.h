@@ -83,8 +83,12 @@ class Flusher {
   // True while somebody waits for a sync: write-ahead then stays small.
   [[nodiscard]] bool durable_acks_wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
-  // Writer. Waits for a sync under way, changes varve.state by `change` and syncs it. Poisons on failure.
+  // Writer. Waits for a sync under way, changes varve.state by `change` and syncs it. Poisons on failure, except where a
+  // full disk has no room for the store (kResourceExhausted): then nothing has changed.
   [[nodiscard]] absl::Status UpdateState(const std::function<void(PartitionStateValues*)>& change);
+
+  // What varve.state announces.
+  [[nodiscard]] PendingOperation pending();
 
   // Writer. A name in the directory is new or gone.
   void NamesChanged();

@@ -88,6 +88,9 @@ class PartitionState {
   // what is stored on the way, without a sync, is a lower bound that may lag. One thread at a time.
   void Store(const PartitionStateValues& values);
 
+  // The error of the last Store.
+  [[nodiscard]] const absl::Status& store_status() const { return store_status_; }
+
   // Makes what was stored stable; the error of the last Store, if it failed.
   [[nodiscard]] absl::Status Sync();
 

@@ -155,7 +155,11 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
   if (offset < 0 || offset > offsets.high_watermark) {
     return OutOfRange(core, "deletion before", offset, offsets.log_start_offset, offsets.high_watermark);
   }
-  if (offset <= offsets.log_start_offset) return absl::OkStatus();
+  if (offset <= offsets.log_start_offset) {
+    // One that a full disk stopped half way is still announced.
+    const bool unfinished = appender_.flusher_->pending() == PendingOperation::kDeleteBefore;
+    return unfinished ? FinishDeletion(offsets.log_start_offset) : absl::OkStatus();
+  }
   // Everything is durable first: what is left of the log must not depend on what goes.
   VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
   VARVE_RETURN_IF_ERROR(appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
@@ -164,9 +168,13 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
     values->log_start_offset = offset;
     values->clean = false;
   }));
+  return FinishDeletion(offset);
+}
+
+absl::Status Truncation::FinishDeletion(int64_t offset) {
   absl::Status dropped = DropPrefix(offset);
   // The log start is durable: what a full disk kept from being removed is a leftover to the next opening or deletion.
-  if (!dropped.ok() && !absl::IsResourceExhausted(dropped)) core.frontiers.Poison(dropped);
+  if (!dropped.ok() && !absl::IsResourceExhausted(dropped)) appender_.core_->frontiers.Poison(dropped);
   return dropped;
 }
 

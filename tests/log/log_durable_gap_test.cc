@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "support/status_matchers.h"
+#include "varve/errors.h"
 #include "varve/log.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve {
@@ -52,6 +54,21 @@ TEST(LogDurableGapTest, SegmentBehindAGapIsNamedByItsFirstBatchAndSurvivesEveryC
       EXPECT_EQ(behind.base_offset(), 50) << "seed " << seed;
     }
   }
+}
+
+// The segment behind the gap is there already: nothing may be appended to it while the point lies before the gap.
+TEST(LogDurableGapTest, PoisonsWhereAFullDiskHasNoRoomForThePoint) {
+  MemoryFileSystem memory;
+  FaultyFileSystem faulty(&memory);
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
+  VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
+  faulty.AddRule({.operation = FileOperation::kWrite,
+                  .path_part = "varve.state",
+                  .for_ever = true,
+                  .status = absl::ResourceExhaustedError("disk full")});
+  EXPECT_FALSE(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).ok());
+  faulty.ClearRules();
+  EXPECT_TRUE(IsPoisoned(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).status()));
 }
 
 }  // namespace

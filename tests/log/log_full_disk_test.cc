@@ -1,9 +1,14 @@
 // A full disk takes nothing from a log and stops no more than what needs space: with space again it goes on, without
 // being opened anew.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "log/log_places.h"
+#include "varve/errors.h"
 #include "varve/testing/faulty_file_system.h"
 
 namespace varve {
@@ -18,6 +23,8 @@ class LogFullDiskTest : public testing_support::LogTest {
  protected:
   void FillDisk() { memory_.set_capacity_bytes(memory_.used_bytes()); }
   void FreeDisk() { memory_.set_capacity_bytes(std::nullopt); }
+
+  FaultyFileSystem faulty_{&memory_};
 };
 
 // A deletion inside the first segment frees nothing, and the epochs' checkpoint is written anew.
@@ -164,6 +171,70 @@ TEST_F(LogFullCopyOnWriteDiskTest, ATruncationHasNotBegunOrIsCarriedThroughByThe
   }
   EXPECT_EQ(not_begun, 2u);
   EXPECT_GE(left_to_opening, 4u);
+}
+
+// A copy-on-write file system has no room for a slot of varve.state: what was to be announced has not begun.
+TEST_F(LogFullDiskTest, AnAnnouncementWithoutRoomChangesNothing) {
+  options_.file_system = &faulty_;
+  const auto log = Open();
+  AppendMany(log.get(), 24);
+  faulty_.AddRule({.operation = FileOperation::kWrite,
+                   .path_part = "varve.state",
+                   .for_ever = true,
+                   .status = absl::ResourceExhaustedError("disk full")});
+  EXPECT_THAT(log->DeleteBefore(7), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(log->TruncateTo(20), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(log->TruncateFullyAndStartAt(50), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(log->log_start_offset(), 0);
+  AppendMany(log.get(), 3, {.ack = Ack::kDurable});
+  ExpectRecords(*log, 0, 27);
+  faulty_.ClearRules();
+  VARVE_ASSERT_OK(log->DeleteBefore(7));
+  VARVE_ASSERT_OK(log->TruncateTo(20));
+  AppendMany(log.get(), 3);
+  ExpectRecords(*log, 7, 23);
+}
+
+// A sync that failed may have lost anything, whatever its error.
+TEST_F(LogFullDiskTest, AnAnnouncementThatCannotBeSyncedPoisons) {
+  options_.file_system = &faulty_;
+  const auto log = Open();
+  AppendMany(log.get(), 24);
+  faulty_.AddRule({.operation = FileOperation::kSync,
+                   .path_part = "varve.state",
+                   .for_ever = true,
+                   .status = absl::ResourceExhaustedError("disk full")});
+  EXPECT_FALSE(log->DeleteBefore(7).ok());
+  EXPECT_TRUE(IsPoisoned(log->Roll()));
+}
+
+TEST_F(LogFullDiskTest, ADeletionThatStoppedHalfWayGoesOnWhenItIsAskedForAgain) {
+  options_.file_system = &faulty_;
+  const auto log = Open();
+  AppendMany(log.get(), 40);
+  ASSERT_GT(log->segments().size(), 4u);
+  for (const FileOperation operation : {FileOperation::kRemove, FileOperation::kWrite}) {
+    const int64_t offset = log->log_start_offset() + 9;
+    // Of the state's writes the first is the announcement's, after the sync's.
+    faulty_.AddRule({.operation = operation,
+                     .path_part = operation == FileOperation::kWrite ? "varve.state" : "",
+                     .nth = operation == FileOperation::kWrite ? uint64_t{3} : uint64_t{1},
+                     .for_ever = true,
+                     .status = absl::ResourceExhaustedError("disk full")});
+    EXPECT_THAT(log->DeleteBefore(offset), StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_EQ(log->log_start_offset(), offset);
+    EXPECT_THAT(log->DeleteBefore(offset), StatusIs(absl::StatusCode::kResourceExhausted));
+    faulty_.ClearRules();
+    VARVE_ASSERT_OK(log->DeleteBefore(offset));
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory_.List(directory_));
+    EXPECT_EQ(std::count_if(names.begin(), names.end(), [](const auto& name) { return name.ends_with(".log"); }),
+              static_cast<std::ptrdiff_t>(log->segments().size()));
+    const uint64_t operations = faulty_.operation_count();
+    VARVE_EXPECT_OK(log->DeleteBefore(offset));
+    EXPECT_EQ(faulty_.operation_count(), operations);
+    ExpectRecords(*log, offset, 40);
+  }
+  AppendMany(log.get(), 3);
 }
 
 }  // namespace
