@@ -37,14 +37,9 @@ std::optional<Fault> FaultRules::Next(FileOperation operation, std::string_view 
     if (!fires || fault.has_value()) continue;
     ++counted.fired_count;
     ++fired_count_;
-    fault = Fault{.status = rule.status, .partial_bytes = rule.partial_bytes};
+    fault = Fault{.status = rule.status, .after_effect = rule.after_effect, .partial_bytes = rule.partial_bytes};
   }
   return fault;
-}
-
-absl::Status FaultRules::Check(FileOperation operation, std::string_view path, std::string_view other_path) {
-  std::optional<Fault> fault = Next(operation, path, other_path);
-  return fault.has_value() ? std::move(fault->status) : absl::OkStatus();
 }
 
 uint64_t FaultRules::operation_count(FileOperation operation) const {

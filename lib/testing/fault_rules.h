@@ -19,6 +19,7 @@ namespace varve::internal {
 // How an operation is to fail.
 struct Fault {
   absl::Status status;
+  bool after_effect;
   std::optional<size_t> partial_bytes;
 };
 
@@ -31,10 +32,6 @@ class FaultRules {
   // Counts an operation on a path; answers how it fails, if it does. `other_path` is a rename's second.
   [[nodiscard]] std::optional<Fault> Next(FileOperation operation, std::string_view path,
                                           std::string_view other_path = {}) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  // As Next, where a fault is just a status: OK if there is none.
-  [[nodiscard]] absl::Status Check(FileOperation operation, std::string_view path, std::string_view other_path = {})
-      ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] uint64_t operation_count(FileOperation operation) const ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] uint64_t operation_count() const ABSL_LOCKS_EXCLUDED(mutex_);

@@ -13,14 +13,32 @@ namespace {
 using internal::Fault;
 using internal::FaultRules;
 
+// Carries `operation` out unless a rule makes it fail first, and answers what it answers unless a rule makes it fail
+// afterwards.
+template <typename Operation>
+auto Guarded(FaultRules* rules, FileOperation kind, std::string_view path, std::string_view other_path,
+             Operation operation) -> decltype(operation()) {
+  std::optional<Fault> fault = rules->Next(kind, path, other_path);
+  if (!fault.has_value() || fault->status.ok()) return operation();
+  if (fault->after_effect) {
+    auto done = operation();
+    if (!done.ok()) return done;
+  }
+  return std::move(fault->status);
+}
+
+template <typename Operation>
+auto Guarded(FaultRules* rules, FileOperation kind, std::string_view path, Operation operation) {
+  return Guarded(rules, kind, path, {}, std::move(operation));
+}
+
 class FaultyMapping : public Mapping {
  public:
   FaultyMapping(std::unique_ptr<Mapping> base, std::shared_ptr<FaultRules> rules, std::string path)
       : Mapping(base->data(), base->size()), base_(std::move(base)), rules_(std::move(rules)), path_(std::move(path)) {}
 
   absl::Status Populate(size_t begin, size_t length) override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kPopulate, path_));
-    return base_->Populate(begin, length);
+    return Guarded(rules_.get(), FileOperation::kPopulate, path_, [&] { return base_->Populate(begin, length); });
   }
 
  private:
@@ -49,55 +67,52 @@ class FaultyFile : public File {
   absl::Status WriteAt(uint64_t position, std::span<const std::byte> bytes) override {
     const std::optional<Fault> fault = rules_->Next(FileOperation::kWrite, path());
     if (!fault.has_value() || fault->status.ok()) return base_->WriteAt(position, bytes);
-    if (fault->partial_bytes.has_value()) {
+    if (fault->after_effect) {
+      VARVE_RETURN_IF_ERROR(base_->WriteAt(position, bytes));
+    } else if (fault->partial_bytes.has_value()) {
       VARVE_RETURN_IF_ERROR(base_->WriteAt(position, bytes.first(std::min(*fault->partial_bytes, bytes.size()))));
     }
     return fault->status;
   }
 
   absl::StatusOr<uint64_t> Size() const override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kInfo, path()));
-    return base_->Size();
+    return Guarded(rules_.get(), FileOperation::kInfo, path(), [&] { return base_->Size(); });
   }
 
   absl::Status Truncate(uint64_t size) override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kTruncate, path()));
-    return base_->Truncate(size);
+    return Guarded(rules_.get(), FileOperation::kTruncate, path(), [&] { return base_->Truncate(size); });
   }
 
   absl::Status Allocate(uint64_t position, uint64_t length) override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kAllocate, path()));
-    return base_->Allocate(position, length);
+    return Guarded(rules_.get(), FileOperation::kAllocate, path(), [&] { return base_->Allocate(position, length); });
   }
 
   absl::Status SyncData() override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kSync, path()));
-    return base_->SyncData();
+    return Guarded(rules_.get(), FileOperation::kSync, path(), [&] { return base_->SyncData(); });
   }
 
   void StartWriteOut(uint64_t position, uint64_t length) override { base_->StartWriteOut(position, length); }
 
   absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t length, Access access) override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kMap, path()));
-    VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, base_->Map(length, access));
+    VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping, Guarded(rules_.get(), FileOperation::kMap, path(),
+                                                                     [&] { return base_->Map(length, access); }));
     return std::make_unique<FaultyMapping>(std::move(mapping), rules_, path());
   }
 
   absl::Status CopyPrefixFrom(const File& source, uint64_t length) override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kCopy, path()));
     // The base may know a better way than reading, but only from a file of its own.
     const auto* const faulty = dynamic_cast<const FaultyFile*>(&source);
-    return base_->CopyPrefixFrom(faulty != nullptr ? *faulty->base_ : source, length);
+    return Guarded(rules_.get(), FileOperation::kCopy, path(),
+                   [&] { return base_->CopyPrefixFrom(faulty != nullptr ? *faulty->base_ : source, length); });
   }
 
   absl::Status SendTo(int descriptor, uint64_t position, uint64_t length) const override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kSend, path()));
-    return base_->SendTo(descriptor, position, length);
+    return Guarded(rules_.get(), FileOperation::kSend, path(),
+                   [&] { return base_->SendTo(descriptor, position, length); });
   }
 
   absl::StatusOr<FileInfo> Info() const override {
-    VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kInfo, path()));
-    return base_->Info();
+    return Guarded(rules_.get(), FileOperation::kInfo, path(), [&] { return base_->Info(); });
   }
 
   int Descriptor() const override { return base_->Descriptor(); }
@@ -125,56 +140,47 @@ uint64_t FaultyFileSystem::faults_fired() const { return rules_->faults_fired();
 uint64_t FaultyFileSystem::faults_fired(size_t rule) const { return rules_->faults_fired(rule); }
 
 absl::StatusOr<std::unique_ptr<File>> FaultyFileSystem::Open(const std::string& path, OpenMode mode) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kOpen, path));
-  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> file, base_->Open(path, mode));
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> file,
+                         Guarded(rules_.get(), FileOperation::kOpen, path, [&] { return base_->Open(path, mode); }));
   return std::make_unique<FaultyFile>(std::move(file), rules_);
 }
 
 absl::Status FaultyFileSystem::Rename(const std::string& from, const std::string& to) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kRename, from, to));
-  return base_->Rename(from, to);
+  return Guarded(rules_.get(), FileOperation::kRename, from, to, [&] { return base_->Rename(from, to); });
 }
 
 absl::Status FaultyFileSystem::Remove(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kRemove, path));
-  return base_->Remove(path);
+  return Guarded(rules_.get(), FileOperation::kRemove, path, [&] { return base_->Remove(path); });
 }
 
 absl::Status FaultyFileSystem::CreateDirectory(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kCreateDirectory, path));
-  return base_->CreateDirectory(path);
+  return Guarded(rules_.get(), FileOperation::kCreateDirectory, path, [&] { return base_->CreateDirectory(path); });
 }
 
 absl::StatusOr<std::vector<std::string>> FaultyFileSystem::List(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kList, path));
-  return base_->List(path);
+  return Guarded(rules_.get(), FileOperation::kList, path, [&] { return base_->List(path); });
 }
 
 absl::Status FaultyFileSystem::SyncDirectory(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kSyncDirectory, path));
-  return base_->SyncDirectory(path);
+  return Guarded(rules_.get(), FileOperation::kSyncDirectory, path, [&] { return base_->SyncDirectory(path); });
 }
 
 absl::StatusOr<FileInfo> FaultyFileSystem::Info(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kInfo, path));
-  return base_->Info(path);
+  return Guarded(rules_.get(), FileOperation::kInfo, path, [&] { return base_->Info(path); });
 }
 
 absl::StatusOr<std::unique_ptr<FileLock>> FaultyFileSystem::Lock(const std::string& path, LockKind kind) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kLock, path));
-  return base_->Lock(path, kind);
+  return Guarded(rules_.get(), FileOperation::kLock, path, [&] { return base_->Lock(path, kind); });
 }
 
 absl::StatusOr<bool> FaultyFileSystem::IsLocked(const std::string& path) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kLock, path));
-  return base_->IsLocked(path);
+  return Guarded(rules_.get(), FileOperation::kLock, path, [&] { return base_->IsLocked(path); });
 }
 
 std::string FaultyFileSystem::BootId() { return base_->BootId(); }
 
 absl::StatusOr<bool> FaultyFileSystem::AllocationIsPromise(const std::string& directory) {
-  VARVE_RETURN_IF_ERROR(rules_->Check(FileOperation::kInfo, directory));
-  return base_->AllocationIsPromise(directory);
+  return Guarded(rules_.get(), FileOperation::kInfo, directory, [&] { return base_->AllocationIsPromise(directory); });
 }
 
 }  // namespace varve

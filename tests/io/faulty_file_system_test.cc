@@ -220,5 +220,37 @@ TEST(ReadWholeFile, OfAFileThatShrinksMeanwhileIsWhatWasLeft) {
   EXPECT_THAT(internal::ReadWholeFile(&fs, "a", 100), IsOkAndHolds(Eq("cont")));
 }
 
+TEST_F(FaultyFileSystemTest, WhatFailsAfterItsEffectHasHappened) {
+  const absl::Status lost = absl::InternalError("the answer is lost");
+  const auto fail = [&](FileOperation operation) {
+    fs_.ClearRules();
+    fs_.AddRule({.operation = operation, .status = lost, .after_effect = true});
+  };
+  const auto content = [](MemoryFileSystem* disk) { return internal::ReadWholeFile(disk, "a", 100); };
+  fail(FileOperation::kWrite);
+  EXPECT_EQ(file_->WriteAt(0, AsBytes("written")), lost);
+  EXPECT_THAT(content(&memory_), IsOkAndHolds("written"));
+  fail(FileOperation::kTruncate);
+  EXPECT_EQ(file_->Truncate(5), lost);
+  EXPECT_THAT(content(&memory_), IsOkAndHolds("writt"));
+  fail(FileOperation::kSync);
+  EXPECT_EQ(file_->SyncData(), lost);
+  fail(FileOperation::kSyncDirectory);
+  EXPECT_EQ(fs_.SyncDirectory("."), lost);
+  EXPECT_THAT(content(memory_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}).get()), IsOkAndHolds("writt"));
+  fail(FileOperation::kRename);
+  EXPECT_EQ(fs_.Rename("a", "b"), lost);
+  EXPECT_THAT(memory_.List("."), IsOkAndHolds(std::vector<std::string>{"b"}));
+  fail(FileOperation::kRemove);
+  EXPECT_EQ(fs_.Remove("b"), lost);
+  EXPECT_EQ(fs_.faults_fired(), 6u);
+  // The second time it is the base that fails.
+  fail(FileOperation::kRemove);
+  EXPECT_THAT(fs_.Remove("b"), StatusIs(StatusCode::kNotFound));
+  fail(FileOperation::kOpen);
+  EXPECT_EQ(fs_.Open("made", OpenMode::kCreate).status(), lost);
+  EXPECT_THAT(memory_.List("."), IsOkAndHolds(std::vector<std::string>{"made"}));
+}
+
 }  // namespace
 }  // namespace varve

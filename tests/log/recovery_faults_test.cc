@@ -157,13 +157,22 @@ INSTANTIATE_TEST_SUITE_P(, RecoveryFaultsTest, ::testing::ValuesIn(Scenarios()),
 
 TEST_P(RecoveryFaultsTest, StoppedAtEveryOperationTheNextOpeningComesToTheSame) {
   const Outcome expected = Undisturbed();
-  for (const bool for_ever : {true, false}) {
+  // Stopped for good, failed once, failed once though it happened.
+  struct Way {
+    bool for_ever;
+    bool after_effect;
+  };
+  for (const Way way : {Way{true, false}, Way{false, false}, Way{false, true}}) {
     for (uint64_t nth = 1;; ++nth) {
-      SCOPED_TRACE(::testing::Message() << "operation " << nth << (for_ever ? " and all later ones" : ""));
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << (way.for_ever ? " and all later ones" : "")
+                                        << (way.after_effect ? ", after its effect" : ""));
       Partition partition;
       GetParam().set_up(&partition);
       FaultyFileSystem faulty(partition.fs.get());
-      faulty.AddRule({.nth = nth, .for_ever = for_ever, .status = absl::ResourceExhaustedError("stopped")});
+      faulty.AddRule({.nth = nth,
+                      .for_ever = way.for_ever,
+                      .status = absl::ResourceExhaustedError("stopped"),
+                      .after_effect = way.after_effect});
       {
         const auto loaded = LoadLog(&faulty, kDirectory, partition.options);
         if (faulty.faults_fired() == 0) {

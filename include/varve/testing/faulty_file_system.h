@@ -61,9 +61,14 @@ struct FaultRule {
   uint64_t nth = 1;
   bool for_ever = false;
 
-  // What the operation answers. The base is not asked, so nothing has changed; but see partial_bytes. A rule whose
+  // What the operation answers. The base is not asked, so nothing has changed; but see the next two. A rule whose
   // status is OK lets the operation through and only counts it.
   absl::Status status = absl::InternalError("injected fault");
+
+  // True: the operation is carried out and answers `status` all the same, as when a device or a network takes the
+  // request and loses the answer. Where the base itself fails, its error is the answer. What the operation would hand
+  // back, a file or a lock, is let go of. A read has no effect, and partial_bytes plays no part then.
+  bool after_effect = false;
 
   // For kRead and kWrite: this many bytes of the range are read or written first. A read whose status is OK answers
   // with this count, as if the file ended there.
