@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "absl/strings/escaping.h"
-#include "base/bytes.h"
 #include "base/status.h"
 #include "io/whole_file.h"
 
@@ -71,13 +70,6 @@ std::string FormatPartitionMetadata(const TopicId& topic_id) {
 absl::StatusOr<TopicId> ReadPartitionMetadata(FileSystem* file_system, const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(file_system, path, kMaxFileBytes));
   return ParsePartitionMetadata(path, text);
-}
-
-absl::Status WritePartitionMetadata(FileSystem* file_system, const std::string& path, const TopicId& topic_id) {
-  if (IsZero(topic_id)) {
-    return Error(absl::StatusCode::kInvalidArgument, "{}: the topic id is zero, which is no topic's", path);
-  }
-  return ReplaceFile(file_system, path, AsBytes(FormatPartitionMetadata(topic_id)));
 }
 
 }  // namespace varve::internal

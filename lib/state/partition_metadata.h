@@ -2,9 +2,9 @@
 //
 // Two lines without a line end behind the second, 43 bytes: "version: 0" and "topic_id: " with the 16 bytes of the id
 // in URL-safe base64 of 22 characters. A reader takes any version from 0 on; the id of zeros is nobody's. A broker sets
-// a directory aside whose id is not the one it expects. The file is replaced whole. (Kafka: PartitionMetadataFile.)
+// a directory aside whose id is not the one it expects. (Kafka: PartitionMetadataFile.)
 //
-// Thread rules: free functions; one writer a file at a time.
+// Thread rules: free functions.
 #ifndef VARVE_LIB_STATE_PARTITION_METADATA_H_
 #define VARVE_LIB_STATE_PARTITION_METADATA_H_
 
@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "varve/file_system.h"
 
@@ -29,9 +28,6 @@ using TopicId = std::array<uint8_t, 16>;
 
 // Errors: as ParsePartitionMetadata; kNotFound if there is no file; else as the file system.
 [[nodiscard]] absl::StatusOr<TopicId> ReadPartitionMetadata(FileSystem* file_system, const std::string& path);
-// Durable when it returns OK. kInvalidArgument for the id of zeros.
-[[nodiscard]] absl::Status WritePartitionMetadata(FileSystem* file_system, const std::string& path,
-                                                  const TopicId& topic_id);
 
 }  // namespace varve::internal
 
