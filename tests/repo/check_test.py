@@ -281,7 +281,8 @@ class IncludeGuardsTest(MiniatureTreeTest):
 class MachinePathsTest(MiniatureTreeTest):
     def test_paths_that_every_machine_has_pass(self):
         self.assert_problems(house_rules.check_machine_paths(self.tree({
-            "README.md": "/usr/lib /var/log/dpkg.log https://example.org/home/page $HOME/work/x build/out/y\n"})))
+            "README.md": " ".join(["/usr/lib", "/var/log/dpkg.log", "https://example.org" + "/home" + "/page",
+                                   "$HOME" + "/work" + "/x", "build/out/y\n"])})))
 
     def test_homes_and_the_place_of_the_checkout_fail(self):
         self.tree({"a": "see /" + "home/ann/varve\n", "b": '"/' + 'root/x"\n'})
