@@ -21,7 +21,6 @@ ProducerRebuild::ProducerRebuild(FileSystem* file_system, std::string directory,
                                  std::vector<FoundSegment> segments, std::set<int64_t> snapshots)
     : file_system_(file_system),
       directory_(std::move(directory)),
-      expiration_ms_(expiration_ms),
       now_ms_(now_ms),
       segments_(std::move(segments)),
       producers_(std::make_unique<ProducerStateManager>(file_system, directory_, expiration_ms)),

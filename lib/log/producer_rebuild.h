@@ -64,7 +64,6 @@ class ProducerRebuild {
 
   FileSystem* const file_system_;
   const std::string directory_;
-  const int64_t expiration_ms_;
   const int64_t now_ms_;
   const std::vector<FoundSegment> segments_;
   std::unique_ptr<ProducerStateManager> producers_;
