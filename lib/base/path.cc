@@ -1,5 +1,7 @@
 #include "base/path.h"
 
+#include "absl/strings/str_split.h"
+
 namespace varve::internal {
 namespace {
 
@@ -29,6 +31,12 @@ std::string BaseName(std::string_view path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string_view::npos || path.size() == 1) return std::string(path);
   return std::string(path.substr(slash + 1));
+}
+
+std::vector<std::string> PathComponents(const std::string& path) {
+  std::vector<std::string> components = absl::StrSplit(path, '/', absl::SkipEmpty());
+  std::erase(components, ".");
+  return components;
 }
 
 }  // namespace varve::internal

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace varve::internal {
 
@@ -16,6 +17,9 @@ namespace varve::internal {
 
 // The path's last component without trailing slashes: "a/b" and "a/b/" give "b", "/" gives "/", "" gives "".
 [[nodiscard]] std::string BaseName(std::string_view path);
+
+// The names of a path from its root on; "." is no step: "/a/./b/" gives {"a", "b"}, "/" and "" give {}.
+[[nodiscard]] std::vector<std::string> PathComponents(const std::string& path);
 
 }  // namespace varve::internal
 

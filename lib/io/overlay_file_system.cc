@@ -1,6 +1,5 @@
 #include "varve/overlay_file_system.h"
 
-#include <limits>
 #include <span>
 #include <utility>
 
@@ -11,23 +10,18 @@
 #include "io/file_transfer.h"
 #include "io/overlay_content.h"
 #include "io/overlay_tree.h"
+#include "io/position_limit.h"
 
 namespace varve {
 namespace {
 
 using internal::Annotate;
+using internal::CheckPositions;
 using internal::Error;
 using internal::OverlayContent;
 using internal::OverlayNodePtr;
 
 constexpr uint64_t kPageBytes = 4096;
-
-absl::Status CheckRange(const std::string& path, uint64_t position, uint64_t length) {
-  constexpr uint64_t kMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  if (position <= kMax && length <= kMax - position) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument, "{}: {} bytes at {}: positions end at {}", path, length, position,
-               kMax);
-}
 
 // What a file is but for its content.
 absl::StatusOr<FileInfo> InfoOf(FileSystem* base, const internal::OverlayNode& node) {
@@ -79,7 +73,7 @@ class OverlayFile : public File {
         allocation_is_promise_(allocation_is_promise) {}
 
   absl::StatusOr<size_t> ReadAt(uint64_t position, std::span<std::byte> out) const override {
-    VARVE_RETURN_IF_ERROR(CheckRange(path_, position, out.size()));
+    VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, out.size()));
     return content_->Read(position, out);
   }
 
@@ -140,7 +134,7 @@ class OverlayFile : public File {
  private:
   absl::Status CheckChange(uint64_t position, uint64_t length) const {
     if (!writable_) return Error(absl::StatusCode::kPermissionDenied, "{}: opened for reading only", path_);
-    return CheckRange(path_, position, length);
+    return CheckPositions(path_, position, length);
   }
 
   FileSystem* base_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "absl/strings/str_split.h"
 #include "base/path.h"
 #include "base/status.h"
 
@@ -18,13 +17,6 @@ OverlayNodePtr Root(const std::string& base_path) {
   root->is_directory = true;
   root->base_path = base_path;
   return root;
-}
-
-// The names of a path from its root on; "." is no step.
-std::vector<std::string> Components(const std::string& path) {
-  std::vector<std::string> components = absl::StrSplit(path, '/', absl::SkipEmpty());
-  std::erase(components, ".");
-  return components;
 }
 
 absl::Status NotFound(const std::string& path) {
@@ -51,7 +43,7 @@ absl::StatusOr<OverlayNodePtr> OverlayTree::Find(const OverlayNodePtr& directory
 }
 
 absl::StatusOr<OverlayTree::Place> OverlayTree::ResolveParent(const std::string& path) {
-  std::vector<std::string> components = Components(path);
+  std::vector<std::string> components = PathComponents(path);
   if (components.empty()) {
     return path.empty() ? NotFound(path)
                         : Error(absl::StatusCode::kInvalidArgument, "{}: names nothing in a directory", path);
@@ -70,7 +62,7 @@ absl::StatusOr<OverlayTree::Place> OverlayTree::ResolveParent(const std::string&
 }
 
 absl::StatusOr<OverlayNodePtr> OverlayTree::Resolve(const std::string& path) {
-  if (!path.empty() && Components(path).empty()) return path.front() == '/' ? absolute_root_ : relative_root_;
+  if (!path.empty() && PathComponents(path).empty()) return path.front() == '/' ? absolute_root_ : relative_root_;
   VARVE_ASSIGN_OR_RETURN(const Place place, ResolveParent(path));
   VARVE_ASSIGN_OR_RETURN(OverlayNodePtr node, Find(place.directory, place.name));
   if (node == nullptr) return NotFound(path);

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "io/errno_status.h"
 #include "io/file_transfer.h"
+#include "io/position_limit.h"
 #include "io/posix_mapping.h"
 
 namespace varve::internal {
@@ -24,13 +25,8 @@ constexpr unsigned kStatxMountIdUnique = 0x4000;
 // linux/magic.h has no name for XFS: "XFSB", the first four bytes of its superblock.
 constexpr uint64_t kXfsMagic = 0x58465342;
 
-// A position or a size that the system's signed type can hold.
-absl::Status CheckRange(const std::string& path, std::string_view operation, uint64_t position, uint64_t length) {
-  constexpr uint64_t kMax = static_cast<uint64_t>(std::numeric_limits<off_t>::max());
-  if (position <= kMax && length <= kMax - position) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument, "{}: {} {} bytes at {}: positions end at {}", path, operation,
-               length, position, kMax);
-}
+static_assert(static_cast<uint64_t>(std::numeric_limits<off_t>::max()) == kPositionLimit,
+              "positions are cast to off_t");
 
 }  // namespace
 
@@ -71,7 +67,7 @@ absl::Status PosixFile::CheckWritable(std::string_view operation) const {
 }
 
 absl::StatusOr<size_t> PosixFile::ReadAt(uint64_t position, std::span<std::byte> out) const {
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, "read", position, out.size()));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, out.size()));
   size_t done = 0;
   while (done < out.size()) {
     const ssize_t count = RetryInterrupted([&] {
@@ -88,7 +84,7 @@ absl::StatusOr<size_t> PosixFile::ReadAt(uint64_t position, std::span<std::byte>
 
 absl::Status PosixFile::WriteAt(uint64_t position, std::span<const std::byte> bytes) {
   VARVE_RETURN_IF_ERROR(CheckWritable("write"));
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, "write", position, bytes.size()));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, bytes.size()));
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t count = RetryInterrupted([&] {
@@ -112,7 +108,7 @@ absl::StatusOr<uint64_t> PosixFile::Size() const {
 
 absl::Status PosixFile::Truncate(uint64_t size) {
   VARVE_RETURN_IF_ERROR(CheckWritable("truncate"));
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, "truncate to", 0, size));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, 0, size));
   if (RetryInterrupted([&] { return ::ftruncate(Descriptor(), static_cast<off_t>(size)); }) == -1) {
     return ErrnoStatus(errno, path_, fmt::format("truncate to {} bytes", size));
   }
@@ -121,7 +117,7 @@ absl::Status PosixFile::Truncate(uint64_t size) {
 
 absl::Status PosixFile::Allocate(uint64_t position, uint64_t length) {
   VARVE_RETURN_IF_ERROR(CheckWritable("allocate"));
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, "allocate", position, length));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, length));
   if (length == 0) return absl::OkStatus();
   struct statfs file_system = {};
   if (RetryInterrupted([&] { return ::fstatfs(Descriptor(), &file_system); }) == -1) {
@@ -149,7 +145,7 @@ absl::Status PosixFile::SyncData() {
 void PosixFile::StartWriteOut(uint64_t position, uint64_t length) {
   // A length of 0 would mean "to the end". The answer is dropped: this flag alone consumes no write-back error, so the
   // next SyncData still reports it.
-  if (length == 0 || !CheckRange(path_, "write out", position, length).ok()) return;
+  if (length == 0 || !CheckPositions(path_, position, length).ok()) return;
   (void)::sync_file_range(Descriptor(), static_cast<off_t>(position), static_cast<off_t>(length),
                           SYNC_FILE_RANGE_WRITE);
 }
@@ -165,7 +161,7 @@ absl::Status PosixFile::CopyPrefixFrom(const File& source, uint64_t length) {
 }
 
 absl::Status PosixFile::SendTo(int descriptor, uint64_t position, uint64_t length) const {
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, "send", position, length));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, length));
   return SendFile(*this, descriptor, position, length);
 }
 

@@ -1,21 +1,13 @@
 #include "testing/memory_file.h"
 
-#include <limits>
-
 #include "base/status.h"
 #include "io/file_transfer.h"
+#include "io/position_limit.h"
 
 namespace varve::internal {
 namespace {
 
 constexpr uint64_t kPageBytes = MemoryFileImage::kPageBytes;
-
-absl::Status CheckRange(const std::string& path, uint64_t position, uint64_t length) {
-  constexpr uint64_t kMax = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  if (position <= kMax && length <= kMax - position) return absl::OkStatus();
-  return Error(absl::StatusCode::kInvalidArgument, "{}: {} bytes at {}: positions end at {}", path, length, position,
-               kMax);
-}
 
 class MemoryMapping : public Mapping {
  public:
@@ -65,11 +57,11 @@ MemoryFile::MemoryFile(std::shared_ptr<MemoryNodeUse> use, std::string path, boo
 
 absl::Status MemoryFile::CheckChange(uint64_t position, uint64_t length) const {
   if (!writable_) return Error(absl::StatusCode::kPermissionDenied, "{}: opened for reading only", path_);
-  return CheckRange(path_, position, length);
+  return CheckPositions(path_, position, length);
 }
 
 absl::StatusOr<size_t> MemoryFile::ReadAt(uint64_t position, std::span<std::byte> out) const {
-  VARVE_RETURN_IF_ERROR(CheckRange(path_, position, out.size()));
+  VARVE_RETURN_IF_ERROR(CheckPositions(path_, position, out.size()));
   const absl::MutexLock lock(&use_->state().mutex());
   return use_->node().file->Read(position, out);
 }
@@ -124,7 +116,7 @@ absl::Status MemoryFile::SyncData() {
 }
 
 void MemoryFile::StartWriteOut(uint64_t position, uint64_t length) {
-  if (!CheckRange(path_, position, length).ok()) return;
+  if (!CheckPositions(path_, position, length).ok()) return;
   const absl::MutexLock lock(&use_->state().mutex());
   use_->node().file->StartWriteOut(position, length);
 }

@@ -4,20 +4,11 @@
 #include <array>
 #include <set>
 
-#include "absl/strings/str_split.h"
+#include "base/path.h"
 #include "base/status.h"
 
 namespace varve::internal {
-namespace {
-
-// The names of a path from the root on; "." is no step.
-std::vector<std::string> Components(const std::string& path) {
-  std::vector<std::string> components = absl::StrSplit(path, '/', absl::SkipEmpty());
-  std::erase(components, ".");
-  return components;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 MemoryNodePtr NameView::Find(const MemoryName& name) const {
   const auto& entries = Entries(name.directory);
@@ -75,7 +66,7 @@ NameView NameView::On(const std::map<uint64_t, MemoryNodePtr>& nodes) const {
 absl::StatusOr<MemoryNodePtr> MemoryNames::Resolve(const std::string& path) const {
   if (path.empty()) return Error(absl::StatusCode::kNotFound, "the empty path names nothing");
   MemoryNodePtr node = root_;
-  for (const std::string& component : Components(path)) {
+  for (const std::string& component : PathComponents(path)) {
     // A file has no entries, so a path through one is not found either.
     node = current_.Find({.directory = node->number, .name = component});
     if (node == nullptr) return Error(absl::StatusCode::kNotFound, "{}: no such file or directory", path);
@@ -84,7 +75,7 @@ absl::StatusOr<MemoryNodePtr> MemoryNames::Resolve(const std::string& path) cons
 }
 
 absl::StatusOr<MemoryName> MemoryNames::ResolveParent(const std::string& path) const {
-  std::vector<std::string> components = Components(path);
+  std::vector<std::string> components = PathComponents(path);
   if (components.empty()) {
     return Error(path.empty() ? absl::StatusCode::kNotFound : absl::StatusCode::kInvalidArgument,
                  "'{}' names nothing in a directory", path);

@@ -33,5 +33,13 @@ TEST(Path, BaseNameIsTheLastComponent) {
   EXPECT_EQ(BaseName(""), "");
 }
 
+TEST(Path, ComponentsAreTheNamesFromTheRootOn) {
+  EXPECT_EQ(PathComponents("/a//./b/"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(PathComponents("./a/.."), (std::vector<std::string>{"a", ".."}));
+  EXPECT_EQ(PathComponents("/"), std::vector<std::string>());
+  EXPECT_EQ(PathComponents("."), std::vector<std::string>());
+  EXPECT_EQ(PathComponents(""), std::vector<std::string>());
+}
+
 }  // namespace
 }  // namespace varve::internal
