@@ -102,7 +102,8 @@ absl::Status LiveView::LoadEpochs() {
   };
   const auto kept = std::make_shared<Kept>(Kept{untouched_, std::move(epochs)});
   epochs_ = std::shared_ptr<LeaderEpochCache>(kept, kept->epochs.get());
-  return absl::OkStatus();
+  // A full disk may have kept the writer from moving its checkpoint up.
+  return epochs_->TruncateFromStart(values_.log_start_offset);
 }
 
 bool LiveView::Covers(const LiveValues& values) const {
@@ -156,8 +157,8 @@ std::vector<ProducerStateEntry> LiveView::Producers() {
   if (producers_ == nullptr) {
     auto producers = std::make_unique<ProducerStateManager>(untouched_.get(), core_.directory,
                                                             core_.options.producer_id_expiration_ms);
-    const absl::StatusOr<int64_t> from_offset = producers->Reload(values_.log_start_offset, values_.end_offset,
-                                                                  core_.options.clock->WallMs(), StaleSnapshots::kKeep);
+    const absl::StatusOr<int64_t> from_offset =
+        producers->Reload(values_.log_start_offset, values_.end_offset, core_.options.clock->WallMs());
     if (!from_offset.ok()) return {};
     producers_ = std::move(producers);
     producers_from_offset_ = *from_offset;

@@ -212,13 +212,6 @@ std::vector<ProducerStateEntry> ProducerStateManager::entries() const {
   return entries;
 }
 
-std::optional<int64_t> ProducerStateManager::FirstUnstableOffset() const {
-  if (open_.empty() && unreplicated_.empty()) return std::nullopt;
-  if (open_.empty()) return unreplicated_.begin()->first;
-  if (unreplicated_.empty()) return open_.begin()->first;
-  return std::min(open_.begin()->first, unreplicated_.begin()->first);
-}
-
 std::optional<int64_t> ProducerStateManager::FirstOpenOffset() const {
   if (open_.empty()) return std::nullopt;
   return open_.begin()->first;
@@ -242,7 +235,6 @@ void ProducerStateManager::Forget() {
   producers_.clear();
   open_.clear();
   unreplicated_.clear();
-  rejected_.clear();
 }
 
 void ProducerStateManager::LoadEntries(std::vector<ProducerStateEntry> entries, int64_t now_ms) {
@@ -255,38 +247,21 @@ void ProducerStateManager::LoadEntries(std::vector<ProducerStateEntry> entries, 
   }
 }
 
-absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms,
-                                                     StaleSnapshots stale) {
+absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms) {
   Forget();
   last_snapshot_offset_ = log_start_offset;
   VARVE_ASSIGN_OR_RETURN(const std::vector<int64_t> offsets, ListProducerSnapshots(file_system_, directory_));
-  bool loaded = false;
   for (auto offset = offsets.rbegin(); offset != offsets.rend(); ++offset) {
-    bool usable = *offset > log_start_offset && *offset <= log_end_offset;
-    if (usable && !loaded) {
-      auto entries = ReadProducerSnapshot(file_system_, SnapshotPath(*offset));
-      if (entries.ok()) {
-        LoadEntries(*std::move(entries), now_ms);
-        last_snapshot_offset_ = *offset;
-        loaded = true;
-      } else if (absl::IsDataLoss(entries.status()) || absl::IsInternal(entries.status())) {
-        rejected_.emplace_back(entries.status().message());
-        usable = false;
-      } else {
-        return entries.status();
-      }
-    }
-    if (!usable && stale == StaleSnapshots::kRemove) VARVE_RETURN_IF_ERROR(RemoveSnapshot(*offset));
+    if (*offset > log_end_offset) continue;
+    if (*offset <= log_start_offset) break;
+    auto entries = ReadProducerSnapshot(file_system_, SnapshotPath(*offset));
+    if (absl::IsDataLoss(entries.status()) || absl::IsInternal(entries.status())) continue;
+    VARVE_RETURN_IF_ERROR(entries.status());
+    LoadEntries(*std::move(entries), now_ms);
+    last_snapshot_offset_ = *offset;
+    break;
   }
   return last_snapshot_offset_;
-}
-
-absl::Status ProducerStateManager::StartAt(int64_t offset) {
-  Forget();
-  last_snapshot_offset_ = offset;
-  VARVE_ASSIGN_OR_RETURN(const std::vector<int64_t> offsets, ListProducerSnapshots(file_system_, directory_));
-  for (const int64_t snapshot : offsets) VARVE_RETURN_IF_ERROR(RemoveSnapshot(snapshot));
-  return absl::OkStatus();
 }
 
 absl::Status ProducerStateManager::WriteSnapshot(int64_t offset, SnapshotSync sync) {
@@ -298,18 +273,6 @@ absl::Status ProducerStateManager::WriteSnapshot(int64_t offset, SnapshotSync sy
 
 absl::Status ProducerStateManager::RemoveSnapshot(int64_t offset) {
   return IgnoreNotFound(file_system_->Remove(SnapshotPath(offset)));
-}
-
-absl::Status ProducerStateManager::RemoveStraySnapshots(std::span<const int64_t> segment_base_offsets) {
-  VARVE_ASSIGN_OR_RETURN(std::vector<int64_t> strays, ListProducerSnapshots(file_system_, directory_));
-  int64_t last_base = -1;
-  for (const int64_t base : segment_base_offsets) {
-    std::erase(strays, base);
-    last_base = std::max(last_base, base);
-  }
-  if (!strays.empty() && strays.back() > last_base) strays.pop_back();
-  for (const int64_t stray : strays) VARVE_RETURN_IF_ERROR(RemoveSnapshot(stray));
-  return absl::OkStatus();
 }
 
 std::string ProducerStateManager::SnapshotPath(int64_t offset) const {

@@ -10,8 +10,8 @@
 // Cost: a batch without a producer is one comparison; another one is a hash lookup, and two in a balanced tree where it
 // opens or closes a transaction.
 //
-//   VARVE_ASSIGN_OR_RETURN(const int64_t replay_from, producers.Reload(log_start, log_end, now_ms,
-//   StaleSnapshots::kRemove)); for (batch of the log from replay_from on) {
+//   VARVE_ASSIGN_OR_RETURN(const int64_t replay_from, producers.Reload(log_start, log_end, now_ms));
+//   for (batch of the log from replay_from on) {
 //     std::optional<CompletedTransaction> completed;
 //     VARVE_RETURN_IF_ERROR(producers.Replay(batch, &completed));
 //     if (completed.has_value() && completed->aborted) AddToTransactionIndex(*completed);
@@ -47,9 +47,6 @@ struct CompletedTransaction {
 
   friend bool operator==(const CompletedTransaction&, const CompletedTransaction&) = default;
 };
-
-// What Reload does with snapshots that are damaged or lie outside the log.
-enum class StaleSnapshots { kKeep, kRemove };
 
 class ProducerStateManager {
  public:
@@ -96,8 +93,6 @@ class ProducerStateManager {
   [[nodiscard]] std::vector<ProducerStateEntry> entries() const;
   [[nodiscard]] bool empty() const { return producers_.empty(); }
 
-  // The first offset of a transaction that is open, or whose marker is not below the high watermark.
-  [[nodiscard]] std::optional<int64_t> FirstUnstableOffset() const;
   // The first offset of the oldest open transaction.
   [[nodiscard]] std::optional<int64_t> FirstOpenOffset() const;
   // Transactions that were closed and whose markers are not below the high watermark: first offset -> the marker's.
@@ -110,18 +105,9 @@ class ProducerStateManager {
   void RemoveExpired(int64_t now_ms);
 
   // Forgets everything and loads the newest readable snapshot in (log_start_offset, log_end_offset], without the
-  // producers that have expired. Answers the offset from which the log must be replayed: the snapshot's, or the log
-  // start if there is none. `stale` says whether unusable snapshots are removed from the directory; rejected() names
-  // the damaged ones. Errors: as the file system.
-  [[nodiscard]] absl::StatusOr<int64_t> Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms,
-                                               StaleSnapshots stale);
-
-  // Why the last Reload passed over snapshots, newest first.
-  [[nodiscard]] const std::vector<std::string>& rejected() const { return rejected_; }
-
-  // Forgets everything, removes every snapshot, and goes on from `offset` with nothing known. Errors: as the file
-  // system.
-  [[nodiscard]] absl::Status StartAt(int64_t offset);
+  // producers that have expired; damaged ones are passed over. No file is changed. Answers the offset from which the log
+  // must be replayed: the snapshot's, or the log start if there is none. Errors: as the file system.
+  [[nodiscard]] absl::StatusOr<int64_t> Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms);
 
   // Writes the snapshot named by `offset`, up to which everything was replayed. Does nothing unless that is above the
   // last snapshot taken or loaded, or the log start that Reload began with. Errors: as WriteProducerSnapshot; a file
@@ -131,10 +117,6 @@ class ProducerStateManager {
   // Removes the snapshot named by `offset`, if there is one: it goes with the segment of that base. Errors: as the file
   // system.
   [[nodiscard]] absl::Status RemoveSnapshot(int64_t offset);
-
-  // Before Reload: removes the snapshots that are not at one of the segments' base offsets, but keeps the newest of
-  // them where it is above the last base. Errors: as the file system.
-  [[nodiscard]] absl::Status RemoveStraySnapshots(std::span<const int64_t> segment_base_offsets);
 
  private:
   absl::StatusOr<std::optional<ProducerBatch>> CheckProducer(const RecordBatchView& batch) const;
@@ -154,7 +136,6 @@ class ProducerStateManager {
   std::map<int64_t, int64_t> open_;          // first offset -> producer id
   std::map<int64_t, int64_t> unreplicated_;  // first offset -> the marker's offset
   int64_t last_snapshot_offset_ = 0;
-  std::vector<std::string> rejected_;
 };
 
 }  // namespace varve::internal

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "state/first_unstable_offset.h"
 #include "state/producer_snapshot.h"
 #include "state/producer_state_manager.h"
 #include "support/status_matchers.h"
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing_support::FirstUnstableOffset;
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
@@ -105,7 +107,7 @@ TEST_P(GoldenProducerStateTest, ReplayGivesKafkasProducersSnapshotsAndAbortedTra
   EXPECT_EQ(ToJson(manager.entries()), SortedById(manifest_["producers"]));
   EXPECT_EQ(aborted, manifest_["aborted_txns"]);
   manager.AdvanceHighWatermark(log_end_offset);
-  EXPECT_EQ(manager.FirstUnstableOffset().value_or(log_end_offset), manifest_["log"]["last_stable_offset"]);
+  EXPECT_EQ(FirstUnstableOffset(manager).value_or(log_end_offset), manifest_["log"]["last_stable_offset"]);
   json snapshots = json::array();
   VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> offsets,
                              ListProducerSnapshots(FileSystem::Default(), scratch_.path()));
@@ -130,7 +132,7 @@ TEST_P(GoldenProducerStateTest, ReloadFromAnySnapshotLeadsToTheSameEnd) {
     testing_support::TemporaryDirectory only;
     fs::copy_file(directory_ / name, fs::path(only.path()) / name);
     ProducerStateManager manager(FileSystem::Default(), only.path(), kNever);
-    const auto from = manager.Reload(0, manifest_["log"]["log_end_offset"], 0, StaleSnapshots::kRemove);
+    const auto from = manager.Reload(0, manifest_["log"]["log_end_offset"], 0);
     ASSERT_TRUE(from.ok()) << from.status();
     EXPECT_EQ(*from, snapshot_offset);
     json aborted = json::array();

@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "state/first_unstable_offset.h"
 #include "state/producer_batches.h"
 #include "support/status_matchers.h"
 #include "support/temporary_directory.h"
@@ -24,6 +25,7 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using testing_support::DataBatch;
 using testing_support::DataBatchOptions;
+using testing_support::FirstUnstableOffset;
 using testing_support::IsOkAndHolds;
 using testing_support::MarkerBatch;
 using testing_support::StatusIs;
@@ -205,7 +207,7 @@ TEST_F(ProducerStateManagerTest, MarkersAreFencedByBothEpochs) {
 TEST_F(ProducerStateManagerTest, MarkerClosesATransaction) {
   Replay({.base_offset = 40, .producer_id = 777, .record_count = 2, .transactional = true});
   EXPECT_EQ(manager_.Find(777)->current_transaction_first_offset, 40);
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 40);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 40);
   EXPECT_EQ(Replay(MarkerBatch(ControlType::kAbort, 42, 777, 0, 9, 7000)),
             (CompletedTransaction{
                 .producer_id = 777, .first_offset = 40, .last_offset = 42, .last_stable_offset = 43, .aborted = true}));
@@ -229,7 +231,7 @@ TEST_F(ProducerStateManagerTest, MarkerWithoutATransactionCompletesNothing) {
   EXPECT_EQ(Replay(MarkerBatch(ControlType::kAbort, 10, 5, 2, 3)), std::nullopt);
   EXPECT_EQ(manager_.Find(5)->epoch, 2);
   EXPECT_EQ(manager_.Find(5)->coordinator_epoch, 3);
-  EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
+  EXPECT_EQ(FirstUnstableOffset(manager_), std::nullopt);
 }
 
 TEST_F(ProducerStateManagerTest, AClosedTransactionIsUnstableUntilItsMarkerIsCommitted) {
@@ -242,26 +244,26 @@ TEST_F(ProducerStateManagerTest, AClosedTransactionIsUnstableUntilItsMarkerIsCom
   EXPECT_EQ(manager_.FirstOpenOffset(), std::nullopt);
   EXPECT_EQ(manager_.closed_transactions(), (Closed{{40, 41}}));
   EXPECT_FALSE(manager_.AdvanceHighWatermark(41));
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 40);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 40);
   EXPECT_TRUE(manager_.AdvanceHighWatermark(42));
   EXPECT_FALSE(manager_.AdvanceHighWatermark(43));
   EXPECT_EQ(manager_.closed_transactions(), Closed());
-  EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
+  EXPECT_EQ(FirstUnstableOffset(manager_), std::nullopt);
 }
 
 TEST_F(ProducerStateManagerTest, FirstUnstableIsTheLowestOfOpenAndUnreplicated) {
   Replay({.base_offset = 10, .producer_id = 1, .transactional = true});
   Replay({.base_offset = 11, .producer_id = 2, .transactional = true});
   Replay(MarkerBatch(ControlType::kCommit, 12, 2));
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 10);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 10);
   Replay(MarkerBatch(ControlType::kCommit, 13, 1));
   Replay({.base_offset = 14, .producer_id = 3, .transactional = true});
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 10);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 10);
   // The marker at 12 is below 13, the one at 13 is not.
   manager_.AdvanceHighWatermark(13);
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 10);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 10);
   manager_.AdvanceHighWatermark(14);
-  EXPECT_EQ(manager_.FirstUnstableOffset(), 14);
+  EXPECT_EQ(FirstUnstableOffset(manager_), 14);
 }
 
 TEST_F(ProducerStateManagerTest, UnreadableControlBatchesAreDamage) {
@@ -320,12 +322,11 @@ TEST_F(ProducerStateManagerTest, SnapshotIsLoadedWithTransactions) {
   Replay({.base_offset = 2, .producer_id = 2, .transactional = true});
   VARVE_ASSERT_OK(manager_.WriteSnapshot(3, SnapshotSync::kNone));
   ProducerStateManager other(FileSystem::Default(), directory_.path(), kDayMs);
-  EXPECT_THAT(other.Reload(0, 10, 2000, StaleSnapshots::kRemove), IsOkAndHolds(3));
-  EXPECT_THAT(other.rejected(), IsEmpty());
+  EXPECT_THAT(other.Reload(0, 10, 2000), IsOkAndHolds(3));
   ASSERT_THAT(other.entries(), SizeIs(2));
   EXPECT_THAT(other.Find(1)->batches, SizeIs(1));
   EXPECT_EQ(other.Find(1)->last_sequence(), 1);
-  EXPECT_EQ(other.FirstUnstableOffset(), 2);
+  EXPECT_EQ(FirstUnstableOffset(other), 2);
   std::optional<CompletedTransaction> completed;
   const std::vector<std::byte> marker = MarkerBatch(ControlType::kAbort, 5, 2);
   VARVE_ASSERT_OK(other.Replay(RecordBatchView(marker), &completed));
@@ -342,7 +343,7 @@ TEST_F(ProducerStateManagerTest, ExpiredProducersAreNotLoaded) {
   Replay({.base_offset = 0, .producer_id = 1, .timestamp_ms = 1000});
   Replay({.base_offset = 1, .producer_id = 2, .timestamp_ms = 2000});
   VARVE_ASSERT_OK(manager_.WriteSnapshot(2, SnapshotSync::kDurable));
-  EXPECT_THAT(manager_.Reload(0, 2, 1000 + kDayMs, StaleSnapshots::kKeep), IsOkAndHolds(2));
+  EXPECT_THAT(manager_.Reload(0, 2, 1000 + kDayMs), IsOkAndHolds(2));
   EXPECT_EQ(manager_.Find(1), nullptr);
   EXPECT_NE(manager_.Find(2), nullptr);
 }
@@ -357,7 +358,7 @@ TEST_F(ProducerStateManagerTest, SnapshotsAreWrittenOnlyAboveTheLast) {
   EXPECT_THAT(Snapshots(), IsEmpty());
   VARVE_ASSERT_OK(manager_.WriteSnapshot(6, SnapshotSync::kDurable));
   EXPECT_THAT(Snapshots(), ElementsAre(6));
-  EXPECT_THAT(manager_.Reload(20, 30, 0, StaleSnapshots::kKeep), IsOkAndHolds(20));
+  EXPECT_THAT(manager_.Reload(20, 30, 0), IsOkAndHolds(20));
   VARVE_ASSERT_OK(manager_.WriteSnapshot(20, SnapshotSync::kNone));
   VARVE_ASSERT_OK(manager_.WriteSnapshot(21, SnapshotSync::kNone));
   EXPECT_THAT(Snapshots(), ElementsAre(6, 21));
@@ -368,14 +369,12 @@ TEST_F(ProducerStateManagerTest, SnapshotsOutsideTheLogAreNotUsed) {
     Replay({.base_offset = offset - 1, .producer_id = offset});
     VARVE_ASSERT_OK(manager_.WriteSnapshot(offset, SnapshotSync::kNone));
   }
-  EXPECT_THAT(manager_.Reload(10, 35, 2000, StaleSnapshots::kKeep), IsOkAndHolds(30));
+  EXPECT_THAT(manager_.Reload(10, 35, 2000), IsOkAndHolds(30));
   EXPECT_THAT(manager_.entries(), SizeIs(3));
   EXPECT_THAT(Snapshots(), ElementsAre(10, 20, 30, 40));
-  EXPECT_THAT(manager_.Reload(10, 35, 2000, StaleSnapshots::kRemove), IsOkAndHolds(30));
-  EXPECT_THAT(Snapshots(), ElementsAre(20, 30));
-  EXPECT_THAT(manager_.Reload(30, 30, 2000, StaleSnapshots::kRemove), IsOkAndHolds(30));
+  EXPECT_THAT(manager_.Reload(30, 30, 2000), IsOkAndHolds(30));
   EXPECT_TRUE(manager_.empty());
-  EXPECT_THAT(Snapshots(), IsEmpty());
+  EXPECT_THAT(Snapshots(), ElementsAre(10, 20, 30, 40));
 }
 
 TEST_F(ProducerStateManagerTest, DamagedSnapshotsArePassedOver) {
@@ -385,15 +384,11 @@ TEST_F(ProducerStateManagerTest, DamagedSnapshotsArePassedOver) {
   }
   fs::resize_file(SnapshotPath(30), 20);
   fs::resize_file(SnapshotPath(20), 0);
-  EXPECT_THAT(manager_.Reload(0, 30, 2000, StaleSnapshots::kKeep), IsOkAndHolds(10));
-  EXPECT_THAT(manager_.rejected(), ElementsAre(HasSubstr(SnapshotPath(30)), HasSubstr(SnapshotPath(20))));
+  EXPECT_THAT(manager_.Reload(0, 30, 2000), IsOkAndHolds(10));
   EXPECT_THAT(manager_.entries(), SizeIs(1));
   EXPECT_THAT(Snapshots(), ElementsAre(10, 20, 30));
-  EXPECT_THAT(manager_.Reload(0, 30, 2000, StaleSnapshots::kRemove), IsOkAndHolds(10));
-  EXPECT_THAT(Snapshots(), ElementsAre(10));
   fs::resize_file(SnapshotPath(10), 9);
-  EXPECT_THAT(manager_.Reload(0, 30, 2000, StaleSnapshots::kRemove), IsOkAndHolds(0));
-  EXPECT_THAT(manager_.rejected(), SizeIs(1));
+  EXPECT_THAT(manager_.Reload(0, 30, 2000), IsOkAndHolds(0));
   EXPECT_TRUE(manager_.empty());
 }
 
@@ -403,47 +398,9 @@ TEST_F(ProducerStateManagerTest, ReloadForgetsWhatWasReplayedSince) {
   Replay({.base_offset = 1, .producer_id = 2, .transactional = true});
   Replay({.base_offset = 2, .producer_id = 3, .transactional = true});
   Replay(MarkerBatch(ControlType::kCommit, 3, 3));
-  EXPECT_THAT(manager_.Reload(0, 1, 2000, StaleSnapshots::kRemove), IsOkAndHolds(1));
+  EXPECT_THAT(manager_.Reload(0, 1, 2000), IsOkAndHolds(1));
   EXPECT_THAT(manager_.entries(), SizeIs(1));
-  EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
-}
-
-TEST_F(ProducerStateManagerTest, StartAtBeginsAnew) {
-  Replay({.base_offset = 0, .producer_id = 1, .transactional = true});
-  VARVE_ASSERT_OK(manager_.WriteSnapshot(1, SnapshotSync::kNone));
-  VARVE_ASSERT_OK(manager_.StartAt(500));
-  EXPECT_TRUE(manager_.empty());
-  EXPECT_EQ(manager_.FirstUnstableOffset(), std::nullopt);
-  EXPECT_THAT(Snapshots(), IsEmpty());
-  VARVE_ASSERT_OK(manager_.WriteSnapshot(500, SnapshotSync::kNone));
-  EXPECT_THAT(Snapshots(), IsEmpty());
-  VARVE_ASSERT_OK(manager_.WriteSnapshot(501, SnapshotSync::kNone));
-  EXPECT_THAT(Snapshots(), ElementsAre(501));
-}
-
-TEST_F(ProducerStateManagerTest, StraySnapshotsGoExceptTheNewestAboveTheLastSegment) {
-  struct Case {
-    std::vector<int64_t> snapshots;
-    std::vector<int64_t> bases;
-    std::vector<int64_t> kept;
-  };
-  const std::vector<Case> cases = {
-      {{10, 20, 30}, {0, 10, 20}, {10, 20, 30}},
-      {{5, 10, 15, 20, 25, 30}, {0, 10, 20}, {10, 20, 30}},
-      {{5, 10, 15}, {0, 10, 20}, {10}},
-      {{5, 15}, {0, 10, 20}, {}},
-      {{25}, {0, 10, 20}, {25}},
-      {{5, 15}, {}, {15}},
-      {{}, {0}, {}},
-  };
-  for (const Case& c : cases) {
-    for (const int64_t offset : c.snapshots) {
-      VARVE_ASSERT_OK(WriteProducerSnapshot(FileSystem::Default(), SnapshotPath(offset), {}, SnapshotSync::kNone));
-    }
-    VARVE_ASSERT_OK(manager_.RemoveStraySnapshots(c.bases));
-    EXPECT_EQ(Snapshots(), c.kept);
-    VARVE_ASSERT_OK(manager_.StartAt(0));
-  }
+  EXPECT_EQ(FirstUnstableOffset(manager_), std::nullopt);
 }
 
 TEST_F(ProducerStateManagerTest, RemovingASnapshotThatIsNotThereIsFine) {
@@ -455,18 +412,13 @@ TEST_F(ProducerStateManagerTest, RemovingASnapshotThatIsNotThereIsFine) {
 
 TEST_F(ProducerStateManagerTest, ErrorsOfTheFileSystemAreHandedOn) {
   ProducerStateManager lost(FileSystem::Default(), directory_.path() + "/no", kDayMs);
-  EXPECT_THAT(lost.Reload(0, 10, 0, StaleSnapshots::kRemove), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(lost.StartAt(5), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(lost.RemoveStraySnapshots({}), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(lost.Reload(0, 10, 0), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(lost.WriteSnapshot(10, SnapshotSync::kNone), StatusIs(absl::StatusCode::kNotFound));
 
   // A directory in a snapshot's place can be neither read, nor written, nor removed as a file.
   ASSERT_TRUE(fs::create_directory(SnapshotPath(7)));
-  EXPECT_FALSE(manager_.Reload(0, 10, 0, StaleSnapshots::kKeep).ok());
-  EXPECT_FALSE(manager_.Reload(0, 5, 0, StaleSnapshots::kRemove).ok());
-  EXPECT_FALSE(manager_.StartAt(0).ok());
+  EXPECT_FALSE(manager_.Reload(0, 10, 0).ok());
   EXPECT_FALSE(manager_.RemoveSnapshot(7).ok());
-  EXPECT_FALSE(manager_.RemoveStraySnapshots(std::vector<int64_t>{9}).ok());
   // A write that failed may be tried again.
   EXPECT_FALSE(manager_.WriteSnapshot(7, SnapshotSync::kNone).ok());
   EXPECT_FALSE(manager_.WriteSnapshot(7, SnapshotSync::kDurable).ok());

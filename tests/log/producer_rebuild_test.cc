@@ -1,0 +1,115 @@
+#include "log/producer_rebuild.h"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/path.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "state/producer_snapshot.h"
+#include "support/status_matchers.h"
+#include "varve/testing/memory_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+using ::testing::ElementsAreArray;
+using ::testing::UnorderedElementsAreArray;
+
+constexpr char kDirectory[] = "orders-0";
+
+// A log whose segments are believed and hold nothing, so that only the names of the snapshots count.
+class ProducerRebuildTest : public ::testing::Test {
+ protected:
+  ProducerRebuildTest() { VARVE_EXPECT_OK(memory_.CreateDirectory(kDirectory)); }
+
+  std::string SnapshotPath(int64_t offset) { return JoinPath(kDirectory, ProducerSnapshotName(offset)); }
+
+  // A producer for each snapshot, named by its offset.
+  void WriteSnapshots(const std::vector<int64_t>& offsets) {
+    for (const int64_t offset : offsets) {
+      const std::vector<ProducerStateEntry> producers = {{.producer_id = offset}};
+      VARVE_ASSERT_OK(WriteProducerSnapshot(&memory_, SnapshotPath(offset), producers, SnapshotSync::kNone));
+    }
+  }
+
+  struct Rebuilt {
+    std::vector<int64_t> snapshots;
+    std::vector<std::string> removed;
+    std::vector<int64_t> producer_ids;
+  };
+
+  Rebuilt Rebuild(int64_t log_start_offset, int64_t log_end_offset, const std::vector<int64_t>& base_offsets) {
+    Rebuilt rebuilt;
+    absl::StatusOr<std::vector<int64_t>> found = ListProducerSnapshots(&memory_, kDirectory);
+    VARVE_EXPECT_OK(found.status());
+    ProducerRebuild rebuild(&memory_, kDirectory, /*expiration_ms=*/1000, /*now_ms=*/0, {},
+                            std::set<int64_t>(found->begin(), found->end()));
+    VARVE_EXPECT_OK(rebuild.Finish(log_start_offset, log_end_offset, /*clean=*/true, base_offsets));
+    std::vector<RecoveryFinding> findings;
+    VARVE_EXPECT_OK(rebuild.Write(&findings));
+    for (const RecoveryFinding& finding : findings) rebuilt.removed.push_back(finding.file);
+    found = ListProducerSnapshots(&memory_, kDirectory);
+    VARVE_EXPECT_OK(found.status());
+    rebuilt.snapshots = *std::move(found);
+    for (const ProducerStateEntry& entry : rebuild.Take()->entries()) rebuilt.producer_ids.push_back(entry.producer_id);
+    return rebuilt;
+  }
+
+  MemoryFileSystem memory_;
+};
+
+// The newest of those at no segment's base is the log end's, which is always made.
+TEST_F(ProducerRebuildTest, SnapshotsThatAreAtNoSegmentsBaseGo) {
+  struct Case {
+    std::vector<int64_t> snapshots;
+    std::vector<int64_t> base_offsets;
+    std::vector<int64_t> kept;
+    std::vector<int64_t> removed;
+  };
+  const std::vector<Case> cases = {
+      {{10, 20, 30}, {0, 10, 20}, {10, 20, 30}, {}},
+      {{5, 10, 15, 20, 25, 30}, {0, 10, 20}, {10, 20, 30}, {5, 15, 25}},
+      {{5, 10, 15}, {0, 10, 20}, {10, 30}, {5, 15}},
+      {{5, 15}, {0, 10, 20}, {10, 20, 30}, {5, 15}},  // empty ones at the last two bases, as where there are none
+      {{25}, {0, 10, 20}, {30}, {25}},
+      {{10, 20, 40}, {0, 10, 20}, {10, 20, 30}, {40}},
+      {{30}, {0}, {30}, {}},
+  };
+  for (const Case& c : cases) {
+    WriteSnapshots(c.snapshots);
+    std::vector<std::string> removed;
+    for (const int64_t offset : c.removed) removed.push_back(ProducerSnapshotName(offset));
+    const Rebuilt rebuilt = Rebuild(0, 30, c.base_offsets);
+    const std::string snapshots = ::testing::PrintToString(c.snapshots);
+    EXPECT_THAT(rebuilt.snapshots, ElementsAreArray(c.kept)) << snapshots;
+    EXPECT_THAT(rebuilt.removed, UnorderedElementsAreArray(removed)) << snapshots;
+    for (const int64_t offset : rebuilt.snapshots) VARVE_ASSERT_OK(memory_.Remove(SnapshotPath(offset)));
+  }
+}
+
+TEST_F(ProducerRebuildTest, SnapshotsOutsideTheLogGo) {
+  WriteSnapshots({10, 20, 30, 40});
+  const Rebuilt rebuilt = Rebuild(20, 30, {20, 30, 40});
+  EXPECT_THAT(rebuilt.snapshots, ElementsAreArray({30}));
+  EXPECT_THAT(rebuilt.producer_ids, ElementsAreArray({30}));
+}
+
+// A snapshot below the newest readable one is not looked at.
+TEST_F(ProducerRebuildTest, DamagedSnapshotsThatAreMetGo) {
+  WriteSnapshots({10, 20, 30});
+  for (const int64_t damaged : {10, 30}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file,
+                               memory_.Open(SnapshotPath(damaged), OpenMode::kReadWrite));
+    VARVE_ASSERT_OK(file->Truncate(9));
+  }
+  const Rebuilt rebuilt = Rebuild(0, 35, {0, 10, 20, 30});
+  EXPECT_THAT(rebuilt.snapshots, ElementsAreArray({10, 20, 35}));
+  EXPECT_THAT(rebuilt.removed, ElementsAreArray({ProducerSnapshotName(30)}));
+  EXPECT_THAT(rebuilt.producer_ids, ElementsAreArray({20}));
+}
+
+}  // namespace
+}  // namespace varve::internal
