@@ -11,7 +11,8 @@
 //   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
 //                        or sync; reopen it
 //   kUnavailable         somebody else holds the partition's lock; the message says who
-//   kAborted             the directory has changed under a reader of another process: call Log::Refresh and go on
+//   kAborted             a reader of another process: the directory has changed under it; call Log::Refresh and go on.
+//                        A wait for records to be durable: a truncation took them meanwhile
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong
 //   kDataLoss            damaged bytes; the message names the file, the position and the offsets that cannot be served
 //   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader

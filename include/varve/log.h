@@ -107,14 +107,15 @@ class Log {
                                                               int32_t current_leader_epoch,
                                                               const AppendOptions& options = {});
 
-  // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded, or the error that
-  // poisoned the log. `offset` may not exceed the log end (kOutOfRange).
+  // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded; kAborted if a
+  // truncation took some of it meanwhile; the error that poisoned the log. `offset` may not exceed the log end
+  // (kOutOfRange).
   [[nodiscard]] absl::Status WaitDurable(int64_t offset,
                                          std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
 
-  // Calls `done` once everything below `offset` is durable, or with the error that prevents it: at once if it is, else
-  // on the thread that completes the sync (in Flush, WaitDurable, a kDurable append or Close). `done` may append, but
-  // must not wait.
+  // Calls `done` once everything below `offset` is durable, or with the error that prevents it, kAborted where a
+  // truncation took some of it: at once if that is known, else from the call of this log, on its thread, that syncs,
+  // truncates, closes or fails. `done` may append, but must not wait.
   void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
 
   // Makes everything appended so far durable.

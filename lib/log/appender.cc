@@ -5,7 +5,6 @@
 
 #include "base/path.h"
 #include "base/status.h"
-#include "log/cut_segment.h"
 #include "record/batch_encoder.h"
 #include "record/record_rules.h"
 #include "segment/segment_files.h"
@@ -13,23 +12,6 @@
 
 namespace varve::internal {
 namespace {
-
-struct ProducersSeen {
-  bool any = false;
-  bool any_transactional = false;
-  bool any_marker = false;
-};
-
-ProducersSeen LookForProducers(std::span<const std::byte> batches) {
-  ProducersSeen seen;
-  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
-    if (!batch.has_producer_id()) continue;
-    seen.any = true;
-    seen.any_transactional |= batch.is_transactional();
-    seen.any_marker |= batch.is_control();
-  }
-  return seen;
-}
 
 std::vector<int64_t> ProducerIds(std::span<const std::byte> batches) {
   std::vector<int64_t> ids;
@@ -76,22 +58,17 @@ absl::Status Appender::Install(LoadedLog loaded) {
   VARVE_ASSIGN_OR_RETURN(FlushTarget target, FlushTargetOf(*active_));
   transactions_ =
       std::make_unique<TransactionIndexWriter>(segment_options_.file_system, core_->directory, active_->base_offset());
-  SegmentList::Handles handles;
-  for (size_t index = 0; index + 1 < loaded.segments.size(); ++index) {
-    const LoadedSegment& segment = loaded.segments[index];
-    const PublishedEnd end{segment.size_bytes, loaded.segments[index + 1].base_offset};
-    handles.push_back(std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory,
-                                                      segment.base_offset, end, segment.damage, core_->cache));
-  }
-  handles.push_back(
-      std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache));
+  SegmentList::Handles handles = core_->HandlesOf(loaded, segment_options_.file_system);
+  handles.back() =
+      std::make_shared<SegmentHandle>(segment_options_.file_system, core_->directory, active_->open(), core_->cache);
   core_->table.ReplaceRange(0, core_->table.Load().list->size(), handles);
   rolled_.insert(rolled_.end(), loaded.reindexed.begin(), loaded.reindexed.end());
   epochs_ = std::move(loaded.epochs);
   core_->SetEpochs(epochs_);
   producers_ = std::move(loaded.producers);
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
-  producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark);
+  committed_below_ = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
+  producers_->AdvanceHighWatermark(committed_below_);
   ShowTransactions();
   VARVE_RETURN_IF_ERROR(flusher_->Restart(std::move(loaded.state), std::move(target), live_, loaded.log_end_offset,
                                           Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable",
@@ -275,6 +252,7 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
   scratch_.assign(plan.bytes.begin(), plan.bytes.end());
   RestampBatch(scratch_, plan.restamp);
   const RecordBatchView batch(scratch_);
+  VARVE_ASSIGN_OR_RETURN(const ProducersSeen seen, LookForProducers(scratch_));
   VARVE_ASSIGN_OR_RETURN(const std::optional<ProducerBatch> duplicate, producers_->Check(batch));
   if (duplicate.has_value()) {
     return AppendResult{duplicate->first_offset(), duplicate->last_offset,
@@ -283,7 +261,7 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
   VARVE_RETURN_IF_ERROR(AppendReady(
       {static_cast<int64_t>(scratch_.size()), batch.last_offset(), batch.max_timestamp_ms(), scratch_},
       rules.leader_epoch, batch.base_offset(), options.ack == Ack::kDurable || flusher_->durable_acks_wanted()));
-  VARVE_RETURN_IF_ERROR(UpdateProducers(scratch_));
+  VARVE_RETURN_IF_ERROR(UpdateProducers(scratch_, seen));
   Publish();
   return AppendResult{batch.base_offset(), batch.last_offset(), append_time_ms};
 }
@@ -306,19 +284,16 @@ absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> in
   VARVE_ASSIGN_OR_RETURN(const FollowerPlan plan, ValidateAsFollower(input, {.log_end_offset = log_end_offset,
                                                                              .leader_epoch = current_leader_epoch}));
   if (plan.batch_count == 0) return AppendResult{log_end_offset, log_end_offset - 1, kNoTimestamp};
-  std::span<const std::byte> rest = plan.bytes;
-  for (RecordBatchView batch; NextBatch(&rest, &batch);) {
-    VARVE_RETURN_IF_ERROR(ProducerStateManager::CheckReadable(batch));
-  }
+  VARVE_ASSIGN_OR_RETURN(const ProducersSeen seen, LookForProducers(plan.bytes));
   VARVE_RETURN_IF_ERROR(Prepare({.size_bytes = static_cast<int64_t>(plan.bytes.size()),
                                  .last_offset = plan.last_offset,
                                  .max_timestamp_ms = plan.max_timestamp_ms,
                                  .bytes = plan.bytes},
                                 kNoLeaderEpoch, plan.first_offset));
-  rest = plan.bytes;
+  const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
+  std::span<const std::byte> rest = plan.bytes;
   for (RecordBatchView batch; NextBatch(&rest, &batch);) {
     const BatchSummary summary{static_cast<int64_t>(batch.size_bytes()), batch.last_offset(), batch.max_timestamp_ms()};
-    const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
     if (absl::Status appended = active_->Append(batch.bytes(), summary, durable_acks); !appended.ok()) {
       return Failed(std::move(appended));
     }
@@ -331,13 +306,24 @@ absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> in
       }
     }
   }
-  VARVE_RETURN_IF_ERROR(UpdateProducers(plan.bytes));
+  VARVE_RETURN_IF_ERROR(UpdateProducers(plan.bytes, seen));
   Publish();
   return AppendResult{plan.first_offset, plan.last_offset, kNoTimestamp};
 }
 
-absl::Status Appender::UpdateProducers(std::span<const std::byte> batches) {
-  const ProducersSeen seen = LookForProducers(batches);
+absl::StatusOr<Appender::ProducersSeen> Appender::LookForProducers(std::span<const std::byte> batches) {
+  ProducersSeen seen;
+  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
+    if (!batch.has_producer_id()) continue;
+    seen.any = true;
+    seen.any_transactional |= batch.is_transactional();
+    seen.any_marker |= batch.is_control();
+    VARVE_RETURN_IF_ERROR(ProducerStateManager::CheckReadable(batch));
+  }
+  return seen;
+}
+
+absl::Status Appender::UpdateProducers(std::span<const std::byte> batches, const ProducersSeen& seen) {
   if (!seen.any) return absl::OkStatus();
   // Only a marker can fail, by the transaction index.
   ProducerStateManager::Memory before;
@@ -378,7 +364,10 @@ void Appender::ForgetCommitted() {
   if (producers_->closed_transactions().empty()) [[likely]] {
     return;
   }
-  if (producers_->AdvanceHighWatermark(core_->frontiers.Load().high_watermark)) ShowTransactions();
+  const int64_t high_watermark = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
+  if (high_watermark == committed_below_) return;
+  committed_below_ = high_watermark;
+  if (producers_->AdvanceHighWatermark(high_watermark)) ShowTransactions();
 }
 
 absl::Status Appender::AppendReady(const Incoming& batch, int32_t leader_epoch, int64_t base_offset,
@@ -417,15 +406,15 @@ absl::Status Appender::RollTo(int64_t new_base) {
   const bool leaves_gap = new_base > active_->end().next_offset;
   VARVE_RETURN_IF_ERROR(flusher_->LimitQueue());
   if (absl::Status sealed = active_->Seal(); !sealed.ok()) return Failed(std::move(sealed));
-  if (absl::Status snapshot = producers_->WriteSnapshot(new_base, SnapshotSync::kNone); !snapshot.ok())
-    return Failed(std::move(snapshot));
   absl::StatusOr<std::unique_ptr<ActiveSegment>> created = ActiveSegment::Create(segment_options_, new_base);
   if (!created.ok()) return Failed(created.status());
   absl::StatusOr<FlushTarget> target = FlushTargetOf(**created);
-  if (!target.ok()) {
-    // Its files must not stay to overlap what the old segment takes on.
-    (void)RemoveSegmentFiles(segment_options_.file_system.get(), core_->directory, new_base);
-    return Failed(target.status());
+  absl::Status prepared = target.status();
+  // Once nothing else can fail: a snapshot must not lie beyond what the old segment takes on.
+  if (prepared.ok()) prepared = producers_->WriteSnapshot(new_base, SnapshotSync::kNone);
+  if (!prepared.ok()) {
+    (*created)->RemoveFiles();
+    return Failed(std::move(prepared));
   }
   flusher_->Rolled(*std::move(target));
   core_->table.Load().list->handles().back()->Sealed();
@@ -443,7 +432,6 @@ absl::Status Appender::RollTo(int64_t new_base) {
 // that would look like a lost tail of the segment before: the durable point moves behind the gap before anything
 // follows it. The new segment is the active one by now, so nothing may be appended where that failed.
 absl::Status Appender::VouchForGap() {
-  Publish();
   VARVE_RETURN_IF_ERROR(flusher_->Sync());
   absl::Status vouched = flusher_->UpdateState([](PartitionStateValues*) {});
   if (!vouched.ok()) core_->frontiers.Poison(vouched);

@@ -68,6 +68,12 @@ class Appender {
     int64_t max_timestamp_ms = kNoTimestamp;
     std::span<const std::byte> bytes;
   };
+  // What batches hold of producers.
+  struct ProducersSeen {
+    bool any = false;
+    bool any_transactional = false;
+    bool any_marker = false;
+  };
 
   [[nodiscard]] absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status Inherited() const;
@@ -94,9 +100,12 @@ class Appender {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status RollTo(int64_t new_base) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status VouchForGap() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // kInvalidArgument: a marker that cannot be read.
+  [[nodiscard]] static absl::StatusOr<ProducersSeen> LookForProducers(std::span<const std::byte> batches);
   // After batches are written and before they are published: what they say of producers, and the transaction index if
   // they abort transactions. All or nothing.
-  [[nodiscard]] absl::Status UpdateProducers(std::span<const std::byte> batches) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status UpdateProducers(std::span<const std::byte> batches, const ProducersSeen& seen)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Adds what the batches abort to `aborted`.
   [[nodiscard]] absl::Status ReplayProducers(std::span<const std::byte> batches,
                                              std::vector<AbortedTransaction>* aborted)
@@ -134,6 +143,7 @@ class Appender {
   std::unique_ptr<ActiveSegment> active_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<TransactionIndexWriter> transactions_ ABSL_GUARDED_BY(mutex_);  // of active_
   std::unique_ptr<ProducerStateManager> producers_ ABSL_GUARDED_BY(mutex_);
+  int64_t committed_below_ ABSL_GUARDED_BY(mutex_) = 0;  // the high watermark that producers_ was last told of
   std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
   uint64_t live_generation_ ABSL_GUARDED_BY(mutex_) = 0;
   RollLimits limits_ ABSL_GUARDED_BY(mutex_);

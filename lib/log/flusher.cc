@@ -46,10 +46,10 @@ void Flusher::Rolled(FlushTarget active) {
   queue_.push_back(active_.file);
   active_.segment->ReleaseFile(active_.identity);
   active_ = std::move(active);
+  frontiers_->PublishEnd(active_.segment->base_offset());
   ++names_changed_;
-  PartitionStateValues values = state_->values();
-  values.active = active_.identity;
-  state_->Store(values);
+  values_.active = active_.identity;
+  state_->Store(values_);
 }
 
 void Flusher::WrittenBeside(std::shared_ptr<File> file) {
@@ -163,23 +163,19 @@ absl::Status Flusher::SyncFiles(const Work& work) {
   return work.active.file->SyncData();
 }
 
-// The point is named by the last batch below it, which stays findable while the segment is pinned by `work`. A roll
-// meanwhile has named a newer file, which stays named.
+// The point is named by the last batch below it, which stays findable while the segment is pinned by `work`.
 void Flusher::StoreDurable(const Work& work) {
-  PartitionStateValues values = state_->values();
-  const int64_t covered_bytes =
-      work.end.end_position -
-      (values.durable.segment == work.active.segment->base_offset() ? values.durable.position : 0);
-  values.durable = {
-      .offset = work.end.next_offset, .segment = work.active.segment->base_offset(), .position = work.end.end_position};
+  DurablePoint& point = values_.durable;
+  const int64_t base_offset = work.active.segment->base_offset();
+  const int64_t covered_bytes = work.end.end_position - (point.segment == base_offset ? point.position : 0);
+  point = {.offset = work.end.next_offset, .segment = base_offset, .position = work.end.end_position};
   const absl::StatusOr<std::optional<FoundBatch>> last =
       FindBatch(*work.active.segment, work.end.next_offset - 1, work.end);
   if (last.ok() && last->has_value()) {
-    values.durable.batch_position = (*last)->position;
-    values.durable.batch_crc = LoadBigEndian<uint32_t>(work.active.segment->log() + (*last)->position + kCrcPosition);
+    point.batch_position = (*last)->position;
+    point.batch_crc = LoadBigEndian<uint32_t>(work.active.segment->log() + (*last)->position + kCrcPosition);
   }
-  values.active = active_.identity;
-  state_->Store(values);
+  state_->Store(values_);
   unsynced_state_bytes_ += covered_bytes;
   const int64_t now_ns = clock_->MonotonicNs();
   if (unsynced_state_bytes_ < kStateSyncBytes && now_ns - state_synced_ns_ < kStateSyncNs) return;
@@ -217,10 +213,11 @@ void Flusher::AwaitIdle() {
 absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*)>& change) {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
-  PartitionStateValues values = state_->values();
+  PartitionStateValues values = values_;
   change(&values);
   state_->Store(values);
   if (absl::IsResourceExhausted(state_->store_status())) return state_->store_status();
+  values_ = values;
   absl::Status synced = state_->Sync();
   if (!synced.ok()) frontiers_->Poison(synced);
   return synced;
@@ -228,7 +225,7 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
 
 PendingOperation Flusher::pending() {
   const absl::MutexLock lock(&mutex_);
-  return state_->values().pending;
+  return values_.pending;
 }
 
 absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
@@ -240,6 +237,8 @@ absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget
   queue_.clear();
   beside_.clear();
   active_ = std::move(active);
+  values_ = state_->values();
+  values_.active = active_.identity;
   live_ = std::move(live);
   const auto first = callbacks_.upper_bound(end_offset);
   for (auto callback = first; callback != callbacks_.end(); ++callback) {

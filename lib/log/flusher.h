@@ -59,7 +59,8 @@ class Flusher {
   void Suspend();
   void Resume();
   // Writer, before anything is appended to the new segment: the old active file joins the queue, new names need a
-  // directory sync. varve.state names the new file, so that the next opening knows it again.
+  // directory sync, and the log ends where the new segment begins, which the next sync makes durable. varve.state names
+  // the new file, so that the next opening knows it again.
   void Rolled(FlushTarget active);
   // Writer, after it wrote to a file beside the active segment's .log and before it publishes what that tells of: the
   // durable point passes nothing published later until the file, whose name may be new, is synced.
@@ -110,6 +111,7 @@ class Flusher {
 
   absl::Mutex mutex_;
   std::unique_ptr<PartitionState> state_ ABSL_GUARDED_BY(mutex_);
+  PartitionStateValues values_ ABSL_GUARDED_BY(mutex_);     // what state_ is to say: a store that fails may lag behind
   std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);  // its durable offset is the flusher's to store
   absl::CondVar idle_or_durable_;
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;

@@ -27,6 +27,12 @@ int64_t Frontiers::HighWatermark(int64_t log_end_offset, int64_t durable_offset)
 }
 
 LogOffsets Frontiers::Load() const {
+  LogOffsets offsets = Bounds();
+  offsets.last_stable_offset = LastStable(offsets.log_start_offset, offsets.high_watermark);
+  return offsets;
+}
+
+LogOffsets Frontiers::Bounds() const {
   // Read in the order in which they may only have grown since, then held to the order that callers rely on: a
   // truncation may fall in between.
   LogOffsets offsets;
@@ -37,7 +43,6 @@ LogOffsets Frontiers::Load() const {
   offsets.log_start_offset = std::min(offsets.log_start_offset, offsets.log_end_offset);
   offsets.high_watermark = std::clamp(HighWatermark(offsets.log_end_offset, offsets.durable_offset),
                                       offsets.log_start_offset, offsets.log_end_offset);
-  offsets.last_stable_offset = LastStable(offsets.log_start_offset, offsets.high_watermark);
   return offsets;
 }
 
@@ -56,13 +61,19 @@ int64_t Frontiers::LastStable(int64_t log_start_offset, int64_t high_watermark) 
 void Frontiers::SetClosedTransactions(std::map<int64_t, int64_t> closed) {
   const absl::MutexLock lock(&closed_mutex_);
   closed_transactions_ = std::move(closed);
+  closed_span_ = {};
+  for (const auto& [first_offset, marker_offset] : closed_transactions_) {
+    if (closed_span_.first_offset < 0) closed_span_.first_offset = first_offset;
+    closed_span_.last_marker_offset = std::max(closed_span_.last_marker_offset, marker_offset);
+  }
   any_closed_.store(!closed_transactions_.empty(), std::memory_order_release);
 }
 
 int64_t Frontiers::VisibleEnd(Isolation isolation) const {
   if (SeesLogEnd(isolation)) return log_end();
-  const LogOffsets offsets = Load();
-  return isolation == Isolation::kCommitted ? offsets.last_stable_offset : offsets.high_watermark;
+  const LogOffsets bounds = Bounds();
+  if (isolation == Isolation::kHighWatermark) return bounds.high_watermark;
+  return LastStable(bounds.log_start_offset, bounds.high_watermark);
 }
 
 void Frontiers::PublishDurable(int64_t durable_offset) {
@@ -81,20 +92,11 @@ void Frontiers::AdvanceLogStart(int64_t log_start_offset) {
 }
 
 void Frontiers::SetHighWatermark(int64_t offset) {
-  managed_high_watermark_.store(std::clamp(offset, log_start(), log_end()), std::memory_order_seq_cst);
+  // A follower may have taken over one of the two and not yet the other.
+  const int64_t end = log_end();
+  managed_high_watermark_.store(std::clamp(offset, std::min(log_start(), end), end), std::memory_order_seq_cst);
   AssertOrder();
   if (waiters_.load(std::memory_order_seq_cst) != 0) Wake();
-}
-
-Frontiers::ClosedSpan Frontiers::closed_transactions() const {
-  ClosedSpan span;
-  if (!any_closed_.load(std::memory_order_acquire)) return span;
-  const absl::MutexLock lock(&closed_mutex_);
-  for (const auto& [first_offset, marker_offset] : closed_transactions_) {
-    if (span.first_offset < 0) span.first_offset = first_offset;
-    span.last_marker_offset = std::max(span.last_marker_offset, marker_offset);
-  }
-  return span;
 }
 
 std::optional<int64_t> Frontiers::managed_high_watermark() const {
@@ -117,7 +119,13 @@ void Frontiers::Follow(const Followed& followed) {
   if (durable_offset < durable()) durable_.store(durable_offset, std::memory_order_seq_cst);
   log_end_.store(followed.log_end_offset, std::memory_order_seq_cst);
   durable_.store(durable_offset, std::memory_order_seq_cst);
-  if (!followed.high_watermark.has_value()) {
+  if (followed.keep_high_watermark) {
+    // Above an end that went back it would rise with the log again.
+    int64_t managed = managed_high_watermark_.load(std::memory_order_seq_cst);
+    while (managed > followed.log_end_offset &&
+           !managed_high_watermark_.compare_exchange_weak(managed, followed.log_end_offset)) {
+    }
+  } else if (!followed.high_watermark.has_value()) {
     managed_high_watermark_.store(kFollowsLog, std::memory_order_seq_cst);
   }
   AssertOrder();

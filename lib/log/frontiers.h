@@ -71,17 +71,23 @@ class Frontiers {
     int64_t first_offset = -1;
     int64_t last_marker_offset = -1;
   };
-  [[nodiscard]] ClosedSpan closed_transactions() const;
+  [[nodiscard]] ClosedSpan closed_transactions() const {
+    if (!any_closed_.load(std::memory_order_acquire)) return {};
+    const absl::MutexLock lock(&closed_mutex_);
+    return closed_span_;
+  }
   // What SetHighWatermark has set; absent while the high watermark follows the log.
   [[nodiscard]] std::optional<int64_t> managed_high_watermark() const;
   [[nodiscard]] Visibility visibility() const { return visibility_; }
 
-  // What a log is for readers of another process. An absent high watermark follows the log, as the visibility says.
+  // What a log is for readers of another process. An absent high watermark follows the log, as the visibility says; one
+  // to be kept is what SetHighWatermark has set, even while this is taken over.
   struct Followed {
     int64_t log_start_offset = 0;
     int64_t log_end_offset = 0;
     int64_t durable_offset = 0;
     std::optional<int64_t> high_watermark = std::nullopt;
+    bool keep_high_watermark = false;
     int64_t first_open_offset = kNone;                    // as SetFirstUnstable has it
     std::map<int64_t, int64_t> closed_transactions = {};  // as SetClosedTransactions has them
   };
@@ -103,6 +109,8 @@ class Frontiers {
  private:
   static constexpr int64_t kFollowsLog = -1;
 
+  // Load without the last stable offset.
+  [[nodiscard]] LogOffsets Bounds() const;
   [[nodiscard]] int64_t LastStable(int64_t log_start_offset, int64_t high_watermark) const;
   [[nodiscard]] int64_t HighWatermark(int64_t log_end_offset, int64_t durable_offset) const;
   [[nodiscard]] absl::Status StopReason() const;
@@ -122,6 +130,7 @@ class Frontiers {
   mutable absl::CondVar changed_;
   mutable absl::Mutex closed_mutex_;
   std::map<int64_t, int64_t> closed_transactions_ ABSL_GUARDED_BY(closed_mutex_);
+  ClosedSpan closed_span_ ABSL_GUARDED_BY(closed_mutex_);  // of those
   absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
 };

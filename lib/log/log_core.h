@@ -20,6 +20,8 @@
 
 namespace varve::internal {
 
+struct LoadedLog;
+
 struct LogCore {
   LogCore(std::string log_directory, const LogOptions& log_options)
       : directory(std::move(log_directory)),
@@ -32,6 +34,10 @@ struct LogCore {
   SegmentTable table;
   Frontiers frontiers;
   const std::shared_ptr<OpenSegmentCache> cache;
+
+  // What was loaded of `file_system`, segment by segment, to be opened when somebody reads there.
+  [[nodiscard]] SegmentList::Handles HandlesOf(const LoadedLog& loaded,
+                                               const std::shared_ptr<FileSystem>& file_system) const;
 
   // Set at open; a read-only log sets it anew at a refresh, while readers use the one before.
   void SetEpochs(std::shared_ptr<LeaderEpochCache> epochs) {

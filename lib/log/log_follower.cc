@@ -28,20 +28,6 @@ constexpr std::chrono::milliseconds kPatience{100};
 // How often files are opened that the writer replaces meanwhile.
 constexpr int kMaxTries = 100;
 
-SegmentList::Handles HandlesOf(const LoadedLog& loaded, const std::shared_ptr<FileSystem>& file_system,
-                               const LogCore& core) {
-  SegmentList::Handles handles;
-  for (size_t index = 0; index < loaded.segments.size(); ++index) {
-    const LoadedSegment& segment = loaded.segments[index];
-    const int64_t next_offset =
-        index + 1 < loaded.segments.size() ? loaded.segments[index + 1].base_offset : loaded.log_end_offset;
-    handles.push_back(std::make_shared<SegmentHandle>(file_system, core.directory, segment.base_offset,
-                                                      PublishedEnd{segment.size_bytes, next_offset}, segment.damage,
-                                                      core.cache));
-  }
-  return handles;
-}
-
 }  // namespace
 
 LogFollower::LogFollower(std::shared_ptr<LogCore> core)
@@ -123,14 +109,14 @@ void LogFollower::PublishOffsets(const LiveValues& values) {
     high_watermark = std::min(values.durable_offset, values.end_offset);
   }
   // What the host of this log has set by itself stays where the writer sets nothing.
-  const bool taken_over = high_watermark.has_value();
-  if (!taken_over && !took_over_high_watermark_) high_watermark = core_->frontiers.managed_high_watermark();
-  took_over_high_watermark_ = taken_over;
+  const bool keep_high_watermark = !high_watermark.has_value() && !took_over_high_watermark_;
+  took_over_high_watermark_ = high_watermark.has_value();
   const int64_t first_base = view_->handles().front()->base_offset();
   Frontiers::Followed followed{.log_start_offset = std::max(first_base, values.log_start_offset),
                                .log_end_offset = values.end_offset,
                                .durable_offset = values.durable_offset,
                                .high_watermark = high_watermark,
+                               .keep_high_watermark = keep_high_watermark,
                                .first_open_offset = values.first_open_offset,
                                .closed_transactions = {}};
   if (values.last_marker_offset >= 0) {
@@ -148,17 +134,17 @@ absl::Status LogFollower::LoadStopped() {
   // Indexes are judged by the interval that their writer used.
   if (state.has_value()) options.index_interval_bytes = state->index_interval_bytes;
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, options));
-  core_->FollowNobody();
   view_.reset();
   stopped_stamp_ = std::move(stamp);
-  core_->table.ReplaceRange(0, core_->table.Load().list->size(), HandlesOf(loaded, overlay, *core_));
+  core_->table.ReplaceRange(0, core_->table.Load().list->size(), core_->HandlesOf(loaded, overlay));
   core_->SetEpochs(std::move(loaded.epochs));
   core_->frontiers.Follow({.log_start_offset = loaded.log_start_offset,
                            .log_end_offset = loaded.log_end_offset,
                            .durable_offset = loaded.report.durable_offset,
-                           .high_watermark = core_->frontiers.managed_high_watermark(),
+                           .keep_high_watermark = true,
                            .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
                            .closed_transactions = loaded.producers->closed_transactions()});
+  core_->FollowNobody();  // last: until then readers that meet replaced files are told to come again
   producers_ = loaded.producers->entries();
   report_ = std::move(loaded.report);
   return absl::OkStatus();

@@ -49,6 +49,7 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
   if (offset < offsets.log_start_offset || offset > offsets.log_end_offset) {
     return OutOfRange(core, "truncation to", offset, offsets.log_start_offset, offsets.log_end_offset);
   }
+  VARVE_RETURN_IF_ERROR(ResumeDeletion());
   if (offset == offsets.log_end_offset) return core.epochs()->TruncateFromEnd(offset);
   const SegmentTable::Snapshot snapshot = core.table.Load();
   const std::optional<size_t> index = snapshot.list->Floor(offset - 1);
@@ -63,6 +64,7 @@ absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
+  VARVE_RETURN_IF_ERROR(ResumeDeletion());
   return Carry(PendingOperation::kStartAt, offset, {.offset = offset, .segment = offset});
 }
 
@@ -79,10 +81,15 @@ absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const
   if (operation == PendingOperation::kTruncateTo) {
     VARVE_RETURN_IF_ERROR(PrepareCut(core.options.file_system, core.directory, end.segment, end.position));
   }
-  // Where the line is written by calls a full disk is met here, and the page that is changed again in Reload has room.
-  VARVE_RETURN_IF_ERROR(appender_.TryStoreLive());
   const SyncsSuspended suspended(appender_.flusher_);
-  VARVE_RETURN_IF_ERROR(Announce(operation, offset, end));
+  // Where the line is written by calls a full disk is met here, and the page that is changed again in Reload has room.
+  carried = appender_.TryStoreLive();
+  if (carried.ok()) carried = Announce(operation, offset, end);
+  if (!carried.ok()) {
+    // Refused, so that the copy gives its room back; one that may be announced is needed.
+    if (core.frontiers.Writable().ok()) (void)core.options.file_system->Remove(JoinPath(core.directory, kCutFileName));
+    return carried;
+  }
   core.frontiers.Reset(log_start_offset, offset, std::min(core.frontiers.durable(), offset));
   ReplaceTail(operation, offset, end);
   carried = Reload(end);
@@ -98,7 +105,8 @@ absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, co
     values->pending_offset = offset;
     values->pending_end = log_end;
     values->clean = false;
-    if (values->durable.offset > end.offset) values->durable = end;
+    // A cut is made at the point, whatever that was before.
+    if (operation == PendingOperation::kTruncateTo || values->durable.offset > end.offset) values->durable = end;
   });
 }
 
@@ -112,22 +120,12 @@ void Truncation::ReplaceTail(PendingOperation operation, int64_t log_end_offset,
   while (operation == PendingOperation::kTruncateTo && kept < list->size() && list->base_offset(kept) < end.segment) {
     ++kept;
   }
-  const PublishedEnd kept_end{end.position, log_end_offset};
-  if (kept_end.end_position == 0) {
-    // Nothing of a file is needed, which may be gone for a moment.
-    const std::string path = JoinPath(core.directory, SegmentFileName(end.segment, SegmentFileKind::kLog));
-    auto empty =
-        std::make_shared<OpenSegment>(file_system, path, end.segment, nullptr, nullptr,
-                                      std::make_unique<LiveIndexes>(end.segment, 0), std::vector<DamagedRange>());
-    empty->Publish(kept_end);
-    core.table.DropSuffix(kept,
-                          std::make_shared<SegmentHandle>(file_system, core.directory, std::move(empty), core.cache));
-    return;
-  }
-  std::vector<DamagedRange> damage = list->at(kept)->damage();
+  std::vector<DamagedRange> damage;
+  if (end.position > 0) damage = list->at(kept)->damage();
   std::erase_if(damage, [&](const DamagedRange& range) { return range.position >= end.position; });
-  core.table.DropSuffix(kept, std::make_shared<SegmentHandle>(file_system, core.directory, end.segment, kept_end,
-                                                              std::move(damage), core.cache));
+  core.table.DropSuffix(
+      kept, std::make_shared<SegmentHandle>(file_system, core.directory, end.segment,
+                                            PublishedEnd{end.position, log_end_offset}, std::move(damage), core.cache));
 }
 
 // Carries through what is announced, by the code that opening does it with. Readers are stopped at the new end before a
@@ -155,11 +153,7 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
   if (offset < 0 || offset > offsets.high_watermark) {
     return OutOfRange(core, "deletion before", offset, offsets.log_start_offset, offsets.high_watermark);
   }
-  if (offset <= offsets.log_start_offset) {
-    // One that a full disk stopped half way is still announced.
-    const bool unfinished = appender_.flusher_->pending() == PendingOperation::kDeleteBefore;
-    return unfinished ? FinishDeletion(offsets.log_start_offset) : absl::OkStatus();
-  }
+  if (offset <= offsets.log_start_offset) return ResumeDeletion();
   // Everything is durable first: what is left of the log must not depend on what goes.
   VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
   VARVE_RETURN_IF_ERROR(appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
@@ -169,6 +163,12 @@ absl::Status Truncation::DeleteBefore(int64_t offset) {
     values->clean = false;
   }));
   return FinishDeletion(offset);
+}
+
+// One that a full disk stopped half way is still announced, and the files below the log start are there.
+absl::Status Truncation::ResumeDeletion() {
+  if (appender_.flusher_->pending() != PendingOperation::kDeleteBefore) return absl::OkStatus();
+  return FinishDeletion(appender_.core_->frontiers.log_start());
 }
 
 absl::Status Truncation::FinishDeletion(int64_t offset) {

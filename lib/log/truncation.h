@@ -37,6 +37,8 @@ class Truncation {
   void ReplaceTail(PendingOperation operation, int64_t log_end_offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status Reload(const DurablePoint& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  // Before anything else is announced.
+  [[nodiscard]] absl::Status ResumeDeletion() ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   // Carries through a deletion that is announced; the log start is durable.
   [[nodiscard]] absl::Status FinishDeletion(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status DropPrefix(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);

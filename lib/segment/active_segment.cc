@@ -44,12 +44,15 @@ absl::StatusOr<std::unique_ptr<ActiveSegment>> ActiveSegment::Create(const Activ
   std::unique_ptr<ActiveSegment> segment(new ActiveSegment(options, base_offset));
   absl::Status opened = segment->OpenFiles(OpenMode::kTruncate, {0, base_offset}, {});
   if (opened.ok()) return segment;
-  // A .log of this name would count as the log's newest segment at the next opening.
+  segment->RemoveFiles();
+  return opened;
+}
+
+void ActiveSegment::RemoveFiles() {
   for (const SegmentFileKind kind :
        {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
-    (void)options.file_system->Remove(JoinPath(options.directory, SegmentFileName(base_offset, kind)));
+    (void)options_.file_system->Remove(JoinPath(options_.directory, SegmentFileName(base_offset_, kind)));
   }
-  return opened;
 }
 
 absl::StatusOr<std::unique_ptr<ActiveSegment>> ActiveSegment::Reopen(const ActiveSegmentOptions& options,

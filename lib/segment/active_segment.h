@@ -63,6 +63,10 @@ class ActiveSegment {
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ActiveSegment>> Create(const ActiveSegmentOptions& options,
                                                                              int64_t base_offset);
 
+  // Takes the files of a segment that Create made, and that nobody knows of yet, off the disk again: a .log of that name
+  // would count as the log's newest segment at the next opening.
+  void RemoveFiles();
+
   // Goes on with a segment that recovery or a clean close has left: `end` is what it holds, its indexes are exact.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ActiveSegment>> Reopen(const ActiveSegmentOptions& options,
                                                                              int64_t base_offset, PublishedEnd end,

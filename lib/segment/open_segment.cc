@@ -52,16 +52,24 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
     const std::shared_ptr<FileSystem>& file_system, const std::string& directory, int64_t base_offset, PublishedEnd end,
     std::vector<DamagedRange> damage) {
   const std::string path = JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kLog));
+  // The next segment may begin further up than the offsets of this one can reach. An end between the two does as well:
+  // who reads on from there is in the gap, and led to the next.
+  constexpr int64_t kReach = int64_t{1} << 31;
+  end.next_offset = std::min(end.next_offset, base_offset + kReach);
+  if (end.end_position == 0) {
+    auto empty =
+        std::make_shared<OpenSegment>(file_system, path, base_offset, nullptr, nullptr, nullptr, std::move(damage));
+    empty->Publish(end);
+    return empty;
+  }
   VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, file_system->Open(path, OpenMode::kRead));
   VARVE_ASSIGN_OR_RETURN(const FileInfo info, file->Info());
   if (static_cast<int64_t>(info.size) < end.end_position) {
     return Error(absl::StatusCode::kDataLoss, "{}: expected at least {} bytes, found {}", path, end.end_position,
                  info.size);
   }
-  std::unique_ptr<Mapping> mapping;
-  if (end.end_position > 0) {
-    VARVE_ASSIGN_OR_RETURN(mapping, file->Map(static_cast<uint64_t>(end.end_position), Access::kRead));
-  }
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping,
+                         file->Map(static_cast<uint64_t>(end.end_position), Access::kRead));
   auto segment = std::make_shared<OpenSegment>(file_system, path, base_offset, nullptr, std::move(mapping), nullptr,
                                                std::move(damage));
   segment->ReleaseFile(info.identity);
@@ -70,10 +78,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
       std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
   segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
   segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
-  // The next segment may begin further up than the offsets of this one can reach. An end between the two does as well:
-  // who reads on from there is in the gap, and led to the next.
-  constexpr int64_t kReach = int64_t{1} << 31;
-  segment->Publish({end.end_position, std::min(end.next_offset, base_offset + kReach)});
+  segment->Publish(end);
   return segment;
 }
 
@@ -86,6 +91,8 @@ OpenSegment::OpenSegment(std::shared_ptr<FileSystem> file_system, std::string pa
       mapping_(std::move(mapping)),
       log_(mapping_ != nullptr ? mapping_->data() : nullptr),
       live_(std::move(live)),
+      offset_index_(base_offset, {}),
+      time_index_(base_offset, {}),
       damage_(std::move(damage)),
       largest_timestamp_offset_(base_offset),
       file_(std::move(file)) {}

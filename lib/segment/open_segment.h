@@ -54,8 +54,8 @@ struct LiveIndexes {
 
 class OpenSegment {
  public:
-  // Opens the files of a sealed segment whose .log has `size_bytes` valid bytes and ends at `next_offset`. An index
-  // that is missing or fails its check is left out.
+  // Opens the files of a sealed segment, of whose .log `end` counts; none where that is of no bytes, as the file may be
+  // gone for a moment while it is cut. An index that is missing or fails its check is left out.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSealed(
       const std::shared_ptr<FileSystem>& file_system, const std::string& directory, int64_t base_offset,
       PublishedEnd end, std::vector<DamagedRange> damage);
@@ -103,9 +103,6 @@ class OpenSegment {
   [[nodiscard]] TimestampOffset FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const;
   [[nodiscard]] size_t offset_entry_count() const {
     return live_ != nullptr ? live_->offsets.entry_count() : offset_index_.entry_count();
-  }
-  [[nodiscard]] size_t time_entry_count() const {
-    return live_ != nullptr ? live_->times.entry_count() : time_index_.entry_count();
   }
 
   // No index entry of this segment is believed any more. Any thread.

@@ -1,6 +1,7 @@
 // Who syncs what, in which order, and who is told: lib/log/flusher.h, seen through logs.
 #include "log/flusher.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/path.h"
+#include "log/appender.h"
 #include "log/log_places.h"
 #include "state/producer_batches.h"
 #include "support/sync_hook.h"
@@ -57,15 +59,40 @@ class FlusherTest : public ::testing::TestWithParam<IoMode> {
   }
 
   void Note(const std::string& path) {
+    std::shared_future<void> hold;
     {
       const std::lock_guard lock(mutex_);
       syncs_.push_back(internal::BaseName(path));
+      if (path.ends_with(".log")) hold = std::exchange(hold_, {});
     }
-    if (hold_.valid() && path.ends_with(".log")) {
-      held_.set_value();
-      std::exchange(hold_, {}).wait();
-    }
+    if (!hold.valid()) return;
+    held_.set_value();
+    hold.wait();
   }
+
+  // A sync in another thread that has come to its .log and waits there.
+  class HeldSync {
+   public:
+    HeldSync(FlusherTest* test, Log* log) {
+      std::promise<void> held;
+      std::future<void> is_held = held.get_future();
+      {
+        const std::lock_guard lock(test->mutex_);
+        test->held_ = std::move(held);
+        test->hold_ = release_.get_future().share();
+      }
+      syncing_ = std::thread([log] { VARVE_EXPECT_OK(log->Flush()); });
+      is_held.wait();
+    }
+    void LetGo() {
+      release_.set_value();
+      syncing_.join();
+    }
+
+   private:
+    std::promise<void> release_;
+    std::thread syncing_;
+  };
 
   // What was synced since the last call, but for varve.state, which is a lower bound and has its own time.
   std::vector<std::string> Syncs() {
@@ -195,18 +222,84 @@ TEST_P(FlusherTest, AnAppendThatPoisonsTellsThoseWhoWait) {
 TEST_P(FlusherTest, ADurableAppendGivesUpAtItsDeadline) {
   const auto log = Open();
   AppendNext(log.get());
-  std::promise<void> release;
-  hold_ = release.get_future().share();
-  std::thread syncing([&] { VARVE_EXPECT_OK(log->Flush()); });
-  held_.get_future().wait();
+  HeldSync sync(this, log.get());
   const auto late = log->Append({{.value = "late"}}, {.ack = Ack::kDurable, .timeout = std::chrono::milliseconds(20)});
   EXPECT_THAT(late, StatusIs(absl::StatusCode::kDeadlineExceeded));
   EXPECT_EQ(log->log_end_offset(), 2);
   EXPECT_EQ(log->durable_offset(), 0);
-  release.set_value();
-  syncing.join();
+  sync.LetGo();
+  EXPECT_EQ(log->durable_offset(), 1);  // what was appended meanwhile may have been left out
   VARVE_EXPECT_OK(log->WaitDurable(2));
   EXPECT_EQ(log->durable_offset(), 2);
+}
+
+// Each sync is of what there was when it began: a file rolled away from meanwhile, and a new name, are the next one's.
+TEST_P(FlusherTest, ARollDuringASyncIsTheNextSyncs) {
+  const auto log = Open();
+  AppendNext(log.get());
+  HeldSync sync(this, log.get());
+  AppendNext(log.get());
+  VARVE_ASSERT_OK(log->Roll());
+  AppendNext(log.get());
+  sync.LetGo();
+  EXPECT_EQ(log->durable_offset(), 1);
+  Syncs();
+  VARVE_ASSERT_OK(log->WaitDurable(3));
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0), kPartition, LogName(2)));
+  const auto crashed = disk_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  options_.file_system = crashed.get();
+  ExpectRecords(*Open(), 0, 3);
+}
+
+TEST_P(FlusherTest, TheStateNamesTheLastDurableBatchAndTheActiveFile) {
+  options_.segment_bytes = 1 << 20;
+  const auto log = Open();
+  AppendMany(log.get(), 5);
+  VARVE_ASSERT_OK(log->Roll());
+  AppendMany(log.get(), 3);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto last, log->NewReader().Find(7));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, log->NewReader().ReadBatch(7));
+  VARVE_ASSERT_OK(log->Flush());
+  AppendNext(log.get());
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, internal::PartitionState::Peek(&disk_, kPartition));
+  const internal::DurablePoint& point = state->durable;
+  EXPECT_EQ(point.offset, 8);
+  EXPECT_EQ(point.segment, 5);
+  EXPECT_EQ(point.position, last->position + last->size_bytes);
+  EXPECT_EQ(point.batch_position, last->position);
+  EXPECT_EQ(point.batch_crc, batch->crc());
+  VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo active, disk_.Info(internal::JoinPath(kPartition, LogName(5))));
+  EXPECT_EQ(state->active, active.identity);
+}
+
+// It is a lower bound, and synced itself once that lies a second or a megabyte behind.
+TEST_P(FlusherTest, TheStateIsSyncedNowAndThen) {
+  options_.segment_bytes = 8 << 20;
+  const auto log = Open();
+  const auto state_syncs = [&] {
+    const std::lock_guard lock(mutex_);
+    const auto all = std::exchange(syncs_, {});
+    return std::count(all.begin(), all.end(), "varve.state");
+  };
+  const auto append = [&](size_t bytes) {
+    const std::string value(bytes, 'x');
+    VARVE_ASSERT_OK(log->Append({{.value = value}}, {.ack = Ack::kDurable}));
+  };
+  clock_.AdvanceMs(1'000);
+  append(1);
+  state_syncs();
+  clock_.AdvanceMs(999);
+  append(1);
+  EXPECT_EQ(state_syncs(), 0);
+  clock_.AdvanceMs(1);
+  append(1);
+  EXPECT_EQ(state_syncs(), 1);
+  append(900'000);
+  EXPECT_EQ(state_syncs(), 0);
+  append(200'000);
+  EXPECT_EQ(state_syncs(), 1);
+  append(1);
+  EXPECT_EQ(state_syncs(), 0);
 }
 
 // What a sync that has begun stores must not be stored behind the next writer's back.
@@ -223,6 +316,30 @@ TEST_P(FlusherTest, NoSyncOutlastsClose) {
     flushing.join();
     ASSERT_EQ(StateBytes(), state);
   }
+}
+
+// The log ends where the new segment begins as soon as a sync may make that durable.
+TEST_P(FlusherTest, ASyncRightBehindARollThatLeavesAGapIsInOrder) {
+  using namespace internal;
+  Frontiers frontiers(Visibility::kLogEnd);
+  VARVE_ASSERT_OK(disk_.CreateDirectory(kPartition));
+  const ActiveSegmentOptions segment_options = {.file_system = Unowned(&disk_),
+                                                .clock = &clock_,
+                                                .directory = kPartition,
+                                                .mapped = GetParam() == IoMode::kMapped};
+  VARVE_ASSERT_OK_AND_ASSIGN(auto state, PartitionState::Open(&disk_, kPartition));
+  VARVE_ASSERT_OK_AND_ASSIGN(std::shared_ptr<LiveLine> line,
+                             LiveLine::Create(&disk_, kPartition, state->values().lineage));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto first, ActiveSegment::Create(segment_options, 0));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto second, ActiveSegment::Create(segment_options, 50));
+  Flusher flusher(&disk_, &clock_, kPartition, &frontiers);
+  VARVE_ASSERT_OK_AND_ASSIGN(FlushTarget target, FlushTargetOf(*first));
+  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), line, 0, absl::OkStatus()));
+  VARVE_ASSERT_OK_AND_ASSIGN(target, FlushTargetOf(*second));
+  flusher.Rolled(std::move(target));
+  VARVE_ASSERT_OK(flusher.Sync());
+  EXPECT_EQ(frontiers.durable(), 50);
+  EXPECT_EQ(frontiers.log_end(), 50);
 }
 
 TEST_P(FlusherTest, WhereDurabilityIsVisibilityReadersSeeWhatIsSynced) {

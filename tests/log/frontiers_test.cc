@@ -88,6 +88,41 @@ TEST(FrontiersTest, ATruncationTakesTheHighWatermarkAlong) {
   ExpectOffsets(frontiers, 100, 100, 100, 100, 100);
 }
 
+// A follower's refresh takes nothing back that its host has set, but an end that went back does.
+TEST(FrontiersTest, AHighWatermarkThatIsKeptGoesNoFurtherThanTheEnd) {
+  Frontiers frontiers(Visibility::kLogEnd);
+  const auto follow = [&](int64_t log_end_offset, bool keep) {
+    frontiers.Follow(
+        {.log_start_offset = 10, .log_end_offset = log_end_offset, .durable_offset = 10, .keep_high_watermark = keep});
+  };
+  follow(40, true);
+  ExpectOffsets(frontiers, 10, 40, 40, 10, 40);
+  frontiers.SetHighWatermark(30);
+  follow(50, true);
+  ExpectOffsets(frontiers, 10, 30, 50, 10, 30);
+  follow(20, true);
+  ExpectOffsets(frontiers, 10, 20, 20, 10, 20);
+  follow(60, true);
+  ExpectOffsets(frontiers, 10, 20, 60, 10, 20);
+  follow(60, false);
+  ExpectOffsets(frontiers, 10, 60, 60, 10, 60);
+}
+
+TEST(FrontiersTest, AHighWatermarkSetDuringARefreshIsKept) {
+  Frontiers frontiers(Visibility::kLogEnd);
+  frontiers.Reset(0, 1'000'000, 0);
+  std::atomic<bool> stop{false};
+  std::thread refreshing([&] {
+    while (!stop.load()) frontiers.Follow({.log_end_offset = 1'000'000, .keep_high_watermark = true});
+  });
+  for (int64_t offset = 1; offset < 100'000; ++offset) {
+    frontiers.SetHighWatermark(offset);
+    ASSERT_EQ(frontiers.VisibleEnd(Isolation::kHighWatermark), offset);
+  }
+  stop.store(true);
+  refreshing.join();
+}
+
 TEST(FrontiersTest, AnOpenTransactionHoldsTheLastStableOffsetBack) {
   Frontiers frontiers(Visibility::kLogEnd);
   frontiers.Reset(0, 40, 0);

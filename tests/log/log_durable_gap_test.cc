@@ -71,5 +71,48 @@ TEST(LogDurableGapTest, PoisonsWhereAFullDiskHasNoRoomForThePoint) {
   EXPECT_TRUE(IsPoisoned(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).status()));
 }
 
+// A store that fails lags behind; the one that vouches for the gap says what is durable by then.
+TEST(LogDurableGapTest, AStoreThatFailedOnTheWayIsMadeUpFor) {
+  for (const uint64_t nth : {1, 2}) {
+    MemoryFileSystem memory;
+    FaultyFileSystem faulty(&memory);
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
+    faulty.AddRule({.operation = FileOperation::kWrite,
+                    .path_part = "varve.state",
+                    .nth = nth,
+                    .status = absl::ResourceExhaustedError("disk full")});
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0, {.ack = Ack::kDurable}));
+    const auto after = memory.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(after.get())));
+    EXPECT_EQ(reopened->log_end_offset(), 51);
+  }
+}
+
+// The next try is named otherwise: nothing may lie where the log has not come to.
+TEST(LogDurableGapTest, AFullDiskLeavesNothingBehindTheGap) {
+  for (const char* const file : {"50.log", "50.index", "50.timeindex", "50.snapshot"}) {
+    SCOPED_TRACE(file);
+    MemoryFileSystem memory;
+    FaultyFileSystem faulty(&memory);
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
+    faulty.AddRule({.operation = FileOperation::kOpen,
+                    .path_part = file,
+                    .for_ever = true,
+                    .status = absl::ResourceExhaustedError("disk full")});
+    EXPECT_THAT(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0),
+                testing_support::StatusIs(absl::StatusCode::kResourceExhausted));
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory.List("/gap-0"));
+    for (const std::string& name : names) EXPECT_FALSE(name.starts_with("00000000000000000050.")) << name;
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(40), /*current_leader_epoch=*/0));
+    faulty.ClearRules();
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0));
+    VARVE_ASSERT_OK(log->Close());
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(&memory)));
+    EXPECT_EQ(reopened->log_end_offset(), 51);
+  }
+}
+
 }  // namespace
 }  // namespace varve

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 namespace varve {
 namespace {
 
+using ::testing::Contains;
+using ::testing::Not;
 using testing_support::AppendMany;
 using testing_support::ExpectRecords;
 using testing_support::OpenLog;
@@ -39,6 +42,11 @@ TEST_F(LogFullDiskTest, ADeletionIsDoneAndAppendsGoOn) {
     VARVE_ASSERT_OK(log->DeleteBefore(4));
     EXPECT_EQ(log->log_start_offset(), 4);
     ExpectRecords(*log, 4, 24);
+    // The checkpoint says still what it said before; who follows leaves out what lies below the log start.
+    LogOptions following = options_;
+    following.read_only = true;
+    EXPECT_EQ(OpenLog(directory_, following)->leader_epochs(),
+              (std::vector<LeaderEpoch>{{.epoch = 4, .start_offset = 4}}));
     FreeDisk();
     AppendMany(log.get(), 3, {.leader_epoch = 4});
     ExpectRecords(*log, 4, 27);
@@ -186,6 +194,9 @@ TEST_F(LogFullDiskTest, AnAnnouncementWithoutRoomChangesNothing) {
   EXPECT_THAT(log->TruncateTo(20), StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(log->TruncateFullyAndStartAt(50), StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(log->log_start_offset(), 0);
+  // The copy that the cut had ready gives its room back.
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory_.List(directory_));
+  EXPECT_THAT(names, Not(Contains("varve.truncate")));
   AppendMany(log.get(), 3, {.ack = Ack::kDurable});
   ExpectRecords(*log, 0, 27);
   faulty_.ClearRules();
@@ -206,6 +217,46 @@ TEST_F(LogFullDiskTest, AnAnnouncementThatCannotBeSyncedPoisons) {
                    .status = absl::ResourceExhaustedError("disk full")});
   EXPECT_FALSE(log->DeleteBefore(7).ok());
   EXPECT_TRUE(IsPoisoned(log->Roll()));
+}
+
+// The durable point that could not be stored was a lower bound; the cut is made at the one that is announced.
+TEST_F(LogFullDiskTest, AStoreThatFailedBeforeTheAnnouncementCostsNothing) {
+  options_.file_system = &faulty_;
+  const auto log = Open();
+  AppendMany(log.get(), 3, {.ack = Ack::kDurable});
+  AppendMany(log.get(), 21);
+  faulty_.AddRule({.operation = FileOperation::kWrite,
+                   .path_part = "varve.state",
+                   .status = absl::ResourceExhaustedError("disk full")});
+  VARVE_ASSERT_OK(log->TruncateTo(20));
+  ExpectRecords(*log, 0, 20);
+  EXPECT_EQ(log->durable_offset(), 20);
+}
+
+TEST_F(LogFullDiskTest, ADeletionThatStoppedHalfWayGoesOnBeforeATruncation) {
+  options_.file_system = &faulty_;
+  const std::function<absl::Status(Log*)> truncations[] = {
+      [](Log* log) { return log->TruncateTo(30); },
+      [](Log* log) { return log->TruncateTo(log->log_start_offset()); },
+      [](Log* log) { return log->TruncateFullyAndStartAt(100); },
+  };
+  for (const auto& truncate : truncations) {
+    const auto log = Open();
+    VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(0));
+    AppendMany(log.get(), 40);
+    faulty_.AddRule(
+        {.operation = FileOperation::kRemove, .for_ever = true, .status = absl::ResourceExhaustedError("disk full")});
+    EXPECT_THAT(log->DeleteBefore(19), StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_THAT(truncate(log.get()), StatusIs(absl::StatusCode::kResourceExhausted));
+    ExpectRecords(*log, 19, 40);
+    faulty_.ClearRules();
+    VARVE_ASSERT_OK(truncate(log.get()));
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory_.List(directory_));
+    EXPECT_EQ(std::count_if(names.begin(), names.end(), [](const auto& name) { return name.ends_with(".log"); }),
+              static_cast<std::ptrdiff_t>(log->segments().size()));
+    AppendMany(log.get(), 3);
+    ExpectRecords(*log, log->log_start_offset(), log->log_end_offset());
+  }
 }
 
 TEST_F(LogFullDiskTest, ADeletionThatStoppedHalfWayGoesOnWhenItIsAskedForAgain) {
