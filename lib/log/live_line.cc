@@ -96,8 +96,6 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::OpenToWrite(FileSystem* file
 
 absl::Status LiveLine::TakeOver(uint64_t short_lineage) {
   VARVE_RETURN_IF_ERROR(SetWords(kServedBy, {{kNobody}}));
-  const uint64_t sequence = Relaxed(word(kSequence));
-  VARVE_RETURN_IF_ERROR(SetWords(kSequence, {{sequence + sequence % 2}}));  // even, whatever was left
   return SetWords(kLineage, {{short_lineage}});
 }
 

@@ -142,19 +142,20 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
     return Error(absl::StatusCode::kInvalidArgument, "timestamp {}: expected one since the epoch, or -1, -2, -3",
                  timestamp_ms);
   }
-  absl::StatusOr<std::optional<TimestampOffset>> result;
-  do {
+  for (;;) {
     Catch();
-    result = timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
-    if (!result.ok()) {
-      VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    const absl::StatusOr<std::optional<TimestampOffset>> found =
+        timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
+    // An answer beyond what a consumer may see is none to it.
+    const int64_t visible_end = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
+    if (found.ok() && found->has_value() && (*found)->offset < visible_end) {
+      return WithEpoch((*found)->timestamp_ms, (*found)->offset);
     }
-  } while (!result.ok() && OutOfDate());
-  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found, std::move(result));
-  // An answer beyond what a consumer may see is none to it.
-  if (!found.has_value() || found->offset >= core_->frontiers.VisibleEnd(Isolation::kHighWatermark))
+    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    if (OutOfDate()) continue;
+    VARVE_RETURN_IF_ERROR(found.status());
     return std::nullopt;
-  return WithEpoch(found->timestamp_ms, found->offset);
+  }
 }
 
 // The first record in offset order. Unlike Kafka, a segment whose largest timestamp promised one that is not there (it

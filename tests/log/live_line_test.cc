@@ -177,15 +177,18 @@ TEST_P(LiveLineTest, TheDurableOffsetIsNoPartOfAStore) {
   EXPECT_EQ(Open()->Load()->end_offset, 150);
 }
 
-// A writer died in the middle of a store: its values are worth nothing, and its successor makes the line whole.
+// A writer died in the middle of a store: its values are worth nothing, also once its successor has taken the line over
+// and died before a store of its own.
 TEST_P(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
   StoreAll(Create().get(), kValues);
   SetWord(0, 7);
   const auto reader = Open();
   EXPECT_EQ(reader->Load(), std::nullopt);
+  EXPECT_EQ(Create()->generation(), kValues.generation);
+  EXPECT_EQ(reader->Load(), std::nullopt);
   const auto writer = Create();
-  EXPECT_EQ(Word(0) % 2, 0u);
   StoreAll(writer.get(), kValues);
+  EXPECT_EQ(Word(0) % 2, 0u);
   EXPECT_EQ(reader->Load(), kValues);
 }
 

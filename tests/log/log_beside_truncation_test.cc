@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "log/log_places.h"
-#include "varve/testing/faulty_file_system.h"
+#include "support/hooked_file_system.h"
 
 namespace varve {
 namespace {
 
 using testing_support::AppendMany;
 using testing_support::ExpectRecords;
+using testing_support::HookedFileSystem;
 
 class LogBesideTruncationTest : public testing_support::LogTest {};
 
@@ -68,34 +69,6 @@ TEST_F(LogBesideTruncationTest, SyncsDoNotRaiseTheDurablePointAgain) {
   }
 }
 
-// Calls `hook` before and after each change of a name.
-class HookedFileSystem : public FaultyFileSystem {
- private:
-  template <typename Change>
-  auto Hooked(Change change) {
-    hook();
-    auto result = change();
-    hook();
-    return result;
-  }
-
- public:
-  using FaultyFileSystem::FaultyFileSystem;
-
-  std::function<void()> hook = [] {};
-
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
-    if (mode == OpenMode::kRead || mode == OpenMode::kReadWrite) return FaultyFileSystem::Open(path, mode);
-    return Hooked([&] { return FaultyFileSystem::Open(path, mode); });
-  }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    return Hooked([&] { return FaultyFileSystem::Rename(from, to); });
-  }
-  absl::Status Remove(const std::string& path) override {
-    return Hooked([&] { return FaultyFileSystem::Remove(path); });
-  }
-};
-
 constexpr int64_t kRecords = 24;
 
 // Whatever of a truncation has been carried out, a read answers what stays, or that the offset is out of range.
@@ -135,7 +108,7 @@ class LookupsBesideTruncationTest : public LogBesideTruncationTest {
     LogReader older = log->NewReader();
     ASSERT_NO_FATAL_FAILURE(ExpectReads(&older, kRecords));
     int steps = 0;
-    hooked.hook = [&] {
+    hooked.around_change = [&] {
       if (HasFatalFailure()) return;
       ++steps;
       ExpectReads(&older, kept_end);
@@ -144,7 +117,7 @@ class LookupsBesideTruncationTest : public LogBesideTruncationTest {
       EXPECT_FALSE(log->segments().empty());
     };
     VARVE_ASSERT_OK(change(log.get()));
-    hooked.hook = [] {};
+    hooked.around_change = nullptr;
     EXPECT_GT(steps, 4);
     ASSERT_NO_FATAL_FAILURE(ExpectReads(&older, kept_end));
     ExpectRecords(*log, log->log_start_offset(), log->log_end_offset());
@@ -163,6 +136,28 @@ TEST_F(LookupsBesideTruncationTest, FindNothingAtAnyStepOfAFreshStart) {
     SCOPED_TRACE(offset);
     ReadAtEveryStep(0, [&](Log* log) { return log->TruncateFullyAndStartAt(offset); });
   }
+}
+
+// While one segment is being opened, the others are open already, with records that are gone then.
+TEST_F(LookupsBesideTruncationTest, ALargestTimestampThatGoesMeanwhileHidesNoOther) {
+  options_.max_open_segments = 100;
+  HookedFileSystem hooked(&memory_);
+  options_.file_system = &hooked;
+  { AppendMany(Open().get(), kRecords); }
+  const auto log = Open();
+  for (const LogSegmentInfo& segment : log->segments()) {
+    if (segment.base_offset == log->segments()[1].base_offset) continue;
+    VARVE_ASSERT_OK(log->Read(segment.base_offset));
+  }
+  int64_t opened = 0;
+  hooked.before_open = [&](const std::string& path) {
+    if (!path.ends_with(".index") || ++opened > 1) return;
+    VARVE_ASSERT_OK(log->TruncateTo(3));
+  };
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto largest, log->OffsetForTimestamp(kMaxTimestamp));
+  EXPECT_GE(opened, 1);
+  ASSERT_TRUE(largest.has_value());
+  EXPECT_EQ(largest->offset, 2);
 }
 
 // A reader in the middle of a lookup holds a list that is out of date: files that are gone or shorter say nothing then.

@@ -10,7 +10,7 @@
 #include "log/live_line.h"
 #include "log/log_places.h"
 #include "log/partition_lock.h"
-#include "varve/testing/faulty_file_system.h"
+#include "support/hooked_file_system.h"
 
 namespace varve {
 namespace {
@@ -21,33 +21,12 @@ using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 using testing_support::AppendMany;
 using testing_support::ExpectRecords;
+using testing_support::HookedFileSystem;
 using testing_support::OpenLog;
 using testing_support::StatusIs;
 
 constexpr int64_t kRecords = 24;
 constexpr char kFirstLog[] = "/00000000000000000000.log";
-
-// Calls a test before it opens a file, so that something else may happen to the directory at just that moment.
-class HookedFileSystem : public FaultyFileSystem {
- public:
-  using FaultyFileSystem::FaultyFileSystem;
-
-  // Called with the path of every file before it is opened; opens of its own do not call it again.
-  void BeforeOpen(std::function<void(const std::string&)> hook) { hook_ = std::move(hook); }
-
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
-    if (hook_ != nullptr && !hooking_) {
-      hooking_ = true;
-      hook_(path);
-      hooking_ = false;
-    }
-    return FaultyFileSystem::Open(path, mode);
-  }
-
- private:
-  std::function<void(const std::string&)> hook_;
-  bool hooking_ = false;
-};
 
 std::unique_ptr<Log> FollowThrough(FileSystem* file_system, const std::string& directory, LogOptions options) {
   options.file_system = file_system;
@@ -90,15 +69,15 @@ TEST_F(LogFollowerRaceTest, TheWriterActsWhileFilesAreOpened) {
           VARVE_ASSERT_OK(change.make(writer.get()));
         };
         opens = 0;
-        if (at_opening) hooked.BeforeOpen(act_at_nth);
+        if (at_opening) hooked.before_open = act_at_nth;
         const auto follower = FollowThrough(&hooked, directory_, options_);
         ASSERT_NE(follower, nullptr);
         if (!at_opening) {
           AppendMany(writer.get(), kRecords - 3);
-          hooked.BeforeOpen(act_at_nth);
+          hooked.before_open = act_at_nth;
           VARVE_ASSERT_OK(follower->Refresh());
         }
-        hooked.BeforeOpen(nullptr);
+        hooked.before_open = nullptr;
         if (opens < nth) break;
         LogScan scan = follower->Scan(follower->log_start_offset());
         for (const RecordView& record : scan) ASSERT_EQ(record.value(), testing_support::ValueAt(record.offset()));
@@ -127,10 +106,10 @@ TEST_P(LogFollowerRacePlaceTest, ASegmentThatWentBeforeItWasReadIsToldOf) {
       HookedFileSystem hooked(options_.file_system);
       const auto follower = FollowThrough(&hooked, directory_, options_);
       int acted = 0;
-      hooked.BeforeOpen([&](const std::string&) {
+      hooked.before_open = [&](const std::string&) {
         if (++acted > 1) return;
         VARVE_ASSERT_OK(deleted ? writer->DeleteBefore(kRecords - 1) : writer->TruncateTo(2));
-      });
+      };
       EXPECT_THAT(ask(follower.get()), StatusIs(absl::StatusCode::kAborted, HasSubstr("Refresh")));
       EXPECT_GT(acted, 0);
       VARVE_ASSERT_OK(follower->Refresh());
@@ -145,13 +124,13 @@ TEST_F(LogFollowerRaceTest, AWriterThatNeverStopsReplacingFilesIsToldOf) {
   HookedFileSystem hooked(&memory_);
   const auto follower = FollowThrough(&hooked, directory_, options_);
   VARVE_ASSERT_OK(writer->TruncateTo(4));
-  hooked.BeforeOpen([&](const std::string& path) {
+  hooked.before_open = [&](const std::string& path) {
     if (!path.ends_with(".log")) return;
     AppendMany(writer.get(), 1);
     VARVE_ASSERT_OK(writer->TruncateTo(4));
-  });
+  };
   EXPECT_THAT(follower->Refresh(), StatusIs(absl::StatusCode::kAborted, HasSubstr("faster than they can be opened")));
-  hooked.BeforeOpen(nullptr);
+  hooked.before_open = nullptr;
   VARVE_ASSERT_OK(follower->Refresh());
   ExpectRecords(*follower, 0, 4);
 }
@@ -214,11 +193,11 @@ TEST_F(LogFollowerRaceTest, NobodyServesWhileALogIsOpenedOrClosed) {
   }
   HookedFileSystem hooked(&memory_);
   int asked = 0;
-  hooked.BeforeOpen([&](const std::string& path) {
+  hooked.before_open = [&](const std::string& path) {
     if (!path.ends_with(".log")) return;
     ++asked;
     EXPECT_FALSE(line->Load()->served) << path;
-  });
+  };
   options_.file_system = &hooked;
   const auto writer = Open();
   EXPECT_GT(asked, 0);
