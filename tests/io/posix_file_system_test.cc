@@ -27,6 +27,7 @@
 #include "gtest/gtest.h"
 #include "io/errno_status.h"
 #include "support/status_matchers.h"
+#include "support/system_call_counter.h"
 #include "support/temporary_directory.h"
 #include "varve/clock.h"
 #include "varve/file_system.h"
@@ -37,12 +38,16 @@ namespace {
 using absl::StatusCode;
 using internal::AsBytes;
 using internal::JoinPath;
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::HasSubstr;
 using testing_support::IsOk;
 using testing_support::IsOkAndHolds;
+using testing_support::MarkSystemCalls;
 using testing_support::StatusIs;
 using testing_support::TemporaryDirectory;
+using testing_support::TraceSystemCalls;
 
 class PosixFileSystemTest : public ::testing::Test {
  protected:
@@ -330,6 +335,27 @@ TEST_F(PosixFileSystemTest, IdentityIsTheSystemsOwn) {
   EXPECT_EQ(info.modified_ms, expected.st_mtim.tv_sec * 1000 + expected.st_mtim.tv_nsec / 1'000'000);
   VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo other_mount, fs_->Info("/proc"));
   EXPECT_EQ(info.identity.mount != other_mount.identity.mount, is_unique);
+}
+
+// What a crash leaves cannot be tried here: that the system is asked at all can.
+TEST_F(PosixFileSystemTest, SyncsAskTheSystem) {
+  const auto file = MakeFile("a", "content");
+  const auto of_file = TraceSystemCalls([&] {
+    MarkSystemCalls();
+    const bool synced = file->SyncData().ok();
+    MarkSystemCalls();
+    return synced;
+  });
+  ASSERT_TRUE(of_file.has_value());
+  EXPECT_THAT(*of_file, ElementsAre(SYS_fdatasync));
+  const auto of_directory = TraceSystemCalls([&] {
+    MarkSystemCalls();
+    const bool synced = fs_->SyncDirectory(directory_.path()).ok();
+    MarkSystemCalls();
+    return synced;
+  });
+  ASSERT_TRUE(of_directory.has_value());
+  EXPECT_THAT(*of_directory, Contains(SYS_fsync));
 }
 
 TEST_F(PosixFileSystemTest, DescriptorsDoNotLeakIntoOtherPrograms) {

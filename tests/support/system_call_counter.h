@@ -1,4 +1,4 @@
-// Counts the system calls of a piece of work, by running it in a child process under ptrace.
+// Counts the system calls of a piece of work, or names them, by running it in a child process under ptrace.
 #ifndef VARVE_TESTS_SUPPORT_SYSTEM_CALL_COUNTER_H_
 #define VARVE_TESTS_SUPPORT_SYSTEM_CALL_COUNTER_H_
 
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -22,9 +23,9 @@ namespace varve::testing_support {
 inline constexpr long kMarkerArgument = 0x76617276;
 inline void MarkSystemCalls() { ::syscall(SYS_getpgid, kMarkerArgument); }
 
-// Runs `work` in a child; it must call MarkSystemCalls twice, and the system calls in between are counted. Absent, with
-// a test failure, if the child did not end with exit code 0 or did not mark twice.
-inline std::optional<int64_t> CountSystemCalls(const std::function<bool()>& work) {
+// Runs `work` in a child; it must call MarkSystemCalls twice. The numbers of the system calls in between, in order;
+// absent, with a test failure, if the child did not end with exit code 0 or did not mark twice.
+inline std::optional<std::vector<long>> TraceSystemCalls(const std::function<bool()>& work) {
   std::fflush(nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -36,7 +37,7 @@ inline std::optional<int64_t> CountSystemCalls(const std::function<bool()>& work
   ::waitpid(child, &status, 0);
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
   int markers = 0;
-  int64_t calls = 0;
+  std::vector<long> calls;
   bool entering = true;
   for (;;) {
     ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
@@ -49,7 +50,7 @@ inline std::optional<int64_t> CountSystemCalls(const std::function<bool()>& work
       if (marker) {
         ++markers;
       } else if (markers == 1) {
-        ++calls;
+        calls.push_back(static_cast<long>(registers.orig_rax));
       }
     }
     entering = !entering;
@@ -59,6 +60,12 @@ inline std::optional<int64_t> CountSystemCalls(const std::function<bool()>& work
     return std::nullopt;
   }
   return calls;
+}
+
+// How many there are.
+inline std::optional<int64_t> CountSystemCalls(const std::function<bool()>& work) {
+  const std::optional<std::vector<long>> calls = TraceSystemCalls(work);
+  return calls.has_value() ? std::optional(static_cast<int64_t>(calls->size())) : std::nullopt;
 }
 
 }  // namespace varve::testing_support
