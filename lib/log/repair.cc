@@ -25,7 +25,6 @@ absl::StatusOr<LogOptions> OpenOptions(FileSystem* file_system, const std::strin
                   .create = false,
                   .on_damage = options.on_damage,
                   .marks = options.marks,
-                  .recover_all = options.all,
                   .recovery_progress = options.progress,
                   .io_mode = IoMode::kWrite};
   if (state.has_value()) open.index_interval_bytes = state->index_interval_bytes;
@@ -42,6 +41,7 @@ absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string
     open.marks.clean = false;
   } else {
     VARVE_ASSIGN_OR_RETURN(const VerifyReport verified, Verify(file_system, directory, options.marks));
+    // By the marks alone, also where everything is to be recovered: nothing is where nothing is wrong.
     OverlayFileSystem trial(file_system);
     VARVE_ASSIGN_OR_RETURN(internal::LoadedLog loaded, internal::LoadLog(&trial, directory, open));
     if (verified.ok && loaded.report.clean) {
@@ -49,8 +49,9 @@ absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string
       return std::move(loaded.report);
     }
     // What a clean stop vouches for is not looked at by opening: where it is wrong all the same, everything is.
-    if (!verified.ok && loaded.report.clean) open.recover_all = true;
+    open.recover_all = loaded.report.clean;
   }
+  if (options.all) open.recover_all = true;
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<Log> log, Log::Open(directory, open));
   RecoveryReport report = log->recovery_report();
   VARVE_RETURN_IF_ERROR(log->Close());

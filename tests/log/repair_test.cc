@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -22,11 +23,30 @@ TEST_F(LogTest, RepairOfASoundDirectoryDoesNothingAndSaysNothing) {
   { AppendMany(Open().get(), 30); }
   WriteFile(&memory_, std::string(kDirectory) + "/00000000000000000003.snapshot", "stray");
   const auto before = ReadFiles(&memory_, kDirectory);
-  VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, Repair(&memory_, kDirectory, {}));
-  EXPECT_TRUE(report.clean);
-  EXPECT_THAT(report.findings, IsEmpty());
-  EXPECT_EQ(ReadFiles(&memory_, kDirectory), before);
+  for (const bool all : {false, true}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, Repair(&memory_, kDirectory, {.all = all}));
+    EXPECT_TRUE(report.clean);
+    EXPECT_EQ(report.segments_recovered, 0);
+    EXPECT_THAT(report.findings, IsEmpty());
+    EXPECT_EQ(ReadFiles(&memory_, kDirectory), before);
+  }
   EXPECT_FALSE(Open()->recovery_report().findings.empty());
+}
+
+// After an unclean stop the segments from the recovery point on, or all; so also where damage hides behind a clean mark.
+TEST_F(LogTest, RepairOfAllRecoversEverySegmentWhereAnythingIsWrong) {
+  { AppendMany(Open().get(), 30); }
+  const auto files = ReadFiles(&memory_, kDirectory);
+  const auto last =
+      std::find_if(files.rbegin(), files.rend(), [](const auto& file) { return file.first.ends_with(".log"); });
+  ASSERT_NE(last, files.rend());
+  for (const bool all : {false, true}) {
+    WriteFile(&memory_, std::string(kDirectory) + "/" + last->first, last->second + "torn");
+    VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, Repair(&memory_, kDirectory, {.all = all}));
+    ASSERT_GT(report.segments, 3);
+    EXPECT_EQ(report.segments_recovered, all ? report.segments : 1);
+    EXPECT_EQ(report.bytes_cut, 4);
+  }
 }
 
 }  // namespace
