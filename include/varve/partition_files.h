@@ -72,6 +72,10 @@ struct MergedMarks {
 // True while somebody (this process included) has the partition open for writing. Errors: as FileSystem::IsLocked.
 [[nodiscard]] absl::StatusOr<bool> PartitionHasWriter(FileSystem* file_system, const std::string& directory);
 
+// OK if nobody has, else kUnavailable, naming who. Log::Open answers the same, after its lock was refused: this is for
+// who has work to do before that. Errors: as FileSystem::IsLocked.
+[[nodiscard]] absl::Status CheckNoWriter(FileSystem* file_system, const std::string& directory);
+
 }  // namespace varve
 
 #endif  // VARVE_PARTITION_FILES_H_

@@ -120,6 +120,8 @@ absl::Status PrepareForWriting(std::string_view command, DataDirectory* data) {
 absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const std::string& directory,
                                                  LogOptions options, const Rehearsal& rehearsal) {
   FileSystem* const file_system = FileSystem::Default();
+  // The lock is asked for last. Whoever is refused it shall hear of that, and not of what the writer is at.
+  if (absl::Status status = CheckNoWriter(file_system, directory); !status.ok()) return status;
   absl::StatusOr<DataDirectory> data = ReadMarks(command, file_system, directory);
   if (!data.ok()) return data.status();
   options.marks = data->marks();

@@ -42,7 +42,7 @@ namespace varve::cli {
                                                                   const std::string& directory);
 
 struct WritablePartition {
-  DataDirectory data;
+  DataDirectory data;  // keeps a broker away
   std::unique_ptr<Log> log;
 };
 
@@ -51,7 +51,8 @@ using Rehearsal = std::function<absl::Status(Log*)>;
 
 // Opens for writing with `options` and the marks beside the partition. Below a Kafka data directory the clean marker is
 // removed first, which is noted on standard error, but only once it is known that the open would succeed. With a
-// rehearsal nothing at all is changed before that has succeeded; it costs a second opening.
+// rehearsal nothing at all is changed before that has succeeded; it costs a second opening. kUnavailable comes first:
+// somebody else has the partition open for writing.
 [[nodiscard]] absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const std::string& directory,
                                                                LogOptions options,
                                                                const Rehearsal& rehearsal = nullptr);

@@ -50,23 +50,16 @@ absl::StatusOr<RepairResult> TryRepair(const RepairSettings& settings, RepairOpt
 }
 
 absl::StatusOr<RepairResult> RepairInPlace(const RepairSettings& settings, RepairOptions options, DataDirectory* data) {
+  if (absl::Status status = CheckNoWriter(FileSystem::Default(), settings.directory); !status.ok()) return status;
   if (data->is_kafka()) {
     // A directory that needs nothing, or whose repair would fail, shall keep its clean marker.
-    const absl::StatusOr<bool> has_writer = PartitionHasWriter(FileSystem::Default(), settings.directory);
-    if (!has_writer.ok()) return has_writer.status();
-    std::optional<int64_t> log_end_offset;
-    if (!*has_writer) {
-      absl::StatusOr<RepairResult> trial = TryRepair(settings, options);
-      if (!trial.ok() || WasLeftAlone(settings, trial->report)) return trial;
-      log_end_offset = trial->report.log_end_offset;
-    }
+    absl::StatusOr<RepairResult> trial = TryRepair(settings, options);
+    if (!trial.ok() || WasLeftAlone(settings, trial->report)) return trial;
     if (absl::Status status = PrepareForWriting(kCommand, data); !status.ok()) return status;
     options.marks = data->marks();
-    if (log_end_offset.has_value()) {
-      // Before the log is cut: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what
-      // is not there.
-      if (absl::Status status = data->LowerCheckpoints(*log_end_offset); !status.ok()) return status;
-    }
+    // Before the log is cut: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what
+    // is not there.
+    if (absl::Status status = data->LowerCheckpoints(trial->report.log_end_offset); !status.ok()) return status;
   }
   absl::StatusOr<RepairResult> result = RepairOn(FileSystem::Default(), settings, std::move(options), kCommand);
   if (result.ok()) {

@@ -91,6 +91,10 @@ absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::strin
                      .log_start_offset = believed.log_start_offset};
 }
 
+absl::Status CheckNoWriter(FileSystem* file_system, const std::string& directory) {
+  return internal::CheckUnlocked(file_system, directory);
+}
+
 absl::StatusOr<bool> PartitionHasWriter(FileSystem* file_system, const std::string& directory) {
   return internal::PartitionIsLocked(file_system, directory);
 }

@@ -4,6 +4,16 @@
 #include "base/status.h"
 
 namespace varve::internal {
+namespace {
+
+absl::StatusOr<std::unique_ptr<FileLock>> Ask(FileSystem* file_system, const std::string& path, LockKind kind) {
+  // The file system names the holder.
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, kind);
+  if (!absl::IsUnavailable(lock.status())) return lock;
+  return Annotate(lock.status(), "the partition is open for writing elsewhere; close it there, or open it read-only");
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<FileLock>> LockPartition(FileSystem* file_system, const std::string& directory) {
   const std::string path = JoinPath(directory, kLockFileName);
@@ -11,10 +21,14 @@ absl::StatusOr<std::unique_ptr<FileLock>> LockPartition(FileSystem* file_system,
   if (absl::IsNotFound(file.status())) file = file_system->Open(path, OpenMode::kCreate);
   if (absl::IsAlreadyExists(file.status())) file = file_system->Open(path, OpenMode::kReadWrite);
   VARVE_RETURN_IF_ERROR(file.status());
-  // The file system names the holder.
-  absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, LockKind::kExclusive);
-  if (!absl::IsUnavailable(lock.status())) return lock;
-  return Annotate(lock.status(), "the partition is open for writing elsewhere; close it there, or open it read-only");
+  return Ask(file_system, path, LockKind::kExclusive);
+}
+
+absl::Status CheckUnlocked(FileSystem* file_system, const std::string& directory) {
+  VARVE_ASSIGN_OR_RETURN(const bool locked, PartitionIsLocked(file_system, directory));
+  if (!locked) return absl::OkStatus();
+  // Asked for only to hear who holds it: where nobody does, asking would be in the way of whoever takes it just now.
+  return Ask(file_system, JoinPath(directory, kLockFileName), LockKind::kShared).status();
 }
 
 absl::StatusOr<bool> PartitionIsLocked(FileSystem* file_system, const std::string& directory) {

@@ -18,6 +18,9 @@ inline constexpr char kLockFileName[] = "varve.lock";
 [[nodiscard]] absl::StatusOr<std::unique_ptr<FileLock>> LockPartition(FileSystem* file_system,
                                                                       const std::string& directory);
 
+// OK if nobody holds the lock, else the answer that LockPartition would give.
+[[nodiscard]] absl::Status CheckUnlocked(FileSystem* file_system, const std::string& directory);
+
 // True if some process or Log holds the lock.
 [[nodiscard]] absl::StatusOr<bool> PartitionIsLocked(FileSystem* file_system, const std::string& directory);
 

@@ -2,10 +2,9 @@
 before it is known that the change will succeed."""
 
 import json
-import subprocess
 import unittest
 
-from varve_command import TIMEOUT_S, VarveTest, files_of, varve
+from varve_command import VarveTest, files_of, varve
 
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 CLEAN_MARKER = ".kafka_cleanshutdown"
@@ -24,15 +23,7 @@ class SymlinkTest(VarveTest):
 
     def test_a_running_broker_keeps_what_a_link_leads_to(self):
         partition, link = self.linked()
-        lock = partition.parent / ".lock"
-        lock.touch()
-        holder = subprocess.Popen(["python3", "-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,"
-                                   "fcntl.LOCK_EX)\nprint('held',flush=True)\nsys.stdin.read()", lock],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.addCleanup(holder.wait, TIMEOUT_S)
-        self.addCleanup(holder.stdout.close)
-        self.addCleanup(holder.stdin.close)
-        self.assertEqual(holder.stdout.readline(), b"held\n")
+        lock = self.hold_as_broker(partition)
         before = tree_of(partition)
         for path in [link, f"{link}/", f"{link}/../{partition.name}"]:
             for result in [varve("append", path, input="x\n"), varve("truncate", path, "--to", 0),
@@ -80,6 +71,20 @@ class TruncateTest(VarveTest):
         self.assertNotEqual(result.status, 0)
         self.assertIn(RECOVERY_POINTS, result.errors)
         self.assertEqual(files_of(partition)[log.name], before)
+
+
+class LockTest(VarveTest):
+    def test_a_command_that_is_refused_the_lock_leaves_the_clean_marker(self):
+        partition = self.copy_case("plain")
+        holder = self.hold_as_writer(partition)
+        marker = partition.parent / CLEAN_MARKER
+        self.assertFalse(marker.exists())
+        marker.touch()
+        for command in [["append"], ["truncate", "--to", 0], ["repair"], ["repair", "--force"]]:
+            with self.subTest(command=command):
+                result = varve(command[0], partition, *command[1:], input="x\n")
+                self.check_refused(result, 3, "open for writing elsewhere", f"process {holder.pid}")
+                self.assertTrue(marker.exists())
 
 
 class DumpTest(VarveTest):

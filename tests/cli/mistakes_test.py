@@ -159,43 +159,25 @@ class NothingFoundTest(VarveTest):
 
 
 class LockTest(VarveTest):
-    def hold(self, partition):
-        """Another process that has the partition open for writing."""
-        holder = subprocess.Popen([VARVE, "append", partition, "--batch-records", "1"], stdin=subprocess.PIPE,
-                                  stdout=subprocess.DEVNULL)
-        self.addCleanup(holder.wait, TIMEOUT_S)
-        self.addCleanup(holder.stdin.close)
-        holder.stdin.write(b"held\n")
-        holder.stdin.flush()
-        deadline = time.monotonic() + TIMEOUT_S
-        while "held" not in varve("read", partition).text:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.02)
-        return holder
-
     def test_writers_are_refused_and_readers_are_not(self):
-        partition = self.append("t-0", ["x"])
-        self.hold(partition)
-        for command in WRITERS:
-            self.check_refused(varve(*on(command, partition)), 3, "what to do: stop the process")
-        self.check_refused(varve("append", partition, input="y\n"), 3, "what to do: stop the process")
+        partition = self.append("t-0", ["a", "b"])
+        holder = self.hold_as_writer(partition)
+        # Also where the command would be refused, or would have nothing to do, without the writer.
+        for command in WRITERS + [["truncate", "--to", 1], ["repair", "--force", "--all"]]:
+            with self.subTest(command=command):
+                self.check_refused(varve(*on(command, partition)), 3, "open for writing elsewhere",
+                                   f"process {holder.pid}", "what to do: stop the process")
+        self.check_refused(varve("append", partition, input="y\n"), 3, f"process {holder.pid}",
+                           "what to do: stop the process")
         for command in READERS:
             with self.subTest(command=command):
                 self.run_ok(*on(command, partition))
-        self.assertEqual(self.run_ok("read", partition).text, "x\nheld\n")
+        self.assertEqual(self.run_ok("read", partition).text, "a\nb\nheld\n")
         self.assertIn("being written", self.run_ok("stat", partition).text)
 
     def test_a_running_broker_keeps_its_directory(self):
         partition = self.copy_case("plain")
-        lock = partition.parent / ".lock"
-        lock.touch()
-        holder = subprocess.Popen(["python3", "-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,"
-                                   "fcntl.LOCK_EX)\nprint('held',flush=True)\nsys.stdin.read()", lock],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.addCleanup(holder.wait, TIMEOUT_S)
-        self.addCleanup(holder.stdout.close)
-        self.addCleanup(holder.stdin.close)
-        self.assertEqual(holder.stdout.readline(), b"held\n")
+        lock = self.hold_as_broker(partition)
         before = files_of(partition), set(files_of(partition.parent))
         for result in [varve("append", partition, input="x\n"), varve("truncate", partition, "--to", 0),
                        varve("repair", partition, "--force")]:

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 VARVE = os.environ["VARVE_COMMAND"]
@@ -27,11 +28,11 @@ class Result:
         return [json.loads(line) for line in self.text.splitlines()]
 
 
-def varve(*arguments, input=b"", **options):
+def varve(*arguments, input=b"", command=VARVE, **options):
     """The command with these arguments, run to its end."""
     if isinstance(input, str):
         input = input.encode()
-    return Result(subprocess.run([VARVE, *map(str, arguments)], input=input, capture_output=True, timeout=TIMEOUT_S,
+    return Result(subprocess.run([command, *map(str, arguments)], input=input, capture_output=True, timeout=TIMEOUT_S,
                                  check=False, **options))
 
 
@@ -55,6 +56,12 @@ class VarveTest(unittest.TestCase):
         self.assertEqual(result.status, 0, f"varve {arguments}: {result.errors}")
         return result
 
+    def wait_until(self, condition):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+
     def check_refused(self, result, status, *parts):
         """The command failed with this status, and its message has these parts."""
         self.assertEqual(result.status, status, result.errors + result.text)
@@ -69,6 +76,44 @@ class VarveTest(unittest.TestCase):
         for path in [target, *target.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         return target / manifest_of(case)["dir"]
+
+    def unprivileged(self, *arguments, **options):
+        """The command, run by a user whom the modes of files bind."""
+        def become_nobody():
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+
+        self.directory.chmod(0o755)
+        command = self.directory / "varve"  # the built one may lie where only its builder looks
+        if not command.exists():
+            shutil.copy(VARVE, command)
+            command.chmod(0o755)
+        return varve(*arguments, command=command, preexec_fn=become_nobody if os.getuid() == 0 else None, **options)
+
+    def hold_as_broker(self, partition):
+        """Another process that holds the lock of the data directory, as a running broker does; returns the lock's path."""
+        lock = partition.parent / ".lock"
+        lock.touch()
+        holder = subprocess.Popen(["python3", "-c", "import fcntl,sys\nf=open(sys.argv[1],'r+')\nfcntl.lockf(f,"
+                                   "fcntl.LOCK_EX)\nprint('held',flush=True)\nsys.stdin.read()", lock],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(holder.wait, TIMEOUT_S)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.stdin.close)
+        self.assertEqual(holder.stdout.readline(), b"held\n")
+        return lock
+
+    def hold_as_writer(self, partition):
+        """Another process that has the partition open for writing, and has appended a record there."""
+        holder = subprocess.Popen([VARVE, "append", partition, "--batch-records", "1"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(holder.wait, TIMEOUT_S)
+        self.addCleanup(holder.stdin.close)
+        holder.stdin.write(b"held\n")
+        holder.stdin.flush()
+        self.wait_until(lambda: "held" in varve("read", partition).text)
+        return holder
 
     def append(self, name, lines, *options, **more):
         """Appends lines to a new partition of this name; returns its path."""

@@ -63,10 +63,12 @@ TEST(PartitionFilesTest, AWriterIsWhoHoldsTheLock) {
   MemoryFileSystem fs;
   VARVE_ASSERT_OK(fs.CreateDirectory("p-0"));
   EXPECT_THAT(PartitionHasWriter(&fs, "p-0"), IsOkAndHolds(false));
+  VARVE_EXPECT_OK(CheckNoWriter(&fs, "p-0"));
   VARVE_ASSERT_OK(fs.Open("p-0/varve.lock", OpenMode::kCreate));
   EXPECT_THAT(PartitionHasWriter(&fs, "p-0"), IsOkAndHolds(false));
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> lock, fs.Lock("p-0/varve.lock", LockKind::kExclusive));
   EXPECT_THAT(PartitionHasWriter(&fs, "p-0"), IsOkAndHolds(true));
+  EXPECT_THAT(CheckNoWriter(&fs, "p-0"), StatusIs(absl::StatusCode::kUnavailable));
 }
 
 }  // namespace

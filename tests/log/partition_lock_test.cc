@@ -27,13 +27,16 @@ TEST(PartitionLockTest, OneHolderAtATime) {
                                                         {&memory, "orders-0"}};
   for (const auto& [file_system, path] : places) {
     EXPECT_THAT(PartitionIsLocked(file_system, path), IsOkAndHolds(false));  // no file yet
+    VARVE_EXPECT_OK(CheckUnlocked(file_system, path));
     auto first = LockPartition(file_system, path);
     VARVE_ASSERT_OK(first);
     EXPECT_THAT(PartitionIsLocked(file_system, path), IsOkAndHolds(true));
-    EXPECT_THAT(LockPartition(file_system, path),
-                StatusIs(absl::StatusCode::kUnavailable,
-                         AllOf(HasSubstr("open for writing elsewhere"), HasSubstr("varve.lock"))));
+    const absl::Status refused = LockPartition(file_system, path).status();
+    EXPECT_THAT(refused, StatusIs(absl::StatusCode::kUnavailable,
+                                  AllOf(HasSubstr("open for writing elsewhere"), HasSubstr("varve.lock"))));
+    EXPECT_EQ(CheckUnlocked(file_system, path), refused);
     *first = nullptr;
+    VARVE_EXPECT_OK(CheckUnlocked(file_system, path));
     EXPECT_THAT(PartitionIsLocked(file_system, path), IsOkAndHolds(false));
     VARVE_EXPECT_OK(LockPartition(file_system, path));
   }
@@ -60,6 +63,8 @@ TEST(PartitionLockTest, NamesTheProcessThatHoldsIt) {
   ASSERT_EQ(::read(locked[0], &byte, 1), 1);
   EXPECT_EQ(byte, 'y');
   EXPECT_THAT(LockPartition(FileSystem::Default(), directory.path()),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr(std::to_string(child))));
+  EXPECT_THAT(CheckUnlocked(FileSystem::Default(), directory.path()),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr(std::to_string(child))));
   EXPECT_THAT(PartitionIsLocked(FileSystem::Default(), directory.path()), IsOkAndHolds(true));
   for (const int descriptor : {release[0], release[1], locked[0], locked[1]}) ::close(descriptor);
