@@ -50,7 +50,8 @@ struct WritablePartition {
 using Rehearsal = std::function<absl::Status(Log*)>;
 
 // Opens for writing with `options` and the marks beside the partition. Below a Kafka data directory the clean marker is
-// removed first, which is noted on standard error, but only once it is known that the open would succeed. With a
+// removed first, which is noted on standard error, but only once it is known that the open would succeed; and the
+// checkpoints are lowered to where the log will end once it is open, after the rehearsal if there is one. With a
 // rehearsal nothing at all is changed before that has succeeded; it costs a second opening. kUnavailable comes first:
 // somebody else has the partition open for writing.
 [[nodiscard]] absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const std::string& directory,

@@ -42,9 +42,7 @@ ExitStatus RunTruncate(const TruncateSettings& settings) {
   if (!partition.ok()) return Complain(kCommand, partition.status());
   Log* const log = partition->log.get();
   const int64_t end_before = log->log_end_offset();
-  // First: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what is not there.
-  absl::Status status = partition->data.LowerCheckpoints(*target);
-  if (status.ok()) status = log->TruncateTo(*target);
+  absl::Status status = log->TruncateTo(*target);
   const absl::Status closed = log->Close();
   if (status.ok()) status = closed;
   if (!status.ok()) return Complain(kCommand, status);

@@ -2,10 +2,12 @@
 before it is known that the change will succeed."""
 
 import json
+import shutil
 import unittest
 
 from varve_command import VarveTest, files_of, varve
 
+HIGH_WATERMARKS = "replication-offset-checkpoint"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 CLEAN_MARKER = ".kafka_cleanshutdown"
 
@@ -58,6 +60,31 @@ class TruncateTest(VarveTest):
         self.assertNotEqual(result.status, 0)
         self.assertIn(RECOVERY_POINTS, result.errors)
         self.assertEqual(self.run_ok("stat", partition, "--json").json()["log_end_offset"], 1399)
+
+    def test_checkpoints_are_lowered_to_where_opening_ends_the_log(self):
+        for command in ["append", "truncate", "repair"]:
+            with self.subTest(command=command):
+                shutil.rmtree(self.directory / "plain", ignore_errors=True)
+                partition = self.copy_case("plain")
+                (partition.parent / CLEAN_MARKER).unlink()
+                (partition.parent / RECOVERY_POINTS).write_text("0\n1\nplain 0 0\n")
+                high_watermarks = partition.parent / HIGH_WATERMARKS
+                high_watermarks.write_text("0\n1\nplain 0 1399\n")
+                log = max(partition.glob("*.log"))
+                log.write_bytes(log.read_bytes()[:-5])
+                torn = files_of(partition)[log.name]
+                log_end = self.run_ok("stat", partition, "--json").json()["log_end_offset"]
+                self.assertLess(log_end, 1399)
+                options = ["--to", log_end] if command == "truncate" else []
+                obstacle = partition.parent / f"{HIGH_WATERMARKS}.tmp"  # where the new checkpoint would be written
+                obstacle.mkdir()
+                result = varve(command, partition, *options, input="x\n")
+                self.assertNotEqual(result.status, 0)
+                self.assertIn(HIGH_WATERMARKS, result.errors)
+                self.assertEqual(files_of(partition)[log.name], torn)
+                obstacle.rmdir()
+                self.run_ok(command, partition, *options, input="x\n")
+                self.assertEqual(high_watermarks.read_text(), f"0\n1\nplain 0 {log_end}\n")
 
     def test_checkpoints_are_lowered_before_repair_cuts(self):
         partition = self.copy_case("plain")
