@@ -64,7 +64,6 @@ class RecordPrinter {
       : settings_(settings),
         log_(log),
         next_offset_(from_offset),
-        noted_offset_(from_offset),
         out_(out),
         total_bytes_(BytesFrom(from_offset, *log) * (settings.committed ? 2 : 1)),
         bar_(kCommand, ProgressBar::Beside::kOutput) {}
@@ -75,12 +74,35 @@ class RecordPrinter {
   }
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }
 
-  // Prints what is there. OK at the visible end, or once done. kDataLoss: damage; next_offset() is behind it, unless
-  // there is no way around.
+  // Prints what is there, around damage, which is complained of. OK at the visible end, or once done. kDataLoss: damage
+  // that there is no way around. kAborted: the log is to be refreshed; what is left of it is printed next time.
   [[nodiscard]] absl::Status PrintToEnd() {
-    if (settings_.committed) {
-      if (absl::Status status = NoteMarkers(); !status.ok()) return status;
-    }
+    GoBackToLogEnd();
+    absl::Status status = settings_.committed ? NoteMarkers() : absl::OkStatus();
+    for (bool more = true; more && status.ok();) status = PrintToDamage(&more);
+    if (absl::IsAborted(status)) ForgetMarkers();
+    bar_.Finish();
+    return status;
+  }
+
+  // kDone, or what the damage amounts to that was complained of.
+  [[nodiscard]] ExitStatus exit_status() const { return exit_status_; }
+
+ private:
+  // A writer may have truncated the log below what was printed.
+  void GoBackToLogEnd() {
+    const int64_t log_end_offset = log_->log_end_offset();
+    if (noted_offset_ > log_end_offset) ForgetMarkers();
+    if (next_offset_ <= log_end_offset) return;
+    Note(kCommand, fmt::format("{}: truncated to offset {}: offsets {} to {} were read before and are gone; reading "
+                               "goes on at the log end",
+                               settings_.directory, log_end_offset, log_end_offset, next_offset_ - 1));
+    next_offset_ = log_end_offset;
+  }
+
+  // Prints to the visible end, or to behind the first damage, which is complained of: then there is more.
+  absl::Status PrintToDamage(bool* more_behind) {
+    *more_behind = false;
     LogBatches batches(log_, settings_.committed ? Isolation::kCommitted : Isolation::kHighWatermark, next_offset_);
     while (!done() && !Interrupted()) {
       const absl::StatusOr<bool> more = batches.Next();
@@ -89,25 +111,36 @@ class RecordPrinter {
         ShowProgress(batches.batch());
         status = PrintBatch(batches.batch());
       }
+      const bool passed_by = batches.next_offset() > next_offset_;
       if (!done()) next_offset_ = std::max(next_offset_, batches.next_offset());
+      if (absl::IsDataLoss(status) && passed_by) {
+        bar_.Finish();
+        exit_status_ = Complain(kCommand, status);
+        *more_behind = true;
+        return absl::OkStatus();
+      }
       if (!status.ok() || !*more) return status;
     }
     return absl::OkStatus();
   }
 
-  // Before anything is written to the terminal, and once what was there at the beginning is printed.
-  void FinishBar() { bar_.Finish(); }
-
- private:
   void ShowProgress(const RecordBatchView& batch) {
     done_bytes_ += static_cast<int64_t>(batch.size_bytes());
     if (done_bytes_ <= total_bytes_) bar_.Update(done_bytes_, total_bytes_);  // beyond, it follows
   }
 
+  // What was noted of a log that has been truncated counts no more.
+  void ForgetMarkers() {
+    noted_offset_ = 0;
+    aborted_ = {};
+    indexes_noted_ = false;
+  }
+
   // A transaction may lie below the last stable offset and its marker above it, where only other isolations see it.
   // Damage is told of when it is its turn to be printed.
   absl::Status NoteMarkers() {
-    LogBatches batches(log_, Isolation::kHighWatermark, std::max(next_offset_, noted_offset_));
+    noted_offset_ = std::max(noted_offset_, next_offset_);
+    LogBatches batches(log_, Isolation::kHighWatermark, noted_offset_);
     while (out_->ok() && !Interrupted()) {
       const absl::StatusOr<bool> more = batches.Next();
       const bool passed_by = absl::IsDataLoss(more.status()) && batches.next_offset() > noted_offset_;
@@ -157,11 +190,12 @@ class RecordPrinter {
   const ReadSettings& settings_;
   const Log* const log_;
   int64_t next_offset_;
-  int64_t noted_offset_;  // markers below are noted
+  int64_t noted_offset_ = 0;  // markers from next_offset_ to here are noted
   DecodeBuffer scratch_;
   AbortedFilter aborted_;
   bool indexes_noted_ = false;
   int64_t records_ = 0;
+  ExitStatus exit_status_ = ExitStatus::kDone;
   Output* const out_;
   const int64_t total_bytes_;  // what there was to read at the beginning; with markers, twice
   int64_t done_bytes_ = 0;
@@ -188,18 +222,6 @@ absl::StatusOr<int64_t> FirstOffset(const ReadSettings& settings, const Log& log
                  FormatTime(*settings.from_time_ms));
 }
 
-// Prints to the end of the log, around damage, which is complained about.
-absl::Status PrintAroundDamage(RecordPrinter* printer, ExitStatus* exit_status) {
-  for (;;) {
-    const int64_t offset_before = printer->next_offset();
-    const absl::Status status = printer->PrintToEnd();
-    printer->FinishBar();
-    if (!absl::IsDataLoss(status)) return status;
-    *exit_status = Complain(kCommand, status);
-    if (printer->next_offset() == offset_before) return status;
-  }
-}
-
 // Waits a moment for something new. Only a living writer says where its log ends; without one the directory is looked
 // at now and then, which costs an opening.
 absl::Status WaitForMore(Log* log, int64_t offset, int64_t round) {
@@ -216,12 +238,12 @@ absl::Status WaitForMore(Log* log, int64_t offset, int64_t round) {
   return absl::IsDeadlineExceeded(waited) ? absl::OkStatus() : waited;
 }
 
-absl::Status Follow(Log* log, RecordPrinter* printer, Output* out, ExitStatus* exit_status) {
+absl::Status Follow(Log* log, RecordPrinter* printer, Output* out) {
   for (int64_t round = 1; !printer->done() && !Interrupted(); ++round) {
     out->Flush();
     if (NobodyReadsStandardOutput()) return absl::OkStatus();  // a log that stays idle would never write to it
     if (absl::Status status = WaitForMore(log, printer->next_offset(), round); !status.ok()) return status;
-    const absl::Status status = PrintAroundDamage(printer, exit_status);
+    const absl::Status status = printer->PrintToEnd();
     if (!status.ok() && !absl::IsAborted(status)) return status;
   }
   return absl::OkStatus();
@@ -237,15 +259,16 @@ ExitStatus RunRead(const ReadSettings& settings) {
   if (settings.follow) CatchInterrupts();
 
   Output out;
-  ExitStatus exit_status = ExitStatus::kDone;
   RecordPrinter printer(settings, log->get(), *from_offset, &out);
-  absl::Status status = PrintAroundDamage(&printer, &exit_status);
-  if (absl::IsAborted(status)) {  // a writer truncated the log just now: what is left is read anew
+  absl::Status status = printer.PrintToEnd();
+  if (settings.follow && (status.ok() || absl::IsAborted(status))) {
+    status = Follow(log->get(), &printer, &out);
+  } else if (absl::IsAborted(status)) {  // a writer truncated the log just now: what is left is read anew
     status = (*log)->Refresh();
-    if (status.ok()) status = PrintAroundDamage(&printer, &exit_status);
+    if (status.ok()) status = printer.PrintToEnd();
   }
-  if (status.ok() && settings.follow) status = Follow(log->get(), &printer, &out, &exit_status);
-  if (!status.ok()) exit_status = Complain(kCommand, status);
+  ExitStatus exit_status = printer.exit_status();
+  if (!status.ok()) exit_status = std::max(exit_status, Complain(kCommand, status));
   return out.Finish(kCommand, exit_status);
 }
 

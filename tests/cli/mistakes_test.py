@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import time
 import unittest
 
 from varve_command import GOLDEN, TIMEOUT_S, VARVE, VarveTest, files_of, manifest_of, varve
@@ -363,40 +361,6 @@ class OutputTest(VarveTest):
         for command in [["read", partition], ["find", partition, "--offset", 3, "--time", "latest"]]:
             with self.subTest(command=command):
                 self.assertTrue(self.run_ok(*command, "--json").json_lines())
-
-
-class FollowTest(VarveTest):
-    def test_follow_prints_what_comes_and_ends_at_an_interrupt(self):
-        partition = self.append("t-0", ["first"])
-        follower = subprocess.Popen([VARVE, "read", partition, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(follower.stdout.close)
-        self.addCleanup(follower.stderr.close)
-        self.assertEqual(follower.stdout.readline(), b"first\n")
-        for line in ["second", "third"]:
-            self.append("t-0", [line])
-            self.assertEqual(follower.stdout.readline().decode(), f"{line}\n")
-        follower.send_signal(signal.SIGINT)
-        self.assertEqual(follower.wait(TIMEOUT_S), 0)
-        self.assertEqual(follower.stderr.read(), b"")
-
-    def test_follow_keeps_up_with_a_live_writer(self):
-        partition = self.append("t-0", ["0"])
-        writer = subprocess.Popen([VARVE, "append", partition, "--batch-records", "1", "--segment-bytes", "4KiB"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        follower = subprocess.Popen([VARVE, "read", partition, "--follow", "--max-records", "500"],
-                                    stdout=subprocess.PIPE)
-        self.addCleanup(follower.stdout.close)
-        for i in range(1, 500):
-            writer.stdin.write(f"{i}\n".encode())
-            if i % 50 == 0:
-                writer.stdin.flush()
-                time.sleep(0.01)
-        writer.stdin.flush()
-        lines = follower.stdout.read().decode().split()
-        self.assertEqual(lines, [str(i) for i in range(500)])
-        self.assertEqual(follower.wait(TIMEOUT_S), 0)
-        writer.stdin.close()
-        self.assertEqual(writer.wait(TIMEOUT_S), 0)
 
 
 class CommittedTest(VarveTest):

@@ -57,6 +57,20 @@ class DamageTest(VarveTest):
             lost = range(batch["base_offset"], segment["next_offset"])
             self.assertEqual(result.text.splitlines(), [line for i, line in enumerate(self.LINES) if i not in lost])
 
+    def test_damage_without_a_way_around_is_told_once(self):
+        partition = self.append("t-0", self.LINES, "--batch-records", 5, "--index-interval-bytes", 256)
+        batches = self.run_ok("dump", partition, "--json", "--batches-only").json()["batches"]
+        batch = batches[len(batches) // 2]
+        path = partition / f"{0:020}.log"
+        content = bytearray(path.read_bytes())
+        content[batch["position"] + 16] = 9  # no magic that there is
+        path.write_bytes(content)
+        for options in [[], ["--committed"]]:
+            result = varve("read", partition, "--from-offset", batch["base_offset"], *options)
+            self.check_refused(result, 1, f"position {batch['position']}")
+            self.assertEqual(result.errors.count("varve read: "), 1, result.errors)
+            self.assertEqual(result.text, "")
+
 
 class IsolationTest(VarveTest):
     def test_a_damaged_abort_marker_does_not_make_its_transaction_committed(self):

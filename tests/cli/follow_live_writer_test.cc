@@ -1,0 +1,44 @@
+// `varve read --follow` beside a writer that truncates: the writer is this program.
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "support/status_matchers.h"
+#include "support/temporary_directory.h"
+#include "varve/log.h"
+
+namespace varve::cli {
+namespace {
+
+std::string ReadLine(FILE* from) {
+  std::array<char, 1024> line{};
+  return std::fgets(line.data(), static_cast<int>(line.size()), from) != nullptr ? line.data() : "the end";
+}
+
+void AppendOne(Log* log, const std::string& value) { VARVE_ASSERT_OK(log->Append({{.value = value}})); }
+
+TEST(FollowLiveWriterTest, ATruncationBelowTheReaderIsToldAndReadingGoesOn) {
+  for (const std::string options : {"", " --committed"}) {
+    const testing_support::TemporaryDirectory directory;
+    const std::string partition = directory.path() + "/t-0";
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open(partition));
+    for (int i = 0; i < 10; ++i) AppendOne(log.get(), "old " + std::to_string(i));
+    const std::string command = VARVE_COMMAND " read " + partition + " --follow --max-records 12" + options + " 2>&1";
+    FILE* const follower = ::popen(command.c_str(), "r");
+    ASSERT_NE(follower, nullptr);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(ReadLine(follower), "old " + std::to_string(i) + "\n");
+    VARVE_ASSERT_OK(log->TruncateTo(5));
+    EXPECT_THAT(ReadLine(follower), ::testing::HasSubstr("truncated to offset 5: offsets 5 to 9"));
+    for (const char* const value : {"new 5", "new 6"}) {
+      AppendOne(log.get(), value);
+      EXPECT_EQ(ReadLine(follower), std::string(value) + "\n");
+    }
+    EXPECT_EQ(ReadLine(follower), "the end");
+    EXPECT_EQ(::pclose(follower), 0);
+  }
+}
+
+}  // namespace
+}  // namespace varve::cli
