@@ -219,7 +219,7 @@ ExitStatus RunAppend(const AppendSettings& given_settings) {
   PrintSummary(settings, run, *log, seconds, &out);
   ExitStatus status = ExitStatus::kDone;
   if (!closed.ok()) status = Complain(kCommand, closed);
-  if (!appended.ok()) status = ComplainOfInput(appended);
+  if (!appended.ok()) status = std::max(status, ComplainOfInput(appended));
   return out.Finish(kCommand, status);
 }
 

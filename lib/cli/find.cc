@@ -1,5 +1,6 @@
 #include "cli/find.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -163,7 +164,7 @@ ExitStatus RunFind(const FindSettings& settings) {
   for (const Query& query : settings.queries) {
     if (const absl::Status answered = finder.Answer(query); !answered.ok()) {
       out.Flush();  // what was answered comes before the complaint
-      status = Complain(kCommand, answered);
+      status = std::max(status, Complain(kCommand, answered));
     }
   }
   if (status == ExitStatus::kDone && finder.missed()) status = ExitStatus::kDataWrong;

@@ -21,9 +21,27 @@ class InputFileTest(VarveTest):
         process = subprocess.Popen([VARVE, "append", self.directory / "t-0", pipe], stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
-        self.assertEqual(process.wait(20), 0)
+        self.assertEqual(process.wait(TIMEOUT_S), 0)
         writer.join(TIMEOUT_S)
         self.assertEqual(self.run_ok("read", self.directory / "t-0").text, "0\n" * 1000)
+
+    def test_a_failed_close_is_told_beside_a_refused_line(self):
+        partition = self.directory / "t-0"
+        process = subprocess.Popen([VARVE, "append", partition], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)
+        for stream in [process.stdin, process.stderr]:
+            self.addCleanup(stream.close)
+        self.addCleanup(process.kill)
+        process.stdin.write(b"good\n")
+        process.stdin.flush()
+        self.wait_until(lambda: varve("read", partition).text == "good\n")
+        partition.rename(self.directory / "elsewhere-0")
+        process.stdin.write(b"x" * 1_000_001 + b"\n")
+        process.stdin.close()
+        errors = process.stderr.read().decode()
+        self.assertEqual(process.wait(TIMEOUT_S), 3, errors)
+        self.assertIn("No such file", errors)
+        self.assertIn("standard input line 2", errors)
 
     def test_a_directory_is_refused_before_anything_is_made(self):
         self.check_refused(varve("append", self.directory / "t-0", self.directory), 3, self.directory, "directory")

@@ -1,7 +1,6 @@
 """What goes wrong: the exit status, a message that names what and where, and no harm done."""
 
 import os
-import shutil
 import subprocess
 import unittest
 
@@ -70,31 +69,6 @@ class WrongPathTest(VarveTest):
             path = self.directory / name
             path.write_text("")
             self.check_refused(varve("dump", path), 2, path, "expected")
-
-    def test_what_may_not_be_read(self):
-        if os.getuid() == 0:
-            def become_nobody():
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-        else:
-            become_nobody = None
-        os.chmod(self.directory, 0o755)
-        partition = self.append("t-0", ["x"])
-        base = partition / f"{0:020}.log"
-        base.chmod(0)
-        self.addCleanup(base.chmod, 0o644)
-        # The command itself may lie where only its builder looks.
-        command = self.directory / "varve"
-        shutil.copy(VARVE, command)
-        command.chmod(0o755)
-        for words in [["read"], ["find", "--offset", "0"], ["dump"], ["verify"], ["stat"]]:
-            with self.subTest(command=words):
-                completed = subprocess.run([command, *on(words, str(partition))], capture_output=True, text=True,
-                                           timeout=TIMEOUT_S, preexec_fn=become_nobody, check=False)
-                self.assertEqual(completed.returncode, 3, completed.stderr)
-                self.assertIn(str(base), completed.stderr)
-                self.assertIn("what to do", completed.stderr)
 
 
 class WrongUseTest(VarveTest):
