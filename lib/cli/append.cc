@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -174,7 +175,8 @@ absl::Status CheckInputs(const std::vector<std::string>& files) {
 absl::Status CheckName(const std::string& directory) {
   const absl::StatusOr<FileInfo> info = FileSystem::Default()->Info(directory);
   if (!absl::IsNotFound(info.status())) return info.status();
-  std::filesystem::path path = std::filesystem::absolute(directory).lexically_normal();
+  std::error_code error;  // of an empty name, which is refused below
+  std::filesystem::path path = std::filesystem::absolute(directory, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // it ended in a slash
   const std::string name = path.filename().string();
   const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);

@@ -54,13 +54,17 @@ CLI::Validator Conversion(Parse parse, const std::string& name) {
       name);
 }
 
+// CLI11 by itself takes 010 for 8, "true" for 1, and what exceeds 63 bits for the largest number there is.
+CLI::Validator WholeNumber() { return Conversion(ParseWholeNumber, ""); }
+
 // A time as ParseTime and ParseLookupTime take it becomes milliseconds.
 CLI::Validator TimeInMs() { return Conversion(ParseTime, "TIME"); }
 CLI::Validator LookupTimeInMs() { return Conversion(ParseLookupTime, "TIME"); }
 
 template <typename Value>
 CLI::Validator OneOf(std::map<std::string, Value> words) {
-  return CLI::Transformer(std::move(words));
+  // Checked: CLI11 by itself takes numbers and, as a zero, the empty text.
+  return CLI::CheckedTransformer(std::move(words));
 }
 
 // --- append ---
@@ -80,6 +84,7 @@ void AddInputOptions(CLI::App* command, AppendSettings* settings) {
 
 void AddBatchOptions(CLI::App* command, AppendSettings* settings) {
   command->add_option("--batch-records", settings->limits.max_records, "Records of a batch at most")
+      ->transform(WholeNumber())
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->capture_default_str();
   command->add_option("--batch-bytes", settings->limits.max_bytes, "Bytes of a batch at most, before compression")
@@ -96,6 +101,7 @@ void AddBatchOptions(CLI::App* command, AppendSettings* settings) {
       ->transform(OneOf<Ack>({{"none", Ack::kNone}, {"written", Ack::kWritten}, {"durable", Ack::kDurable}}))
       ->default_str("written");
   command->add_option("--leader-epoch", settings->append.leader_epoch, "Default: the latest known, else 0")
+      ->transform(WholeNumber())
       ->check(CLI::Range(0, std::numeric_limits<int32_t>::max()));
   command->add_option("--now", settings->now_ms, "Time of records without one, and of rolling")->transform(TimeInMs());
 }
@@ -105,6 +111,7 @@ void AddLogOptions(CLI::App* command, LogOptions* log) {
       ->transform(SizeInBytes(14))
       ->default_str("1GiB");
   command->add_option("--segment-ms", log->segment_ms, "Time after which a new segment begins")
+      ->transform(WholeNumber())
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("--index-interval-bytes", log->index_interval_bytes, "Bytes of log between two index entries")
@@ -159,13 +166,17 @@ void AddRead(CLI::App* app, Command* chosen) {
   const auto settings = std::make_shared<ReadSettings>();
   command->add_option("DIR", settings->directory, "Partition directory")->required();
   CLI::Option* const from_offset =
-      command->add_option("--from-offset", settings->from_offset, "Begin at this offset; default: the log start");
+      command->add_option("--from-offset", settings->from_offset, "Begin at this offset; default: the log start")
+          ->transform(WholeNumber());
   command->add_option("--from-time", settings->from_time_ms, "Begin at the first record of this time or later")
       ->transform(LookupTimeInMs())
       ->excludes(from_offset);
   command->add_option("--max-records", settings->max_records, "Stop after so many records")
+      ->transform(WholeNumber())
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--to-offset", settings->to_offset, "Stop before this offset")->check(CLI::NonNegativeNumber);
+  command->add_option("--to-offset", settings->to_offset, "Stop before this offset")
+      ->transform(WholeNumber())
+      ->check(CLI::NonNegativeNumber);
   command->add_flag("--follow", settings->follow, "Wait for more at the end; Ctrl-C ends");
   command->add_option("--format", settings->format, "value, key-value (a tab between them) or jsonl")
       ->transform(OneOf<ReadFormat>(
@@ -190,14 +201,16 @@ void AddFind(CLI::App* app, Command* chosen) {
   const auto settings = std::make_shared<FindSettings>();
   const auto words = std::make_shared<FindWords>();
   command->add_option("DIR", settings->directory, "Partition directory")->required();
-  CLI::Option* const offset =
-      command->add_option("--offset", words->offsets, "An offset; may be repeated")->allow_extra_args(false);
+  CLI::Option* const offset = command->add_option("--offset", words->offsets, "An offset; may be repeated")
+                                  ->transform(WholeNumber())
+                                  ->allow_extra_args(false);
   CLI::Option* const time =
       command->add_option("--time", words->times_ms, "A time, or earliest, latest, max; may be repeated")
           ->transform(LookupTimeInMs())
           ->allow_extra_args(false);
   CLI::Option* const epoch =
       command->add_option("--epoch", words->epochs, "A leader epoch: where it ends; may be repeated")
+          ->transform(WholeNumber())
           ->allow_extra_args(false);
   command->add_flag("--json", settings->json, "Print JSON Lines");
   command->callback([=] {
@@ -288,6 +301,7 @@ void AddTruncate(CLI::App* app, Command* chosen) {
   command->add_option("DIR", settings->directory, "Partition directory")->required();
   command->add_option("--to", settings->to_offset, "The log shall end here: a batch's first offset")
       ->required()
+      ->transform(WholeNumber())
       ->check(CLI::NonNegativeNumber);
   command->add_flag("--whole-batch", settings->whole_batch, "Inside a batch: drop all of it");
   command->add_flag("--json", settings->json, "Print the summary as JSON");

@@ -36,6 +36,11 @@ std::optional<int64_t> MillisecondsOf(std::tm fields, bool has_zone, long zone_s
 
 }  // namespace
 
+absl::StatusOr<int64_t> ParseWholeNumber(std::string_view text) {
+  if (const std::optional<int64_t> number = ParseInteger(text); number.has_value()) return *number;
+  return Failure(absl::StatusCode::kInvalidArgument, "expected a whole number below 2^63, found '{}'", text);
+}
+
 absl::StatusOr<int64_t> ParseTime(std::string_view text) {
   if (const std::optional<int64_t> milliseconds = ParseInteger(text); milliseconds.has_value()) {
     if (*milliseconds >= 0) return *milliseconds;

@@ -14,6 +14,10 @@
 
 namespace varve::cli {
 
+// A whole number in decimal digits, with a minus sign where it is below zero. kInvalidArgument for anything else, and
+// beyond 63 bits.
+[[nodiscard]] absl::StatusOr<int64_t> ParseWholeNumber(std::string_view text);
+
 // Milliseconds since the epoch ("1769860800000") or RFC 3339 ("2026-01-31T12:00:00Z", fractions below the millisecond
 // are cut off). kInvalidArgument naming both forms.
 [[nodiscard]] absl::StatusOr<int64_t> ParseTime(std::string_view text);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,6 +34,17 @@ using ::testing::StartsWith;
 using testing_support::IsOkAndHolds;
 using testing_support::StatusIs;
 using testing_support::TemporaryDirectory;
+
+TEST(QuantitiesTest, WholeNumbersAreDecimal) {
+  EXPECT_THAT(ParseWholeNumber("010"), IsOkAndHolds(10));
+  EXPECT_THAT(ParseWholeNumber("-9223372036854775808"), IsOkAndHolds(std::numeric_limits<int64_t>::min()));
+  EXPECT_THAT(ParseWholeNumber("9223372036854775807"), IsOkAndHolds(std::numeric_limits<int64_t>::max()));
+  for (const std::string_view text : {"", "-", "+1", " 1", "1 ", "0x10", "1e3", "1.0", "true", "9223372036854775808",
+                                      "-9223372036854775809", "18446744073709551617"}) {
+    EXPECT_THAT(ParseWholeNumber(text),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("found '" + std::string(text))));
+  }
+}
 
 TEST(QuantitiesTest, TimesAreMillisecondsOrRfc3339) {
   EXPECT_THAT(ParseTime("0"), IsOkAndHolds(0));

@@ -91,6 +91,15 @@ class WrongUseTest(VarveTest):
         ["find", PLAIN, "--epoch", "x"], ["repair", PLAIN, "--on-damage", "ignore"],
         ["repair", PLAIN, "--index-interval-bytes", "-1"], ["truncate", PLAIN, "--to", "-1"],
         ["dump", PLAIN, "--index-interval-bytes", "a lot"],
+        ["truncate", PLAIN, "--to", ""], ["read", PLAIN, "--from-offset", ""], ["read", PLAIN, "--from-time", ""],
+        ["find", PLAIN, "--offset", ""], ["append", "t-0", "--batch-bytes", ""], ["append", "t-0", "--now", ""],
+        ["append", "t-0", "--ack", ""], ["append", "t-0", "--segment-ms", ""], ["append", ""],
+        ["append", "t-0", "--ack", "7"], ["read", PLAIN, "--format", ""], ["repair", PLAIN, "--on-damage", ""],
+        ["truncate", PLAIN, "--to", "9223372036854775808"], ["truncate", PLAIN, "--to", "true"],
+        ["read", PLAIN, "--from-offset", "9223372036854775808"], ["read", PLAIN, "--from-offset", "-9223372036854775809"],
+        ["read", PLAIN, "--to-offset", "18446744073709551616"], ["read", PLAIN, "--max-records", "9223372036854775808"],
+        ["find", PLAIN, "--offset", "18446744073709551615"], ["find", PLAIN, "--epoch", "2147483648"],
+        ["append", "t-0", "--segment-ms", "9223372036854775808"], ["append", "t-0", "--batch-records", "true"],
         ["retain", PLAIN], ["compact", PLAIN],
     ]
 
@@ -115,7 +124,11 @@ class NothingFoundTest(VarveTest):
         partition = self.copy_case("log-start-advanced")
         for offset in ["332", "704", "9223372036854775807"]:
             self.check_refused(varve("read", partition, "--from-offset", offset), 1, offset, "333", "703")
+        self.check_refused(varve("read", partition, "--from-offset", "-1"), 1, "-1", "333", "703")
         self.assertEqual(self.run_ok("read", partition, "--from-offset", 703).text, "")
+
+    def test_a_number_with_zeros_before_it_is_decimal(self):
+        self.assertEqual(self.run_ok("find", PLAIN, "--offset", "010", "--json").json()["offset"], 10)
 
     def test_a_time_after_the_last_record(self):
         self.check_refused(varve("read", PLAIN, "--from-time", "2100-01-01T00:00:00Z"), 1, "2100-01-01", "no record")

@@ -181,6 +181,22 @@ TEST_F(LogAppendTest, ReadyMadeBatchesAreStamped) {
   EXPECT_EQ(log->leader_epochs().back(), (LeaderEpoch{5, 3}));
 }
 
+TEST_F(LogAppendTest, ABatchMayHaveAMillionBytesByDefault) {
+  LogOptions options;
+  options.file_system = &memory_;
+  options.clock = &clock_;
+  const auto log = OpenLog(directory_, options);
+  std::string value(900'000, 'v');
+  const size_t overhead_bytes = Batch({{.value = value, .timestamp_ms = 1}}).size() - value.size();
+  value.resize(1'000'001 - overhead_bytes, 'v');
+  const auto refused = log->Append({{.value = value, .timestamp_ms = 1}});
+  EXPECT_EQ(KafkaErrorOf(refused.status()), KafkaError::kMessageTooLarge) << refused.status();
+  EXPECT_EQ(log->log_end_offset(), 0);
+  value.pop_back();
+  VARVE_EXPECT_OK(log->Append({{.value = value, .timestamp_ms = 1}}));
+  EXPECT_EQ(log->segments().back().size_bytes, 1'000'000);
+}
+
 // Each is refused, with Kafka's number, and changes nothing.
 TEST_F(LogAppendTest, WrongInputIsRefused) {
   options_.max_message_bytes = 300;
