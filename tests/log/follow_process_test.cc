@@ -17,7 +17,6 @@
 namespace varve {
 namespace {
 
-using std::chrono::seconds;
 using testing_support::TemporaryDirectory;
 
 constexpr int64_t kRecords = 200'000;
@@ -25,8 +24,8 @@ LogOptions WriterOptions() { return {.segment_bytes = 1024 * 1024}; }
 
 struct Shared {
   std::atomic<bool> opened{false};
-  std::atomic<bool> reader_is_stopped{false};
   std::atomic<int64_t> written{0};
+  std::atomic<int64_t> read{0};
 };
 
 class FollowProcessTest : public ::testing::Test {
@@ -41,7 +40,8 @@ class FollowProcessTest : public ::testing::Test {
   Shared* shared_;
 };
 
-bool WriteAll(const std::string& partition, Shared* shared) {
+// Stops half way until the reader has seen something, or is gone.
+bool WriteAll(const std::string& partition, pid_t reader, Shared* shared) {
   auto log = Log::Open(partition, WriterOptions());
   if (!log.ok()) return false;
   shared->opened.store(true);
@@ -49,20 +49,26 @@ bool WriteAll(const std::string& partition, Shared* shared) {
     const std::string value = "value " + std::to_string(number);
     if (!(*log)->Append({{.value = value, .timestamp_ms = 1'700'000'000'000 + number}}).ok()) return false;
     shared->written.store(number + 1);
+    while (number == kRecords / 2 && shared->read.load() == 0 && ::getppid() == reader) ::usleep(100);
   }
   return (*log)->Close().ok();
 }
 
 TEST_F(FollowProcessTest, ReaderSeesEveryRecordThroughRollsWhileTheWriterRuns) {
+  const pid_t reader_id = ::getpid();
   const pid_t writer = ::fork();
-  if (writer == 0) ::_exit(WriteAll(partition_, shared_) ? 0 : 1);
-  while (!shared_->opened.load()) ::usleep(100);
+  if (writer == 0) ::_exit(WriteAll(partition_, reader_id, shared_) ? 0 : 1);
+  int status = 0;
+  while (!shared_->opened.load()) {
+    ASSERT_EQ(::waitpid(writer, &status, WNOHANG), 0) << "the writer ended with wait status " << status;
+    ::usleep(100);
+  }
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open(partition_, {.read_only = true}));
   LogReader reader = log->NewReader();
   int64_t next = 0;
   int64_t seen_while_writing = 0;
   while (next < kRecords) {
-    VARVE_ASSERT_OK(log->WaitForData(next, seconds(30)));
+    VARVE_ASSERT_OK(log->WaitForData(next, std::chrono::minutes(5)));
     VARVE_ASSERT_OK_AND_ASSIGN(const FileRange range, reader.Read(next));
     std::span<const std::byte> bytes = range.View();
     for (RecordBatchView batch; NextBatch(&bytes, &batch);) {
@@ -75,8 +81,8 @@ TEST_F(FollowProcessTest, ReaderSeesEveryRecordThroughRollsWhileTheWriterRuns) {
       }
     }
     if (shared_->written.load() < kRecords) seen_while_writing = next;
+    shared_->read.store(next);
   }
-  int status = 0;
   ASSERT_EQ(::waitpid(writer, &status, 0), writer);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   EXPECT_GT(seen_while_writing, 0) << "the reader saw nothing before the writer was done";
@@ -94,18 +100,18 @@ TEST_F(FollowProcessTest, StoppedReaderDoesNotStopTheWriter) {
     if (reader == 0) {
       auto followed = Log::Open(partition_, {.read_only = true});
       if (!followed.ok() || !(*followed)->Read(0).ok()) ::_exit(1);
-      shared_->reader_is_stopped.store(true);
       ::raise(SIGSTOP);
       const bool sees_all = (*followed)->Refresh().ok() && (*followed)->log_end_offset() == 50'001;
       ::_exit(sees_all ? 0 : 1);
     }
-    while (!shared_->reader_is_stopped.load()) ::usleep(100);
+    int status = 0;
+    ASSERT_EQ(::waitpid(reader, &status, WUNTRACED), reader);
+    ASSERT_TRUE(WIFSTOPPED(status)) << "the reader ended with wait status " << status;
     for (int number = 0; number < 50'000; ++number) {
       VARVE_ASSERT_OK(log->Append({{.value = std::string(100, 'v'), .timestamp_ms = 2}}));
     }
     VARVE_ASSERT_OK(log->Flush());
     ::kill(reader, SIGCONT);
-    int status = 0;
     ASSERT_EQ(::waitpid(reader, &status, 0), reader);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }

@@ -262,7 +262,7 @@ TEST_F(LogFollowerTest, TheHighWatermarkIsTheWriters) {
   EXPECT_EQ(CountRecords(*follower, Isolation::kLogEnd), 5);
   EXPECT_THAT(follower->WaitForData(2, milliseconds(5)), StatusIs(absl::StatusCode::kDeadlineExceeded));
   writer->SetHighWatermark(4);
-  VARVE_ASSERT_OK(follower->WaitForData(3, seconds(5)));
+  VARVE_ASSERT_OK(follower->WaitForData(3, std::chrono::minutes(5)));
   EXPECT_EQ(CountRecords(*follower, Isolation::kHighWatermark), 4);
   // What was not committed is not, only because the writer has gone.
   VARVE_ASSERT_OK(writer->Close());
@@ -298,7 +298,7 @@ TEST_F(LogFollowerTest, TheDurableOffsetIsThatOfTheLastSync) {
     VARVE_ASSERT_OK(writer->Flush());
     VARVE_ASSERT_OK(follower->Refresh());
     EXPECT_EQ(follower->durable_offset(), end);
-    VARVE_ASSERT_OK(durable->WaitForData(end - 1, seconds(5)));
+    VARVE_ASSERT_OK(durable->WaitForData(end - 1, std::chrono::minutes(5)));
     EXPECT_EQ(durable->high_watermark(), end);
   }
   AppendMany(writer.get(), 3, {.ack = Ack::kDurable});
@@ -439,16 +439,20 @@ TEST_F(LogFollowerTest, WaitingBesideAStoppedLogOpensNoFile) {
   EXPECT_THAT(follower->WaitForData(kRecords, milliseconds(1)), StatusIs(absl::StatusCode::kDeadlineExceeded));
   const uint64_t opened_by_a_refresh = counting.operation_count(FileOperation::kOpen) - opened;
   const uint64_t asked = counting.operation_count(FileOperation::kLock);
-  EXPECT_THAT(follower->WaitForData(kRecords, milliseconds(200)), StatusIs(absl::StatusCode::kDeadlineExceeded));
-  EXPECT_EQ(counting.operation_count(FileOperation::kOpen) - opened, 2 * opened_by_a_refresh);
-  EXPECT_GE(counting.operation_count(FileOperation::kLock) - asked, 8u);  // the pauses double from 20 us to 20 ms
+  // The pauses double from 20 us to 20 ms: once is enough, unless the system takes the processor away.
+  uint64_t waits = 1;
+  while (counting.operation_count(FileOperation::kLock) - asked < 8) {
+    EXPECT_THAT(follower->WaitForData(kRecords, milliseconds(200)), StatusIs(absl::StatusCode::kDeadlineExceeded));
+    ++waits;
+  }
+  EXPECT_EQ(counting.operation_count(FileOperation::kOpen) - opened, waits * opened_by_a_refresh);
   const std::string last =
       directory_ + "/" +
       internal::SegmentFileName(follower->segments().back().base_offset, internal::SegmentFileKind::kLog);
   const std::string batch = testing_support::BatchBytes({.base_offset = kRecords});
   VARVE_ASSERT_OK_AND_ASSIGN(const auto file, memory_.Open(last, OpenMode::kReadWrite));
   VARVE_ASSERT_OK(file->WriteAt(*file->Size(), internal::AsBytes(batch)));
-  VARVE_EXPECT_OK(follower->WaitForData(kRecords, seconds(5)));
+  VARVE_EXPECT_OK(follower->WaitForData(kRecords, std::chrono::minutes(5)));
 }
 
 // Reads the log of a process that is killed in the middle: the lock goes, the line stays.
@@ -483,7 +487,7 @@ TEST(LogFollowerProcessTest, TheWriterDies) {
   EXPECT_EQ(ReadFiles(FileSystem::Default(), directory), before);
   const auto writer = OpenLog(directory, {});
   VARVE_ASSERT_OK(writer->Append({{.value = "v"}}));
-  VARVE_ASSERT_OK(follower->WaitForData(10, seconds(5)));
+  VARVE_ASSERT_OK(follower->WaitForData(10, std::chrono::minutes(5)));
   ExpectSameOffsets(*follower, *writer);
   ::close(ready[0]);
   ::close(ready[1]);
