@@ -219,6 +219,56 @@ TEST_F(LogFullDiskTest, AnAnnouncementThatCannotBeSyncedPoisons) {
   EXPECT_TRUE(IsPoisoned(log->Roll()));
 }
 
+// However the log was left. Opening writes over bytes that are there; where it needs more room than there is it refuses,
+// and the log can be read all the same.
+TEST_F(LogFullDiskTest, OpensWithoutAByteFree) {
+  struct State {
+    const char* name;
+    std::function<void(Log*, FaultyFileSystem*)> leave;
+    int64_t log_end_offset;
+    absl::StatusCode opened;  // for writing
+  };
+  const State states[] = {
+      {"closed", [](Log* log, FaultyFileSystem*) { VARVE_ASSERT_OK(log->Close()); }, 24, absl::StatusCode::kOk},
+      {"flushed", [](Log* log, FaultyFileSystem*) { VARVE_ASSERT_OK(log->Flush()); }, 24,
+       absl::StatusCode::kResourceExhausted},
+      {"appended to", [](Log* log, FaultyFileSystem*) { AppendMany(log, 8); }, 32,
+       absl::StatusCode::kResourceExhausted},
+      {"in the middle of a truncation",
+       [](Log* log, FaultyFileSystem* faulty) {
+         faulty->AddRule({.operation = FileOperation::kRemove, .for_ever = true, .status = absl::InternalError("EIO")});
+         ASSERT_FALSE(log->TruncateTo(3).ok());
+       },
+       3, absl::StatusCode::kOk},  // what goes makes the room
+  };
+  for (const IoMode io_mode : {IoMode::kMapped, IoMode::kWrite}) {
+    for (const State& state : states) {
+      SCOPED_TRACE(testing::Message() << state.name << (io_mode == IoMode::kMapped ? ", mapped" : ", by write calls"));
+      MemoryFileSystem memory;
+      FaultyFileSystem faulty(&memory);
+      LogOptions options = testing_support::TinyOptions(&faulty, &clock_, io_mode);
+      const auto log = OpenLog(directory_, options);
+      AppendMany(log.get(), 24);
+      ASSERT_NO_FATAL_FAILURE(state.leave(log.get(), &faulty));
+      const auto left = memory.CloneAfterProcessDeath();
+      left->set_capacity_bytes(left->used_bytes());
+      options.file_system = left.get();
+      options.read_only = true;
+      ExpectRecords(*OpenLog(directory_, options), 0, state.log_end_offset);
+      options.read_only = false;
+      {
+        const auto full = Log::Open(directory_, options);
+        EXPECT_EQ(full.status().code(), state.opened);
+        if (full.ok()) ExpectRecords(**full, 0, state.log_end_offset);
+      }
+      left->set_capacity_bytes(std::nullopt);
+      const auto reopened = OpenLog(directory_, options);
+      AppendMany(reopened.get(), 3);
+      ExpectRecords(*reopened, 0, state.log_end_offset + 3);
+    }
+  }
+}
+
 // The durable point that could not be stored was a lower bound; the cut is made at the one that is announced.
 TEST_F(LogFullDiskTest, AStoreThatFailedBeforeTheAnnouncementCostsNothing) {
   options_.file_system = &faulty_;
