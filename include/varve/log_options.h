@@ -72,8 +72,10 @@ struct LogOptions {
   int64_t segment_ms = int64_t{7} * 24 * 3600 * 1000;
   int64_t segment_jitter_ms = 0;  // a random part taken off segment_ms, so that logs do not roll together
   int64_t segment_index_bytes = 10 * 1024 * 1024;  // a full index makes the segment roll; 4 … 2^31-1
-  int64_t index_interval_bytes = 4096;             // smaller: larger indexes, shorter scans
-  int64_t max_message_bytes = 1'000'000;           // of a whole batch as appended; Kafka's present default is 1,048,588
+  // Of log between two index entries; smaller: larger indexes, shorter scans. Absent: what the partition was written
+  // with (varve.state), else 4096.
+  std::optional<int64_t> index_interval_bytes = std::nullopt;
+  int64_t max_message_bytes = 1'000'000;  // of a whole batch as appended; Kafka's present default is 1,048,588
   TimestampType message_timestamp_type = TimestampType::kCreateTime;
   int64_t message_timestamp_before_max_ms = std::numeric_limits<int64_t>::max();
   int64_t message_timestamp_after_max_ms = std::numeric_limits<int64_t>::max();  // Kafka: 1 hour; unlimited here, as a

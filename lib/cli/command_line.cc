@@ -114,9 +114,10 @@ void AddLogOptions(CLI::App* command, LogOptions* log) {
       ->transform(WholeNumber())
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--index-interval-bytes", log->index_interval_bytes, "Bytes of log between two index entries")
-      ->transform(SizeInBytes(0))
-      ->capture_default_str();
+  command
+      ->add_option("--index-interval-bytes", log->index_interval_bytes,
+                   "Bytes of log between two index entries; default: what the partition was written with, else 4096")
+      ->transform(SizeInBytes(0));
   command->add_option("--timestamp-type", log->message_timestamp_type, "Whose time a record has")
       ->transform(
           OneOf<TimestampType>({{"create", TimestampType::kCreateTime}, {"append", TimestampType::kLogAppendTime}}))

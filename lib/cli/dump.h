@@ -17,7 +17,7 @@ struct DumpSettings {
   std::string path;        // of a partition directory or of a file
   bool as_opened = false;  // what opening would leave, in place of what is there
   bool json = false;
-  std::optional<int64_t> index_interval_bytes;  // of indexes that opening would rebuild; absent: the default
+  std::optional<int64_t> index_interval_bytes;  // of indexes that opening would rebuild (LogOptions)
   DumpForm form;
 };
 

@@ -21,7 +21,7 @@ absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::str
   options.io_mode = IoMode::kWrite;  // an overlay has no use for space taken ahead
   // Whether a producer has been idle for too long is a matter of the day the files are looked at, not of the files.
   options.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
-  if (index_interval_bytes.has_value()) options.index_interval_bytes = *index_interval_bytes;
+  options.index_interval_bytes = index_interval_bytes;
   const auto bar = std::make_shared<ProgressBar>(RecoveryTitle(command));
   options.recovery_progress = UpdatesOf(bar);
   const absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);

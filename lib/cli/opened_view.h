@@ -28,8 +28,8 @@ struct OpenedView {
   RecoveryReport report;
 };
 
-// Opens and closes the partition on an overlay. `index_interval_bytes` is for indexes that are rebuilt; absent, the
-// default. Errors: as Log::Open.
+// Opens and closes the partition on an overlay. `index_interval_bytes` is for indexes that are rebuilt (LogOptions).
+// Errors: as Log::Open.
 [[nodiscard]] absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::string& directory,
                                                       std::optional<int64_t> index_interval_bytes);
 

@@ -43,7 +43,7 @@ absl::Status Appender::Open(LoadedLog loaded, bool mapped) {
                       .directory = core_->directory,
                       .segment_bytes = options.segment_bytes,
                       .segment_index_bytes = options.segment_index_bytes,
-                      .index_interval_bytes = options.index_interval_bytes,
+                      .index_interval_bytes = loaded.state->values().index_interval_bytes,
                       .mapped = mapped};
   VARVE_ASSIGN_OR_RETURN(live_,
                          LiveLine::Create(options.file_system, core_->directory, loaded.state->values().lineage));

@@ -8,6 +8,7 @@
 #include "base/path.h"
 #include "base/status.h"
 #include "log/partition_listing.h"
+#include "log/partition_state.h"
 #include "record/batch_header.h"
 #include "segment/segment_files.h"
 #include "segment/segment_lookup.h"
@@ -35,6 +36,9 @@ absl::StatusOr<std::unique_ptr<LiveView>> LiveView::Load(const LogCore& core, co
   // The writer notes what stays damaged before it serves: while it does, the notes are of these very files. Those that
   // cannot be read are none.
   const DamageNotes damage = DamageNotes::Read(core.options.file_system, core.directory).value_or(DamageNotes());
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(core.options.file_system, core.directory));
+  view->index_interval_bytes_ = IndexIntervalBytes(core.options, state);
   VARVE_RETURN_IF_ERROR(view->FindSealed(damage, before));
   VARVE_RETURN_IF_ERROR(view->OpenActive(damage));
   VARVE_RETURN_IF_ERROR(view->LoadEpochs());
@@ -143,7 +147,7 @@ absl::Status LiveView::Extend(const LiveValues& values) {
 
 absl::Status LiveView::TakeIn(const BatchHeader& header, int64_t position, TimestampOffset* largest) {
   if (header.max_timestamp_ms > largest->timestamp_ms) *largest = {header.max_timestamp_ms, header.last_offset()};
-  if (bytes_since_index_entry_ > core_.options.index_interval_bytes) {
+  if (bytes_since_index_entry_ > index_interval_bytes_) {
     VARVE_RETURN_IF_ERROR(live_indexes_->offsets.Append(header.last_offset(), position));
     VARVE_RETURN_IF_ERROR(live_indexes_->times.MaybeAppend(largest->timestamp_ms, largest->offset));
     bytes_since_index_entry_ = 0;

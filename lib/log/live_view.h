@@ -73,6 +73,7 @@ class LiveView {
   std::shared_ptr<OpenSegment> active_;
   LiveIndexes* live_indexes_ = nullptr;  // of active_
   int64_t active_mapped_bytes_ = 0;
+  int64_t index_interval_bytes_ = 0;
   int64_t bytes_since_index_entry_ = 0;
   std::shared_ptr<OverlayFileSystem> untouched_;  // what reading would change in the directory stays in memory
   std::shared_ptr<LeaderEpochCache> epochs_;

@@ -68,6 +68,7 @@ class Planner {
     VARVE_ASSIGN_OR_RETURN(found_, FindSegments(file_system_, directory_, listing_));
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.findings = plan_.marks.findings;
+    plan_.index_interval_bytes = IndexIntervalBytes(options_, state);
     SetLeftoversAside();
     VARVE_RETURN_IF_ERROR(ReadNotes());
     plan_.producers = NewProducers(found_);
@@ -278,7 +279,7 @@ class Planner {
     if (index + 1 < found_.size()) input.next_segment_base_offset = found_[index + 1].base_offset;
     input.ends_at_damage = options_.on_damage == OnDamage::kTruncate;
     input.excises_damage = options_.on_damage == OnDamage::kQuarantine;
-    input.index_interval_bytes = options_.index_interval_bytes;
+    input.index_interval_bytes = plan_.index_interval_bytes;
     input.segment_index_bytes = options_.segment_index_bytes;
     return input;
   }

@@ -54,7 +54,8 @@ struct LoadPlan {
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   LastBatch last_batch;
-  std::vector<LeaderEpoch> epochs;  // met in recovered batches, rising
+  int64_t index_interval_bytes = 0;  // of indexes that are rebuilt, and of what is appended
+  std::vector<LeaderEpoch> epochs;   // met in recovered batches, rising
   std::unique_ptr<ProducerRebuild> producers;
   int64_t bytes_scanned = 0;
   std::vector<RecoveryFinding> findings;  // marks and notes that were not believed

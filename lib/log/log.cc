@@ -55,7 +55,7 @@ absl::Status CheckOptions(const LogOptions& options) {
   VARVE_RETURN_IF_ERROR(CheckRange("segment_ms", options.segment_ms, 1, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("segment_jitter_ms", options.segment_jitter_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("segment_index_bytes", options.segment_index_bytes, 4, kMaxInt32));
-  VARVE_RETURN_IF_ERROR(CheckRange("index_interval_bytes", options.index_interval_bytes, 0, kMaxInt32));
+  VARVE_RETURN_IF_ERROR(CheckRange("index_interval_bytes", options.index_interval_bytes.value_or(0), 0, kMaxInt32));
   VARVE_RETURN_IF_ERROR(CheckRange("max_message_bytes", options.max_message_bytes, 0, kMaxInt32));
   VARVE_RETURN_IF_ERROR(
       CheckRange("message_timestamp_before_max_ms", options.message_timestamp_before_max_ms, 0, kMaxInt64));

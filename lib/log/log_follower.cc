@@ -9,7 +9,6 @@
 #include "base/status.h"
 #include "log/log_loader.h"
 #include "log/partition_listing.h"
-#include "log/partition_state.h"
 #include "segment/segment_files.h"
 #include "varve/overlay_file_system.h"
 
@@ -128,12 +127,7 @@ void LogFollower::PublishOffsets(const LiveValues& values) {
 absl::Status LogFollower::LoadStopped() {
   VARVE_ASSIGN_OR_RETURN(DirectoryStamp stamp, Stamp());
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
-                         PartitionState::Peek(overlay.get(), core_->directory));
-  LogOptions options = core_->options;
-  // Indexes are judged by the interval that their writer used.
-  if (state.has_value()) options.index_interval_bytes = state->index_interval_bytes;
-  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, options));
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
   view_.reset();
   stopped_stamp_ = std::move(stamp);
   core_->table.ReplaceRange(0, core_->table.Load().list->size(), core_->HandlesOf(loaded, overlay));

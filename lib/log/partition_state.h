@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "varve/file_system.h"
+#include "varve/log_options.h"
 
 namespace varve::internal {
 
@@ -64,6 +65,12 @@ struct PartitionStateValues {
 
   friend bool operator==(const PartitionStateValues&, const PartitionStateValues&) = default;
 };
+
+// What is asked for, else what the partition was written with, else Kafka's default.
+[[nodiscard]] inline int64_t IndexIntervalBytes(const LogOptions& options,
+                                                const std::optional<PartitionStateValues>& state) {
+  return options.index_interval_bytes.value_or(state.value_or(PartitionStateValues()).index_interval_bytes);
+}
 
 class PartitionState {
  public:

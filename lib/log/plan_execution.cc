@@ -510,7 +510,7 @@ class Execution {
                       .batch_position = plan_.last_batch.position,
                       .batch_crc = plan_.last_batch.crc};
     values.log_start_offset = plan_.log_start_offset;
-    values.index_interval_bytes = options_.index_interval_bytes;
+    values.index_interval_bytes = plan_.index_interval_bytes;
     values.pending = PendingOperation::kNone;
     values.pending_offset = 0;
     values.pending_end = {};

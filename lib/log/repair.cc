@@ -5,7 +5,6 @@
 #include "base/status.h"
 #include "io/whole_file.h"
 #include "log/log_loader.h"
-#include "log/partition_state.h"
 #include "varve/log.h"
 #include "varve/overlay_file_system.h"
 #include "varve/verify.h"
@@ -16,27 +15,18 @@ namespace {
 // A report names each finding in a line: this many bytes are hundreds of thousands of them.
 constexpr uint64_t kMaxReportBytes = uint64_t{64} << 20;
 
-absl::StatusOr<LogOptions> OpenOptions(FileSystem* file_system, const std::string& directory,
-                                       const RepairOptions& options) {
-  VARVE_ASSIGN_OR_RETURN(const std::optional<internal::PartitionStateValues> state,
-                         internal::PartitionState::Peek(file_system, directory));
+}  // namespace
+
+absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string& directory,
+                                      const RepairOptions& options) {
   LogOptions open{.file_system = file_system,
                   .clock = options.clock,
                   .create = false,
                   .on_damage = options.on_damage,
                   .marks = options.marks,
                   .recovery_progress = options.progress,
+                  .index_interval_bytes = options.index_interval_bytes,
                   .io_mode = IoMode::kWrite};
-  if (state.has_value()) open.index_interval_bytes = state->index_interval_bytes;
-  open.index_interval_bytes = options.index_interval_bytes.value_or(open.index_interval_bytes);
-  return open;
-}
-
-}  // namespace
-
-absl::StatusOr<RecoveryReport> Repair(FileSystem* file_system, const std::string& directory,
-                                      const RepairOptions& options) {
-  VARVE_ASSIGN_OR_RETURN(LogOptions open, OpenOptions(file_system, directory, options));
   if (options.force) {
     open.marks.clean = false;
   } else {

@@ -1,6 +1,7 @@
 // Indexes that opening or truncation touches: read, never mapped; new ones are stable once a close says clean; those of
 // a log that is only read are judged by the interval they were written with.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,60 @@ TEST_F(IndexUpkeepTest, ReadingAStoppedLogJudgesIndexesByTheirOwnInterval) {
   ASSERT_NE(options.index_interval_bytes, options_.index_interval_bytes);
   const std::unique_ptr<Log> log = OpenLog(directory_, options);
   EXPECT_THAT(log->recovery_report().findings, IsEmpty());
+}
+
+TEST_F(IndexUpkeepTest, WithoutAnIntervalAWriterKeepsToTheOneBeforeIt) {
+  LogOptions absent = options_;
+  absent.index_interval_bytes = std::nullopt;
+  const auto stored_interval = [](FileSystem* file_system) {
+    const auto state = PartitionState::Peek(file_system, kDirectory);
+    return state.ok() && state->has_value() ? (*state)->index_interval_bytes : -1;
+  };
+  const std::unique_ptr<Log> log = Open();
+  AppendMany(log.get(), kEnd);
+  const std::unique_ptr<MemoryFileSystem> killed = memory_.CloneAfterProcessDeath();
+  for (FileSystem* const file_system : {static_cast<FileSystem*>(&memory_), static_cast<FileSystem*>(killed.get())}) {
+    if (file_system == &memory_) {
+      VARVE_ASSERT_OK(log->Close());
+    }
+    absent.file_system = file_system;
+    const std::unique_ptr<Log> reopened = OpenLog(directory_, absent);
+    EXPECT_EQ(stored_interval(file_system), options_.index_interval_bytes);
+    AppendMany(reopened.get(), kEnd);
+    VARVE_ASSERT_OK(reopened->Close());
+    for (const std::string& path : {kFirstIndex, kFirstTimeIndex}) {
+      const std::string written = ReadFile(file_system, path);
+      VARVE_ASSERT_OK(file_system->Remove(path));
+      VARVE_ASSERT_OK(OpenLog(directory_, absent)->Close());
+      EXPECT_EQ(ReadFile(file_system, path), written);
+    }
+  }
+  options_.index_interval_bytes = 300;
+  VARVE_ASSERT_OK(Open()->Close());
+  EXPECT_EQ(stored_interval(&memory_), 300);
+  VARVE_ASSERT_OK(memory_.Remove(std::string(kDirectory) + "/varve.state"));
+  absent.file_system = &memory_;
+  VARVE_ASSERT_OK(OpenLog(directory_, absent)->Close());
+  EXPECT_EQ(stored_interval(&memory_), 4096);
+}
+
+// A reader beside a writer makes index entries of its own for what it takes in.
+TEST_F(IndexUpkeepTest, AReaderBesideAWriterFindsByTheWritersInterval) {
+  options_.segment_bytes = 1 << 20;
+  const std::unique_ptr<Log> log = Open();
+  LogOptions options = options_;
+  options.index_interval_bytes = std::nullopt;
+  options.read_only = true;
+  const std::unique_ptr<Log> reader = OpenLog(directory_, options);
+  AppendMany(log.get(), kEnd);
+  VARVE_ASSERT_OK(reader->Refresh());
+  for (int64_t offset = 0; offset < kEnd; ++offset) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto expected, log->NewReader().Find(offset));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto found, reader->NewReader().Find(offset));
+    ASSERT_TRUE(expected.has_value() && found.has_value()) << offset;
+    EXPECT_EQ(found->index_offset, expected->index_offset) << offset;
+    EXPECT_GE(found->index_offset, offset - 4) << "entries are about two batches apart";
+  }
 }
 
 // Nobody writes: the directory is loaded once, looked at now and then, and loaded anew when it has changed.
