@@ -18,8 +18,9 @@
 // reference count and no lock per call. A Log starts no thread; waits happen on the caller's.
 // Processes: one writer holds the partition's lock; any number of others open read-only and follow by Refresh.
 // A child of fork() must not use an inherited Log: its operations answer kFailedPrecondition.
-// Failures: a failed write or sync (disk full aside) poisons the log: reads go on, appends answer the same error until
-// it is reopened. Error codes: errors.h. Durability: the README's table of acknowledgements.
+// Failures: a failed write or sync poisons the log: reads go on, appends answer the same error until it is reopened. A
+// full disk does not where allocation or a write reports it; where only a sync does, that is a failed sync. Error codes:
+// errors.h. Durability: the README's table of acknowledgements.
 #ifndef VARVE_LOG_H_
 #define VARVE_LOG_H_
 
@@ -72,7 +73,8 @@ struct LogSegmentInfo {
 class Log {
  public:
   // Opens the partition in `directory`, recovering it if it was not closed cleanly; see recovery_report(). Always
-  // opens, or refuses with one error that names file, position, expected and found, and has changed nothing.
+  // opens, or refuses with one error that names file, position, expected and found, and has changed nothing of the log;
+  // what a full or failing disk stops half way, the next opening resumes.
   // kUnavailable: another writer holds the lock. kInvalidArgument: an option out of range, or a directory to be created
   // whose name is not TOPIC-PARTITION. kUnimplemented: batches of magic 0 or 1. Cost: names first; only what lies above
   // the durable point is read after an unclean stop.
