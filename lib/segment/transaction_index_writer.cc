@@ -32,7 +32,7 @@ absl::Status TransactionIndexWriter::Append(std::span<const AbortedTransaction> 
     const std::span<std::byte> entry = std::span(entries).subspan(i * TransactionIndex::kEntryBytes);
     TransactionIndex::Encode(transactions[i], entry.first<TransactionIndex::kEntryBytes>());
   }
-  const absl::Status written = file_->WriteAt(entry_count_ * TransactionIndex::kEntryBytes, entries);
+  absl::Status written = file_->WriteAt(entry_count_ * TransactionIndex::kEntryBytes, entries);
   if (!written.ok()) {
     VARVE_RETURN_IF_ERROR(TakeBack());
     return written;
@@ -44,7 +44,7 @@ absl::Status TransactionIndexWriter::Append(std::span<const AbortedTransaction> 
 // An entry half written would put those behind it out of step. A full disk that does not even let the file be cut is no
 // case in which nothing has changed.
 absl::Status TransactionIndexWriter::TakeBack() {
-  const absl::Status cut = file_->Truncate(entry_count_ * TransactionIndex::kEntryBytes);
+  absl::Status cut = file_->Truncate(entry_count_ * TransactionIndex::kEntryBytes);
   if (cut.ok()) return cut;
   return Error(absl::StatusCode::kInternal, "{}: the entries of an append that failed cannot be taken back: {}", path_,
                std::string_view(cut.message().data(), cut.message().size()));

@@ -180,20 +180,32 @@ TEST_P(FlusherTest, ALongQueueIsSyncedByTheAppendThatRolls) {
   ExpectRecords(*log, 0, log->log_end_offset());
 }
 
-TEST_P(FlusherTest, AFailedSyncOfARolledSegmentPoisonsAndIsNeverRetried) {
-  const auto log = Open();
-  AppendNext(log.get(), {.ack = Ack::kDurable});
-  VARVE_ASSERT_OK(log->Roll());
-  AppendNext(log.get());
-  Syncs();
-  files_.AddRule({.operation = FileOperation::kSync, .path_part = LogName(0), .status = absl::InternalError("EIO")});
-  EXPECT_FALSE(log->WaitDurable(2).ok());
-  EXPECT_THAT(Syncs(), ElementsAre(LogName(0)));
-  EXPECT_TRUE(IsPoisoned(log->WaitDurable(2)));
-  EXPECT_TRUE(IsPoisoned(log->Flush()));
-  EXPECT_TRUE(IsPoisoned(log->Close()));
-  EXPECT_THAT(Syncs(), IsEmpty());
-  EXPECT_EQ(log->durable_offset(), 1);
+// Delayed allocation and quotas make a sync meet a full disk: what it dropped is as lost as after any other failure.
+TEST_P(FlusherTest, AFailedSyncPoisonsAndIsNeverRetried) {
+  for (const absl::Status& failure : {absl::InternalError("EIO"), absl::ResourceExhaustedError("disk full")}) {
+    for (const std::string& file : {LogName(0), std::string(kPartition), LogName(1)}) {
+      SCOPED_TRACE(testing::Message() << file << ": " << failure);
+      MemoryFileSystem disk;
+      SyncHook files(&disk, [this](const std::string& path) { Note(path); });
+      options_.file_system = &files;
+      const auto log = Open();
+      AppendNext(log.get(), {.ack = Ack::kDurable});
+      VARVE_ASSERT_OK(log->Roll());
+      AppendNext(log.get());
+      Syncs();
+      files.AddRule({.operation = file == kPartition ? FileOperation::kSyncDirectory : FileOperation::kSync,
+                     .path_part = file,
+                     .status = failure});
+      EXPECT_FALSE(log->WaitDurable(2).ok());
+      EXPECT_EQ(Syncs().back(), file);
+      EXPECT_TRUE(IsPoisoned(log->WaitDurable(2)));
+      EXPECT_TRUE(IsPoisoned(log->Flush()));
+      EXPECT_TRUE(IsPoisoned(log->Append({{.value = "refused"}}).status()));
+      EXPECT_TRUE(IsPoisoned(log->Close()));
+      EXPECT_THAT(Syncs(), IsEmpty());
+      EXPECT_EQ(log->durable_offset(), 1);
+    }
+  }
 }
 
 // An append that fails for good leaves nobody waiting.

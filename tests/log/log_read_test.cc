@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/path.h"
 #include "log/log_places.h"
+#include "segment/segment_files.h"
 #include "state/producer_batches.h"
 #include "varve/errors.h"
 
@@ -499,6 +501,32 @@ TEST_F(LogReadTest, ACopyNeedsRoomForAllOfIt) {
   VARVE_ASSERT_OK_AND_ASSIGN(const FileRange range, log->Read(0));
   std::vector<std::byte> out(static_cast<size_t>(range.size_bytes()) - 1);
   EXPECT_THAT(range.CopyTo(out), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+// A clean stop vouches for the files: nobody looks at a sealed one before it is read.
+TEST_F(LogReadTest, ASealedSegmentThatSomebodyShrankCostsItsLastBatchOnly) {
+  { AppendMany(Open().get(), 24); }
+  const int64_t last = [&] { return Open()->segments()[2].base_offset - 1; }();
+  {
+    const auto log = Open();
+    const auto found = log->NewReader().Find(last);
+    ASSERT_TRUE(found.ok() && found->has_value());
+    const std::string path =
+        internal::JoinPath(directory_, internal::SegmentFileName((*found)->segment, internal::SegmentFileKind::kLog));
+    VARVE_ASSERT_OK(log->Close());
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto file, memory_.Open(path, OpenMode::kReadWrite));
+    VARVE_ASSERT_OK(file->Truncate(static_cast<uint64_t>((*found)->position + (*found)->size_bytes - 1)));
+  }
+  const auto log = Open();
+  for (int64_t offset = 0; offset < 24; ++offset) {
+    const auto batch = log->Read(offset);
+    if (offset != last) {
+      VARVE_ASSERT_OK(batch);
+      EXPECT_EQ(batch->base_offset(), offset);
+    } else {
+      EXPECT_THAT(batch, StatusIs(absl::StatusCode::kDataLoss, HasSubstr(".log: at position")));
+    }
+  }
 }
 
 // --- Waiting ---
