@@ -71,7 +71,7 @@ struct LogOptions {
   int64_t segment_bytes = int64_t{1} << 30;  // 14 … 2^31-1; smaller: more files, finer retention
   int64_t segment_ms = int64_t{7} * 24 * 3600 * 1000;
   int64_t segment_jitter_ms = 0;  // a random part taken off segment_ms, so that logs do not roll together
-  int64_t segment_index_bytes = 10 * 1024 * 1024;  // a full index makes the segment roll; 4 … 2^31-1
+  int64_t segment_index_bytes = int64_t{10} * 1024 * 1024;  // a full index makes the segment roll; 4 … 2^31-1
   // Of log between two index entries; smaller: larger indexes, shorter scans. Absent: what the partition was written
   // with (varve.state), else 4096.
   std::optional<int64_t> index_interval_bytes = std::nullopt;

@@ -44,8 +44,11 @@ constexpr uint64_t kNobody = 0;
 constexpr int kLooksWithoutYield = 100;
 constexpr int kMaxLooks = 5'000;
 
+// std::atomic_ref takes no const before C++26.
+// NOLINTBEGIN(readability-non-const-parameter)
 uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memory_order_relaxed); }
 void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }
+// NOLINTEND(readability-non-const-parameter)
 
 uint64_t Word(int64_t value) { return std::bit_cast<uint64_t>(value); }
 int64_t RelaxedOffset(uint64_t* word) { return std::bit_cast<int64_t>(Relaxed(word)); }

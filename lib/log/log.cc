@@ -78,7 +78,8 @@ absl::Status EnsureDirectory(const std::string& directory, const LogOptions& opt
     return Error(absl::StatusCode::kInvalidArgument, "{}: expected a directory, found a file", directory);
   }
   if (!absl::IsNotFound(info.status()) || !options.create || options.read_only) return info.status();
-  VARVE_RETURN_IF_ERROR(internal::Annotate(ParseTopicPartition(internal::BaseName(directory)).status(), directory));
+  const absl::StatusOr<TopicPartition> named = ParseTopicPartition(internal::BaseName(directory));
+  VARVE_RETURN_IF_ERROR(internal::Annotate(named.ok() ? CheckTopicName(named->topic) : named.status(), directory));
   VARVE_RETURN_IF_ERROR(file_system->CreateDirectory(directory));
   return file_system->SyncDirectory(internal::ParentDirectory(directory));
 }

@@ -317,10 +317,14 @@ TEST_F(LogAppendTest, OptionsOutOfRangeAreNamed) {
 }
 
 TEST_F(LogAppendTest, ANewDirectoryNeedsAPartitionsName) {
-  for (const char* name : {"orders", "orders-", "-0", "orders-01x", "orders-x"}) {
+  const std::string longest(249, 't');
+  for (const std::string& name : {std::string("orders"), std::string("orders-"), std::string("-0"),
+                                  std::string("orders-01x"), std::string("orders-x"), std::string("..-0"),
+                                  std::string("orders!-0"), std::string("orders-2147483648"), longest + "t-0"}) {
     EXPECT_THAT(Log::Open(name, options_), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(name)));
     EXPECT_THAT(memory_.List("/"), IsOkAndHolds(::testing::IsEmpty()));
   }
+  AppendNext(OpenLog(longest + "-2147483647", options_).get());
   VARVE_ASSERT_OK(memory_.CreateDirectory("anything"));
   AppendNext(OpenLog("anything", options_).get());
   options_.create = false;
