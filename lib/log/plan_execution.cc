@@ -359,15 +359,13 @@ class Execution {
     return WriteIndex(base_offset, SegmentFileKind::kOffsetIndex, segment.recovery->offset_index);
   }
 
-  // Unlike the others it is no hint: once the durable point is past it, nothing shows that it is missing, or tells of
-  // transactions that are gone. So it is stable before that, even if it holds the right bytes already, which whoever
-  // wrote them may not have synced (format notes §3.4.6). The file exists once a transaction was aborted, and not
-  // before.
+  // Unlike the others it is no hint: nothing shows that it is missing, or empty, or tells of transactions that are gone.
+  // So it is stable before it takes its name and before the durable point is past it (format notes §3.4.6). The file
+  // exists once a transaction was aborted, and not before.
   absl::Status WriteTransactionIndex(const PlannedSegment& segment) {
     const int64_t base_offset = segment.found.base_offset;
-    const std::string path = PathOf(base_offset, SegmentFileKind::kTransactionIndex);
     if (segment.aborted.empty()) {
-      const absl::Status removed = file_system_->Remove(path);
+      const absl::Status removed = file_system_->Remove(PathOf(base_offset, SegmentFileKind::kTransactionIndex));
       if (absl::IsNotFound(removed)) return absl::OkStatus();
       VARVE_RETURN_IF_ERROR(removed);
       return file_system_->SyncDirectory(directory_);
@@ -378,13 +376,13 @@ class Execution {
                                std::span<std::byte, TransactionIndex::kEntryBytes>(
                                    aborted.data() + i * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
     }
-    VARVE_RETURN_IF_ERROR(WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted));
-    VARVE_RETURN_IF_ERROR(RewriteInPlace(file_system_, path, 0).status());
-    return file_system_->SyncDirectory(directory_);
+    return WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted, IndexSync::kStable);
   }
 
-  absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes) {
-    VARVE_ASSIGN_OR_RETURN(const IndexWrite write, WriteIndexFile(file_system_, PathOf(base_offset, kind), bytes));
+  absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes,
+                          IndexSync sync = IndexSync::kNone) {
+    VARVE_ASSIGN_OR_RETURN(const IndexWrite write,
+                           WriteIndexFile(file_system_, PathOf(base_offset, kind), bytes, sync));
     if (!write.changed) return absl::OkStatus();
     loaded_.reindexed.push_back(base_offset);
     if (write.only_padding) return absl::OkStatus();

@@ -41,6 +41,15 @@ int64_t TargetPosition(const std::vector<FileExtent>& extents, int64_t source_po
   return -1;
 }
 
+absl::Status ReplaceUnsynced(FileSystem* file_system, const std::string& path, std::span<const std::byte> bytes) {
+  const std::string aside = path + ".cleaned";
+  {
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(aside, OpenMode::kTruncate));
+    if (!bytes.empty()) VARVE_RETURN_IF_ERROR(file->WriteAt(0, bytes));
+  }
+  return file_system->Rename(aside, path);
+}
+
 }  // namespace
 
 absl::StatusOr<size_t> ReadPastBadSectors(const File& file, int64_t position, std::span<std::byte> out) {
@@ -103,23 +112,25 @@ absl::Status RewriteFile(FileSystem* file_system, const std::string& directory, 
 }
 
 absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
-                                          std::span<const std::byte> bytes) {
+                                          std::span<const std::byte> bytes, IndexSync sync) {
   IndexWrite write;
   const absl::StatusOr<std::string> found = ReadWholeFile(file_system, path, kMaxIndexFileBytes);
   if (found.ok()) {
     const std::span<const std::byte> held = AsBytes(*found);
-    if (std::equal(held.begin(), held.end(), bytes.begin(), bytes.end())) return write;
+    if (std::equal(held.begin(), held.end(), bytes.begin(), bytes.end())) {
+      if (sync == IndexSync::kNone) return write;
+      // Whoever wrote it may not have synced it.
+      VARVE_RETURN_IF_ERROR(RewriteInPlace(file_system, path, 0).status());
+      VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(ParentDirectory(path)));
+      return write;
+    }
     const auto is_zero = [](std::byte byte) { return byte == std::byte{0}; };
     write.only_padding = held.size() > bytes.size() && std::equal(bytes.begin(), bytes.end(), held.begin()) &&
                          std::all_of(held.begin() + static_cast<std::ptrdiff_t>(bytes.size()), held.end(), is_zero);
   }
-  const std::string aside = path + ".cleaned";
-  {
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(aside, OpenMode::kTruncate));
-    if (!bytes.empty()) VARVE_RETURN_IF_ERROR(file->WriteAt(0, bytes));
-  }
-  VARVE_RETURN_IF_ERROR(file_system->Rename(aside, path));
   write.changed = true;
+  VARVE_RETURN_IF_ERROR(sync == IndexSync::kStable ? ReplaceFile(file_system, path, bytes)
+                                                   : ReplaceUnsynced(file_system, path, bytes));
   return write;
 }
 

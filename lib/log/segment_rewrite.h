@@ -45,14 +45,19 @@ struct FilePatch {
 // Copies the first `bytes` bytes: by reference where the file system can, else as CopyRange.
 [[nodiscard]] absl::Status CopyPrefix(const File& from, int64_t bytes, File* to);
 
-// Gives an index file its content, under a new inode as well; nothing is synced: an offset or a time index is a hint. Leaves a
-// file that holds just that as it is, and says so: true if it was changed, other than by losing zeros at its end.
+enum class IndexSync {
+  kNone,    // it is a hint: a power loss may leave the old file, the new one or zeros
+  kStable,  // stable when the call returns OK; a crash before that leaves the old file or the new one
+};
+
 struct IndexWrite {
   bool changed = false;       // the file was replaced
   bool only_padding = false;  // all that went were zeros behind the entries
 };
+
+// Gives an index file its content, under a new inode as well. A file that holds just that keeps its inode.
 [[nodiscard]] absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::string& path,
-                                                        std::span<const std::byte> bytes);
+                                                        std::span<const std::byte> bytes, IndexSync sync);
 
 // Writes the bytes from `position` to the end of a file again, unchanged, and syncs the file: after a failed sync the
 // page cache can hold good bytes, thought clean, that the disk never got (durability notes, Writing 3). Bytes that

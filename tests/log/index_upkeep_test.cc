@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/bad_sectors.h"
@@ -97,6 +98,45 @@ TEST(RecoveredTransactionIndexTest, IsAsStableAsTheDurablePointThatPassesIt) {
     testing_support::WriteFile(unsynced.fs.get(), path, rebuilt);
     VARVE_ASSERT_OK(unsynced.Load());
     EXPECT_EQ(held(unsynced.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}).get()), rebuilt);
+  }
+}
+
+// A segment below the durable point that is read only because its transaction index is cut short: a crash at any moment
+// of making a new one leaves one that tells of the transaction, or one that makes the next opening read the segment too.
+TEST(RecoveredTransactionIndexTest, NeverHasItsNameWithoutItsBytes) {
+  const std::string path = std::string(kDirectory) + "/00000000000000000000.txnindex";
+  const std::string second = testing_support::BatchesBytes(2, 6);
+  const auto set_up = [&](testing_support::Partition* partition) {
+    std::vector<std::byte> first =
+        testing_support::DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true});
+    const std::vector<std::byte> marker = testing_support::MarkerBatch(ControlType::kAbort, 1, 7);
+    first.insert(first.end(), marker.begin(), marker.end());
+    partition->AddSegment(0, AsText(first));
+    partition->AddSegment(2, second);
+    VARVE_ASSERT_OK(partition->Load());
+    partition->SetDurablePoint(2, static_cast<int64_t>(second.size()), 6, /*survived=*/false, /*clean=*/true);
+    testing_support::WriteFile(partition->fs.get(), path, "cut short");
+    testing_support::SyncAll(partition->fs.get(), kDirectory);
+  };
+  for (uint64_t nth = 1;; ++nth) {
+    testing_support::Partition partition;
+    set_up(&partition);
+    FaultyFileSystem faulty(partition.fs.get());
+    faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
+    (void)LoadLog(&faulty, kDirectory, partition.options);
+    for (uint64_t seed = 0; seed < 6; ++seed) {
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << ", seed " << seed);
+      const CrashMode mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom;
+      testing_support::Partition after(partition.fs->CloneAfterCrash({.seed = seed, .mode = mode}));
+      VARVE_ASSERT_OK(after.Load());
+      VARVE_ASSERT_OK_AND_ASSIGN(const TransactionIndex index, TransactionIndex::Open(after.fs.get(), path, 0));
+      ASSERT_THAT(index.entries(),
+                  ::testing::ElementsAre(AbortedTransaction{
+                      .producer_id = 7, .first_offset = 0, .last_offset = 1, .last_stable_offset = 2}));
+    }
+    if (faulty.faults_fired() > 0) continue;
+    EXPECT_GT(nth, 20u);
+    break;
   }
 }
 
