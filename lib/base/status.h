@@ -20,6 +20,11 @@ template <typename... Args>
 // "context: message", code and payloads kept. An OK status stays OK.
 [[nodiscard]] absl::Status Annotate(const absl::Status& status, std::string_view context);
 
+// True where a file is at fault, and not the machine around it: its content is wrong, or the device cannot read it.
+[[nodiscard]] inline bool IsFaultOfFile(const absl::Status& status) {
+  return absl::IsDataLoss(status) || absl::IsInternal(status);
+}
+
 // Marks a status for IsPoisoned.
 [[nodiscard]] absl::Status MarkPoisoned(absl::Status status);
 

@@ -29,9 +29,6 @@ size_t EntriesBelow(const Index& index, int64_t next_offset) {
   return count;
 }
 
-// An index that cannot be read is as good as none. Others' failures are not its own.
-bool IsFaultOfFile(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInternal(status); }
-
 // An index is mapped by readers: it is replaced, not shrunk. Here it is read, lest a bad sector end the process. One
 // that is missing, or cannot be read and is removed, is left to be rebuilt.
 template <typename Index>

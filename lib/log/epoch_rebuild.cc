@@ -31,7 +31,7 @@ absl::StatusOr<std::unique_ptr<LeaderEpochCache>> OpenEpochs(FileSystem* file_sy
                                                              std::vector<RecoveryFinding>* findings) {
   const std::string path = JoinPath(directory, kLeaderEpochCheckpoint);
   absl::StatusOr<std::unique_ptr<LeaderEpochCache>> cache = LeaderEpochCache::Open(file_system, path);
-  if (!absl::IsDataLoss(cache.status()) && !absl::IsInternal(cache.status())) return cache;
+  if (!IsFaultOfFile(cache.status())) return cache;
   std::vector<LeaderEpoch> epochs;
   for (const PlannedSegment& segment : segments) {
     const std::string name = SegmentFileName(segment.found.base_offset, SegmentFileKind::kLog);

@@ -64,7 +64,7 @@ class IndexFiles {
     }
     absl::StatusOr<std::string> bytes = ReadWholeFile(file_system_, JoinPath(directory_, name), kMaxIndexFileBytes);
     // A file that has gone since it was listed is missing, a bad sector or a size no index has is the file's fault.
-    if (absl::IsNotFound(bytes.status()) || absl::IsInternal(bytes.status()) || absl::IsDataLoss(bytes.status())) {
+    if (absl::IsNotFound(bytes.status()) || IsFaultOfFile(bytes.status())) {
       AddFault(name, -1, std::string(bytes.status().message()));
       return std::nullopt;
     }

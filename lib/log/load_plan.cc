@@ -100,7 +100,7 @@ class Planner {
       notes_ = *std::move(notes);
       return absl::OkStatus();
     }
-    if (!absl::IsDataLoss(notes.status()) && !absl::IsInternal(notes.status())) return notes.status();
+    if (!IsFaultOfFile(notes.status())) return notes.status();
     read_all_ = true;
     plan_.findings.push_back({.action = RecoveryAction::kIgnored,
                               .rule = "5",

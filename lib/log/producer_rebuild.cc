@@ -171,9 +171,7 @@ bool ProducerRebuild::IsOneOfLastTwo(int64_t base_offset) const {
 absl::StatusOr<bool> ProducerRebuild::Holds(int64_t offset, const std::vector<ProducerStateEntry>& entries) const {
   const std::string path = JoinPath(directory_, SegmentFileName(offset, SegmentFileKind::kSnapshot));
   absl::StatusOr<std::vector<ProducerStateEntry>> found = ReadProducerSnapshot(file_system_, path);
-  const bool is_no_snapshot =
-      absl::IsNotFound(found.status()) || absl::IsDataLoss(found.status()) || absl::IsInternal(found.status());
-  if (is_no_snapshot) return false;
+  if (absl::IsNotFound(found.status()) || IsFaultOfFile(found.status())) return false;
   VARVE_RETURN_IF_ERROR(found.status());
   const std::vector<std::byte> planned = EncodeProducerSnapshot(entries);
   const auto by_id = [](const ProducerStateEntry& a, const ProducerStateEntry& b) {

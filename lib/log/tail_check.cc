@@ -17,9 +17,6 @@
 namespace varve::internal {
 namespace {
 
-// An index that the device cannot read is as good as none; other errors are no fault of the file's.
-bool IsFaultOfFile(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInternal(status); }
-
 // Indexes are read, not mapped: a bad sector must be an error, not a signal.
 absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
                                       SegmentFileKind kind) {
