@@ -67,8 +67,9 @@ absl::StatusOr<std::string> SaveAside(FileSystem* file_system, const std::string
       return aside;
     }
     VARVE_RETURN_IF_ERROR(exists);
-    VARVE_ASSIGN_OR_RETURN(const bool same, HoldsSame(file_system, path, *source, position, bytes));
-    if (same) {
+    const absl::StatusOr<bool> same = HoldsSame(file_system, path, *source, position, bytes);
+    if (!same.ok() && !IsFaultOfFile(same.status())) return same.status();
+    if (same.ok() && *same) {
       // An earlier opening may have died between the rename and the directory's sync.
       VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
       return aside;

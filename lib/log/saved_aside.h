@@ -1,7 +1,7 @@
 // varve.cut-OFFSET: bytes that an opening or a repair takes out of a log, kept beside it. OFFSET is the first offset
-// concerned, in 20 digits; where that name is taken by other bytes, "-1", "-2" and so on follow it. The content is as
-// it stood in the .log: batches, and whatever stood between them (zeros where the device could not read); `varve dump`
-// reads it. Nothing removes such a file but the user.
+// concerned, in 20 digits; where that name is taken by other bytes, or by some that the device cannot read, "-1", "-2"
+// and so on follow it. The content is as it stood in the .log: batches, and whatever stood between them (zeros where
+// the device could not read); `varve dump` reads it. Nothing removes such a file but the user.
 //
 // Thread rules: free functions; the caller holds the partition's lock.
 #ifndef VARVE_LIB_LOG_SAVED_ASIDE_H_

@@ -1,0 +1,76 @@
+// varve.cut-OFFSET: what it is called, and that it is there for good before anything goes.
+#include "log/saved_aside.h"
+
+#include <memory>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "log/bad_sectors.h"
+#include "log/partition_fixture.h"
+#include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+using testing_support::FileSystemWithBadSectors;
+using testing_support::IsOkAndHolds;
+using testing_support::kDirectory;
+using testing_support::Partition;
+using testing_support::ReadFile;
+using testing_support::StatusIs;
+
+constexpr char kLogName[] = "00000000000000000000.log";
+constexpr char kAside[] = "varve.cut-00000000000000000007";
+constexpr char kNextAside[] = "varve.cut-00000000000000000007-1";
+
+class SavedAsideTest : public ::testing::Test {
+ protected:
+  SavedAsideTest() { partition_.AddSegment(0, "before what goes behind"); }
+
+  // Saves the middle of the segment.
+  absl::StatusOr<std::string> Save(FileSystem* file_system) {
+    return SaveAside(file_system, kDirectory, kLogName, 7, 9, /*first_offset=*/7);
+  }
+  static std::string Path(const std::string& name) { return std::string(kDirectory) + "/" + name; }
+
+  Partition partition_;
+};
+
+TEST_F(SavedAsideTest, OtherBytesGetAnotherName) {
+  EXPECT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  EXPECT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  EXPECT_THAT(SaveAside(partition_.fs.get(), kDirectory, kLogName, 0, 6, 7), IsOkAndHolds(kNextAside));
+  EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kAside)), "what goes");
+  EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kNextAside)), "before");
+}
+
+TEST_F(SavedAsideTest, AFileThatTheDeviceCannotReadHoldsOtherBytes) {
+  ASSERT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  FileSystemWithBadSectors bad(partition_.fs.get(), Path(kAside), 0, 512);
+  EXPECT_THAT(Save(&bad), IsOkAndHolds(kNextAside));
+  EXPECT_THAT(Save(&bad), IsOkAndHolds(kNextAside));
+}
+
+TEST_F(SavedAsideTest, AFailureThatIsNotTheFilesOwnIsPassedOn) {
+  ASSERT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  FaultyFileSystem faulty(partition_.fs.get());
+  faulty.AddRule({.operation = FileOperation::kOpen,
+                  .path_part = kAside,
+                  .status = absl::ResourceExhaustedError("too many open files")});
+  EXPECT_THAT(Save(&faulty), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+// The opening that finds the bytes saved already is about to take them out of the log.
+TEST_F(SavedAsideTest, ANameThatAStoppedOpeningLeftIsMadeDurable) {
+  FaultyFileSystem faulty(partition_.fs.get());
+  faulty.AddRule({.operation = FileOperation::kSyncDirectory});
+  ASSERT_THAT(Save(&faulty), StatusIs(absl::StatusCode::kInternal));
+  ASSERT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  const auto crashed = partition_.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  EXPECT_EQ(ReadFile(crashed.get(), Path(kAside)), "what goes");
+}
+
+}  // namespace
+}  // namespace varve::internal
