@@ -132,6 +132,14 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system
       new LiveLine(nullptr, std::move(mapping), info.identity, ShortBootId(file_system->BootId())));
 }
 
+absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Find(FileSystem* file_system, const std::string& directory,
+                                                         const std::array<uint8_t, 16>& lineage) {
+  absl::StatusOr<std::unique_ptr<LiveLine>> line = Open(file_system, directory);
+  if (absl::IsNotFound(line.status()) || absl::IsDataLoss(line.status())) return nullptr;
+  if (line.ok() && (*line)->lineage() != ShortLineage(lineage)) return nullptr;
+  return line;
+}
+
 absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& directory) {
   const std::string path = JoinPath(directory, kFileName);
   const absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);

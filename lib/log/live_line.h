@@ -84,6 +84,10 @@ class LiveLine {
   // cannot read it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> Open(FileSystem* file_system,
                                                                       const std::string& directory);
+  // The same, of the writer whose varve.state names this lineage; null where there is none. Errors: as the file system.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> Find(FileSystem* file_system,
+                                                                      const std::string& directory,
+                                                                      const std::array<uint8_t, 16>& lineage);
   // For who holds the partition's lock: no reader believes the line any more, what it says stays for recovery. OK where
   // there is none; one that the device fails is removed. Errors: as the file system.
   [[nodiscard]] static absl::Status StopService(FileSystem* file_system, const std::string& directory);

@@ -178,7 +178,7 @@ class Planner {
 
   absl::Status PlanRecovery(const std::optional<PartitionStateValues>& state) {
     plan_.segments.clear();
-    const RequiredEnd required = RequiredEndOf(state);
+    VARVE_ASSIGN_OR_RETURN(const RequiredEnd required, RequiredEndOf(state));
     const size_t first = read_all_ ? 0 : FirstToRecover();
     std::optional<int64_t> expected_offset;
     for (size_t i = 0; i < found_.size(); ++i) {
@@ -201,16 +201,16 @@ class Planner {
     return absl::OkStatus();
   }
 
-  RequiredEnd RequiredEndOf(const std::optional<PartitionStateValues>& state) const {
+  absl::StatusOr<RequiredEnd> RequiredEndOf(const std::optional<PartitionStateValues>& state) const {
     RequiredEnd required{.offset = plan_.marks.durable_offset};
     if (plan_.marks.durable_point.has_value()) {
       required.segment = plan_.marks.durable_point->segment;
       required.position = plan_.marks.durable_point->position;
     }
     if (!plan_.marks.cache_survived || !state.has_value()) return required;
-    const absl::StatusOr<std::unique_ptr<LiveLine>> line = LiveLine::Open(file_system_, directory_);
-    if (!line.ok() || (*line)->lineage() != LiveLine::ShortLineage(state->lineage)) return required;
-    const std::optional<LiveValues> live = (*line)->Load();
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<LiveLine> line,
+                           LiveLine::Find(file_system_, directory_, state->lineage));
+    const std::optional<LiveValues> live = line != nullptr ? line->Load() : std::nullopt;
     // A line that is behind the durable point, or in a segment that is not there, says nothing.
     const bool counts =
         live.has_value() && live->end_offset >= required.offset && listing_.segments.contains(live->active_base);

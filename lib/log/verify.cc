@@ -130,12 +130,8 @@ absl::StatusOr<Writer> FindWriter(FileSystem* file_system, const std::string& di
   Writer writer;
   VARVE_ASSIGN_OR_RETURN(writer.exists, PartitionIsLocked(file_system, directory));
   if (!writer.exists || !state.has_value()) return writer;
-  absl::StatusOr<std::unique_ptr<LiveLine>> line = LiveLine::Open(file_system, directory);
-  if (absl::IsNotFound(line.status()) || absl::IsDataLoss(line.status())) return writer;
-  VARVE_RETURN_IF_ERROR(line.status());
-  if ((*line)->lineage() != LiveLine::ShortLineage(state->lineage)) return writer;
-  writer.line = *std::move(line);
-  writer.published = writer.line->Load();
+  VARVE_ASSIGN_OR_RETURN(writer.line, LiveLine::Find(file_system, directory, state->lineage));
+  if (writer.line != nullptr) writer.published = writer.line->Load();
   if (writer.published.has_value() && !writer.published->served) writer.published.reset();
   return writer;
 }

@@ -29,15 +29,11 @@ absl::Status WriterWatch::FindLine() {
   const bool known = line_ != nullptr && info.ok() && info->identity == line_->identity();
   if (known && line_->lineage() == believed_lineage_) return absl::OkStatus();
   line_ = nullptr;
-  absl::StatusOr<std::unique_ptr<LiveLine>> line = LiveLine::Open(file_system_, directory_);
-  if (absl::IsNotFound(line.status()) || absl::IsDataLoss(line.status())) return absl::OkStatus();
-  VARVE_RETURN_IF_ERROR(line.status());
-  const uint64_t lineage = (*line)->lineage();
   VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
                          PartitionState::Peek(file_system_, directory_));
-  if (!state.has_value() || LiveLine::ShortLineage(state->lineage) != lineage) return absl::OkStatus();
-  line_ = *std::move(line);
-  believed_lineage_ = lineage;
+  if (!state.has_value()) return absl::OkStatus();
+  VARVE_ASSIGN_OR_RETURN(line_, LiveLine::Find(file_system_, directory_, state->lineage));
+  believed_lineage_ = LiveLine::ShortLineage(state->lineage);
   return absl::OkStatus();
 }
 
