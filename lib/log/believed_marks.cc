@@ -159,4 +159,14 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
   return believed;
 }
 
+std::vector<int64_t> SetDeletedAside(const BelievedMarks& marks, std::vector<FoundSegment>* segments) {
+  std::vector<int64_t> deleted;
+  while (segments->size() > deleted.size() + 1 &&
+         (*segments)[deleted.size() + 1].base_offset <= marks.deleted_before_offset) {
+    deleted.push_back((*segments)[deleted.size()].base_offset);
+  }
+  segments->erase(segments->begin(), segments->begin() + static_cast<std::ptrdiff_t>(deleted.size()));
+  return deleted;
+}
+
 }  // namespace varve::internal

@@ -57,6 +57,10 @@ struct BelievedMarks {
                                                          const std::optional<PartitionStateValues>& state,
                                                          const OpenMarks& marks);
 
+// Takes the segments off the front that an interrupted prefix deletion may have left: they are never judged. Answers
+// their base offsets, ascending.
+[[nodiscard]] std::vector<int64_t> SetDeletedAside(const BelievedMarks& marks, std::vector<FoundSegment>* segments);
+
 }  // namespace varve::internal
 
 #endif  // VARVE_LIB_LOG_BELIEVED_MARKS_H_

@@ -69,7 +69,7 @@ class Planner {
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.findings = plan_.marks.findings;
     plan_.index_interval_bytes = IndexIntervalBytes(options_, state);
-    SetLeftoversAside();
+    plan_.deleted = SetDeletedAside(plan_.marks, &found_);
     VARVE_RETURN_IF_ERROR(ReadNotes());
     plan_.producers = NewProducers(found_);
     if (found_.empty()) {
@@ -85,14 +85,6 @@ class Planner {
   }
 
  private:
-  // An interrupted prefix deletion may leave any of the segments below the log start: they are never judged.
-  void SetLeftoversAside() {
-    while (found_.size() > 1 && found_[1].base_offset <= plan_.marks.deleted_before_offset) {
-      plan_.deleted.push_back(found_.front().base_offset);
-      found_.erase(found_.begin());
-    }
-  }
-
   // Whoever cannot tell what was damaged has to look.
   absl::Status ReadNotes() {
     absl::StatusOr<DamageNotes> notes = DamageNotes::Read(file_system_, directory_);

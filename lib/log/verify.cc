@@ -185,11 +185,10 @@ class Verifier {
 
   // Leaves out what a prefix deletion has not removed yet, and what a writer has not published.
   void LeaveOut() {
-    while (found_.size() > 1 && found_[1].base_offset <= marks_.deleted_before_offset) {
+    for (const int64_t base_offset : SetDeletedAside(marks_, &found_)) {
       report_.notes.push_back(fmt::format("{}: wholly below the log start {}; opening removes it",
-                                          SegmentFileName(found_.front().base_offset, SegmentFileKind::kLog),
+                                          SegmentFileName(base_offset, SegmentFileKind::kLog),
                                           marks_.deleted_before_offset));
-      found_.erase(found_.begin());
     }
     if (!writer_.published.has_value()) return;
     while (!found_.empty() && found_.back().base_offset > writer_.published->active_base) found_.pop_back();
