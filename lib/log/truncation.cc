@@ -139,7 +139,10 @@ absl::Status Truncation::Reload(const DurablePoint& end) {
   values.served = false;  // until Install: the files are not what they are to be
   VARVE_RETURN_IF_ERROR(appender_.live_->Store(values));
   LogOptions options = core.options;
-  options.marks = {};  // they were of the log as it was opened
+  // These were of the log as it was opened.
+  options.marks = {};
+  options.recover_all = false;
+  options.recovery_progress = nullptr;
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
   return appender_.Install(std::move(loaded));
 }

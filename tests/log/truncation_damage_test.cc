@@ -124,8 +124,13 @@ TEST_F(TruncationDamageTest, DeletedRecordsDoNotComeBack) {
 
 TEST_F(TruncationDamageTest, ReadsTheSegmentThatIsCutAndNoOther) {
   WriteLog();
+  int64_t progress_calls = 0;
+  options_.recover_all = true;
+  options_.recovery_progress = [&](int64_t, int64_t) { ++progress_calls; };
   const auto log = Open();
+  ASSERT_EQ(progress_calls, static_cast<int64_t>(bases_.size()));
   VARVE_ASSERT_OK(log->TruncateTo(kRecords - 2));
+  EXPECT_EQ(progress_calls, static_cast<int64_t>(bases_.size()));
   VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, LastReport(&memory_, directory_));
   EXPECT_EQ(report.segments_recovered, 1);
   EXPECT_EQ(report.durable_offset, kRecords - 2);
