@@ -139,9 +139,11 @@ absl::Status DamageNotes::Write(FileSystem* file_system, const std::string& dire
                                 const std::vector<DamagedRange>& damage) {
   const std::string path = JoinPath(directory, kFileName);
   if (damage.empty()) {
-    // Should the name come back after a power loss, what it says no longer holds.
     const absl::Status removed = file_system->Remove(path);
-    return absl::IsNotFound(removed) ? absl::OkStatus() : removed;
+    if (absl::IsNotFound(removed)) return absl::OkStatus();
+    VARVE_RETURN_IF_ERROR(removed);
+    // Should the name come back after a power loss, a missing end that was made a gap would hold what was noted of it.
+    return file_system->SyncDirectory(directory);
   }
   std::vector<NotedDamage> notes;
   for (const DamagedRange& range : damage) {

@@ -178,6 +178,7 @@ class Planner {
                              i >= first ? absl::StatusOr<std::string>(std::string()) : ReasonToRead(i));
       if (i < first && reason.empty()) {
         plan_.segments.push_back(Unread(i));
+        expected_offset.reset();
         continue;
       }
       if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, *expected_offset);

@@ -293,6 +293,30 @@ TEST_F(DamageNotesTest, OpeningThatIsStoppedAnywhereLeavesThemToTheNext) {
   }
 }
 
+// An end that is missing has no bytes that could change when it is made a gap: only the notes called it damage.
+TEST(DamageNotesGapTest, AGapStaysOneAfterAPowerLoss) {
+  Partition partition;
+  const std::string log = BatchesBytes(0, 10);
+  const size_t batch_bytes = log.size() / 10;
+  partition.AddSegment(0, log);
+  partition.SetDurablePoint(0, static_cast<int64_t>(log.size()), 10, /*survived=*/true);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto file, partition.fs->Open(partition.LogPath(0), OpenMode::kReadWrite));
+  VARVE_ASSERT_OK(file->Truncate(9 * batch_bytes));
+  VARVE_ASSERT_OK(file->SyncData());
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog kept, partition.Load());
+    ASSERT_THAT(kept.report.damage, ElementsAre(Field(&DamagedRange::bytes, 0)));
+  }
+  partition.options.on_damage = OnDamage::kQuarantine;
+  VARVE_ASSERT_OK(partition.Load());
+  for (const CrashMode mode : {CrashMode::kLoseAllUnsynced, CrashMode::kKeepAll}) {
+    Partition after(partition.fs->CloneAfterCrash({.mode = mode}));
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, after.Load());
+    EXPECT_EQ(loaded.log_end_offset, 10);
+    EXPECT_THAT(loaded.report.damage, IsEmpty());
+  }
+}
+
 TEST(DamageNotesFileTest, HoldsWhatWasWritten) {
   Partition partition;
   partition.AddSegment(0, BatchesBytes(0, 10));
