@@ -60,8 +60,8 @@ class TransactionIndex {
   [[nodiscard]] static absl::StatusOr<TransactionIndex> Open(FileSystem* file_system, const std::string& path,
                                                              int64_t base_offset);
 
-  // Writes one entry in the form of the file.
-  static void Encode(const AbortedTransaction& transaction, std::span<std::byte, kEntryBytes> out);
+  // The entries in the form of the file.
+  [[nodiscard]] static std::vector<std::byte> Encode(std::span<const AbortedTransaction> transactions);
 
   [[nodiscard]] int64_t base_offset() const { return base_offset_; }
   [[nodiscard]] const std::vector<AbortedTransaction>& entries() const { return entries_; }

@@ -54,12 +54,18 @@ absl::StatusOr<TransactionIndex> TransactionIndex::Open(FileSystem* file_system,
   return Parse(path, base_offset, bytes);
 }
 
-void TransactionIndex::Encode(const AbortedTransaction& transaction, std::span<std::byte, kEntryBytes> out) {
-  StoreBigEndian<int16_t>(out.data() + kVersionAt, kVersion);
-  StoreBigEndian<int64_t>(out.data() + kProducerIdAt, transaction.producer_id);
-  StoreBigEndian<int64_t>(out.data() + kFirstOffsetAt, transaction.first_offset);
-  StoreBigEndian<int64_t>(out.data() + kLastOffsetAt, transaction.last_offset);
-  StoreBigEndian<int64_t>(out.data() + kLastStableOffsetAt, transaction.last_stable_offset);
+std::vector<std::byte> TransactionIndex::Encode(std::span<const AbortedTransaction> transactions) {
+  std::vector<std::byte> bytes(transactions.size() * kEntryBytes);
+  std::byte* entry = bytes.data();
+  for (const AbortedTransaction& transaction : transactions) {
+    StoreBigEndian<int16_t>(entry + kVersionAt, kVersion);
+    StoreBigEndian<int64_t>(entry + kProducerIdAt, transaction.producer_id);
+    StoreBigEndian<int64_t>(entry + kFirstOffsetAt, transaction.first_offset);
+    StoreBigEndian<int64_t>(entry + kLastOffsetAt, transaction.last_offset);
+    StoreBigEndian<int64_t>(entry + kLastStableOffsetAt, transaction.last_stable_offset);
+    entry += kEntryBytes;
+  }
+  return bytes;
 }
 
 absl::Status TransactionIndex::Append(const AbortedTransaction& transaction) {

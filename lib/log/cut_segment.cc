@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/path.h"
@@ -57,13 +56,7 @@ absl::Status CutTransactionIndex(FileSystem* file_system, const std::string& dir
   VARVE_RETURN_IF_ERROR(index.status());
   index->TruncateTo(next_offset);
   if (index->entries().empty()) return file_system->Remove(path);
-  std::vector<std::byte> bytes(index->entries().size() * TransactionIndex::kEntryBytes);
-  for (size_t number = 0; number < index->entries().size(); ++number) {
-    TransactionIndex::Encode(index->entries()[number],
-                             std::span<std::byte, TransactionIndex::kEntryBytes>(
-                                 bytes.data() + number * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
-  }
-  return ReplaceFile(file_system, path, bytes);
+  return ReplaceFile(file_system, path, TransactionIndex::Encode(index->entries()));
 }
 
 absl::Status CopyToCutFile(FileSystem* file_system, const std::string& cut_path, const File& log, int64_t size_bytes) {

@@ -1,7 +1,6 @@
 #include "log/plan_execution.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <span>
 #include <utility>
@@ -370,13 +369,8 @@ class Execution {
       VARVE_RETURN_IF_ERROR(removed);
       return file_system_->SyncDirectory(directory_);
     }
-    std::vector<std::byte> aborted(segment.aborted.size() * TransactionIndex::kEntryBytes);
-    for (size_t i = 0; i < segment.aborted.size(); ++i) {
-      TransactionIndex::Encode(segment.aborted[i],
-                               std::span<std::byte, TransactionIndex::kEntryBytes>(
-                                   aborted.data() + i * TransactionIndex::kEntryBytes, TransactionIndex::kEntryBytes));
-    }
-    return WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, aborted, IndexSync::kStable);
+    return WriteIndex(base_offset, SegmentFileKind::kTransactionIndex, TransactionIndex::Encode(segment.aborted),
+                      IndexSync::kStable);
   }
 
   absl::Status WriteIndex(int64_t base_offset, SegmentFileKind kind, std::span<const std::byte> bytes,

@@ -1,8 +1,6 @@
 #include "segment/transaction_index_writer.h"
 
-#include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "base/path.h"
 #include "base/status.h"
@@ -27,12 +25,8 @@ absl::Status TransactionIndexWriter::OpenFile() {
 
 absl::Status TransactionIndexWriter::Append(std::span<const AbortedTransaction> transactions) {
   if (file_ == nullptr) VARVE_RETURN_IF_ERROR(OpenFile());
-  std::vector<std::byte> entries(transactions.size() * TransactionIndex::kEntryBytes);
-  for (size_t i = 0; i < transactions.size(); ++i) {
-    const std::span<std::byte> entry = std::span(entries).subspan(i * TransactionIndex::kEntryBytes);
-    TransactionIndex::Encode(transactions[i], entry.first<TransactionIndex::kEntryBytes>());
-  }
-  absl::Status written = file_->WriteAt(entry_count_ * TransactionIndex::kEntryBytes, entries);
+  absl::Status written =
+      file_->WriteAt(entry_count_ * TransactionIndex::kEntryBytes, TransactionIndex::Encode(transactions));
   if (!written.ok()) {
     VARVE_RETURN_IF_ERROR(TakeBack());
     return written;

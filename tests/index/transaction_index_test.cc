@@ -1,6 +1,5 @@
 #include "varve/transaction_index.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -17,13 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string EncodeAll(const std::vector<AbortedTransaction>& transactions) {
-  std::string bytes;
-  for (const AbortedTransaction& transaction : transactions) {
-    std::array<std::byte, TransactionIndex::kEntryBytes> entry;
-    TransactionIndex::Encode(transaction, entry);
-    bytes.append(internal::AsText(entry));
-  }
-  return bytes;
+  return std::string(internal::AsText(TransactionIndex::Encode(transactions)));
 }
 
 // Kafka's bytes: format notes §8.4, and the observations.
