@@ -65,7 +65,8 @@ struct MergedMarks {
 };
 
 // Merges the marks beside a partition with those of its own varve.state, as opening does. Errors: as the file system.
-// Cost: reads at most one batch.
+// Cost: the size of each segment, and the batch before the recovery point; should another one stand there, the headers
+// from the last index entry before it on.
 [[nodiscard]] absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::string& directory,
                                                      const OpenMarks& beside);
 

@@ -4,9 +4,9 @@
 #include <optional>
 #include <utility>
 
-#include "base/path.h"
 #include "base/status.h"
 #include "log/believed_marks.h"
+#include "log/partition_listing.h"
 #include "log/partition_lock.h"
 #include "log/partition_state.h"
 #include "log/saved_aside.h"
@@ -77,13 +77,9 @@ absl::StatusOr<std::vector<PartitionFile>> ListPartitionFiles(FileSystem* file_s
 absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::string& directory, const OpenMarks& beside) {
   VARVE_ASSIGN_OR_RETURN(const std::optional<internal::PartitionStateValues> state,
                          internal::PartitionState::Peek(file_system, directory));
-  VARVE_ASSIGN_OR_RETURN(const std::vector<PartitionFile> files, ListPartitionFiles(file_system, directory));
-  std::vector<internal::FoundSegment> segments;
-  for (const PartitionFile& file : files) {
-    if (file.kind != PartitionFileKind::kLog) continue;
-    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(internal::JoinPath(directory, file.name)));
-    segments.push_back({.base_offset = file.offset, .size_bytes = static_cast<int64_t>(info.size)});
-  }
+  VARVE_ASSIGN_OR_RETURN(const internal::PartitionListing listing, internal::ListPartition(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<internal::FoundSegment> segments,
+                         internal::FindSegments(file_system, directory, listing));
   VARVE_ASSIGN_OR_RETURN(const internal::BelievedMarks believed,
                          internal::BelieveMarks(file_system, directory, segments, state, beside));
   return MergedMarks{.clean = believed.clean,
