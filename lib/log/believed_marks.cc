@@ -23,14 +23,10 @@ RecoveryFinding Ignored(const std::string& file, std::string evidence) {
 
 // True if the file that varve wrote last is still one of the segments: by inode and birth time, as a restart changes
 // the mount and may change the device.
-absl::StatusOr<bool> HasLastWritten(FileSystem* file_system, const std::string& directory,
-                                    const std::vector<FoundSegment>& segments, const FileIdentity& last_written) {
-  for (const FoundSegment& segment : segments) {
-    const std::string name = SegmentFileName(segment.base_offset, SegmentFileKind::kLog);
-    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
-    if (info.identity.inode == last_written.inode && info.identity.birth_ns == last_written.birth_ns) return true;
-  }
-  return false;
+bool HasLastWritten(const std::vector<FoundSegment>& segments, const FileIdentity& last_written) {
+  return std::any_of(segments.begin(), segments.end(), [&](const FoundSegment& segment) {
+    return segment.identity.inode == last_written.inode && segment.identity.birth_ns == last_written.birth_ns;
+  });
 }
 
 // Whether the last batch below the point is there: its stored checksum, or, should that field itself be damaged, the
@@ -71,11 +67,9 @@ absl::StatusOr<std::optional<int64_t>> OtherBatch(const File& log, RawLog& raw, 
 
 // Whether the page cache that varve last wrote to is the one read from now. The file last written is one of the two
 // newest: the process may have died between making a segment and noting it.
-absl::StatusOr<bool> CacheSurvived(FileSystem* file_system, const std::string& directory,
-                                   const std::vector<FoundSegment>& segments, const PartitionStateValues& state,
-                                   std::string* evidence) {
+bool CacheSurvived(const std::string& boot_id, const std::vector<FoundSegment>& segments,
+                   const PartitionStateValues& state, std::string* evidence) {
   constexpr size_t kNewest = 2;
-  const std::string boot_id = file_system->BootId();
   if (boot_id.empty() || state.boot_id != boot_id) {
     *evidence = boot_id.empty() ? "boot id unknown" : "boot id changed";
     return false;
@@ -85,9 +79,7 @@ absl::StatusOr<bool> CacheSurvived(FileSystem* file_system, const std::string& d
     return false;
   }
   for (size_t i = segments.size(); i > 0 && segments.size() - i < kNewest; --i) {
-    const std::string name = SegmentFileName(segments[i - 1].base_offset, SegmentFileKind::kLog);
-    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
-    if (info.identity == state.active) {
+    if (segments[i - 1].identity == state.active) {
       *evidence = "same boot id, mount and file";
       return true;
     }
@@ -105,12 +97,9 @@ absl::StatusOr<std::string> ReasonPointIsVoid(FileSystem* file_system, const std
   const auto segment = std::find_if(segments.begin(), segments.end(),
                                     [&](const FoundSegment& found) { return found.base_offset == point.segment; });
   if (segment == segments.end()) return fmt::format("segment {} absent", point.segment);
-  if (segment->size_bytes < point.position && state.active.inode != 0) {
-    VARVE_ASSIGN_OR_RETURN(const bool ours, HasLastWritten(file_system, directory, segments, state.active));
-    if (!ours) {
-      return fmt::format("segment {} of at least {} bytes expected, found {} in another file", point.segment,
-                         point.position, segment->size_bytes);
-    }
+  if (segment->size_bytes < point.position && state.active.inode != 0 && !HasLastWritten(segments, state.active)) {
+    return fmt::format("segment {} of at least {} bytes expected, found {} in another file", point.segment,
+                       point.position, segment->size_bytes);
   }
   if (point.batch_position < 0) return std::string();
   const std::string name = SegmentFileName(point.segment, SegmentFileKind::kLog);
@@ -142,8 +131,7 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
   }
   believed.evidence = "no varve.state that matches the files";
   if (state_counts) {
-    VARVE_ASSIGN_OR_RETURN(believed.cache_survived,
-                           CacheSurvived(file_system, directory, segments, *state, &believed.evidence));
+    believed.cache_survived = CacheSurvived(file_system->BootId(), segments, *state, &believed.evidence);
     believed.durable_point = state->durable;
     believed.durable_offset = state->durable.offset;
     believed.log_start_offset = believed.deleted_before_offset = state->log_start_offset;

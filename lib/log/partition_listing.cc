@@ -76,7 +76,8 @@ absl::StatusOr<std::vector<FoundSegment>> FindSegments(FileSystem* file_system, 
   for (const auto& [base_offset, kinds] : listing.segments) {
     const std::string name = SegmentFileName(base_offset, SegmentFileKind::kLog);
     VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, name)));
-    found.push_back({.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size)});
+    found.push_back(
+        {.base_offset = base_offset, .size_bytes = static_cast<int64_t>(info.size), .identity = info.identity});
   }
   return found;
 }

@@ -39,6 +39,7 @@ struct PartitionListing {
 struct FoundSegment {
   int64_t base_offset = 0;
   int64_t size_bytes = 0;
+  FileIdentity identity = {};
 };
 
 // Sorts names; those that no partition file has are passed over.
@@ -47,7 +48,7 @@ struct FoundSegment {
 // Errors: as FileSystem::List.
 [[nodiscard]] absl::StatusOr<PartitionListing> ListPartition(FileSystem* file_system, const std::string& directory);
 
-// The segments of a listing and how long they are, ascending. Errors: as FileSystem::Info.
+// The segments of a listing, ascending. Cost: a call for each. Errors: as FileSystem::Info.
 [[nodiscard]] absl::StatusOr<std::vector<FoundSegment>> FindSegments(FileSystem* file_system,
                                                                      const std::string& directory,
                                                                      const PartitionListing& listing);

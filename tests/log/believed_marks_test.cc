@@ -43,9 +43,16 @@ class BelievedMarksTest : public ::testing::Test {
     state_.log_start_offset = 3;
   }
 
+  std::vector<FoundSegment> Segments() {
+    const auto listing = ListPartition(partition_.fs.get(), kDirectory);
+    EXPECT_THAT(listing, IsOk());
+    const auto segments = FindSegments(partition_.fs.get(), kDirectory, *listing);
+    EXPECT_THAT(segments, IsOk());
+    return *segments;
+  }
+
   BelievedMarks Believe(const OpenMarks& marks = {}, bool with_state = true) {
-    const std::vector<FoundSegment> segments = {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log_.size())}};
-    const auto believed = BelieveMarks(partition_.fs.get(), kDirectory, segments,
+    const auto believed = BelieveMarks(partition_.fs.get(), kDirectory, Segments(),
                                        with_state ? std::optional(state_) : std::nullopt, marks);
     EXPECT_THAT(believed, IsOk());
     return believed.ok() ? *believed : BelievedMarks();
@@ -138,8 +145,7 @@ TEST_F(BelievedMarksTest, APointOnABadSectorCounts) {
                   .path_part = ".log",
                   .for_ever = true,
                   .status = absl::InternalError("bad sector")});
-  const std::vector<FoundSegment> segments = {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log_.size())}};
-  VARVE_ASSERT_OK_AND_ASSIGN(const BelievedMarks believed, BelieveMarks(&faulty, kDirectory, segments, state_, {}));
+  VARVE_ASSERT_OK_AND_ASSIGN(const BelievedMarks believed, BelieveMarks(&faulty, kDirectory, Segments(), state_, {}));
   EXPECT_EQ(believed.durable_point, state_.durable);
   EXPECT_GT(faulty.faults_fired(), 0u);
 }
