@@ -107,10 +107,10 @@ class Planner {
   }
 
   // Why a segment that the marks vouch for is read all the same; empty if it is not. Then its noted damage is known.
-  absl::StatusOr<std::string> ReasonToRead(size_t index) const {
+  // `index_fault`: what is wrong with its index files.
+  absl::StatusOr<std::string> ReasonToRead(size_t index, std::string index_fault) const {
     const FoundSegment& segment = found_[index];
-    VARVE_ASSIGN_OR_RETURN(std::string fault, IndexFault(file_system_, directory_, listing_, segment));
-    if (!fault.empty() || !notes_.Names(segment.base_offset)) return fault;
+    if (!index_fault.empty() || !notes_.Names(segment.base_offset)) return index_fault;
     if (options_.on_damage != OnDamage::kKeep) return std::string("what is damaged is to be taken out");
     VARVE_ASSIGN_OR_RETURN(const bool hold, notes_.Hold(file_system_, directory_, segment, index + 1 == found_.size()));
     return hold ? std::string() : std::string("what was damaged has changed");
@@ -139,9 +139,11 @@ class Planner {
     plan_.log_end_offset = tail.next_offset;
     plan_.last_batch = {.position = tail.last_batch_position, .crc = tail.last_batch_crc};
     for (size_t i = 0; i < found_.size(); ++i) {
-      const bool tail_is_at_fault = i + 1 == found_.size() && !tail.fault.empty();
-      VARVE_ASSIGN_OR_RETURN(const std::string reason,
-                             tail_is_at_fault ? absl::StatusOr<std::string>(tail.fault) : ReasonToRead(i));
+      std::string fault = tail.fault;
+      if (i + 1 < found_.size()) {
+        VARVE_ASSIGN_OR_RETURN(fault, IndexFault(file_system_, directory_, listing_, found_[i]));
+      }
+      VARVE_ASSIGN_OR_RETURN(const std::string reason, ReasonToRead(i, std::move(fault)));
       plan_.segments.push_back(Unread(i));
       if (reason.empty()) continue;
       VARVE_RETURN_IF_ERROR(RecoverWhole(&plan_.segments.back()));
@@ -174,12 +176,14 @@ class Planner {
     const size_t first = read_all_ ? 0 : FirstToRecover();
     std::optional<int64_t> expected_offset;
     for (size_t i = 0; i < found_.size(); ++i) {
-      VARVE_ASSIGN_OR_RETURN(const std::string reason,
-                             i >= first ? absl::StatusOr<std::string>(std::string()) : ReasonToRead(i));
-      if (i < first && reason.empty()) {
-        plan_.segments.push_back(Unread(i));
-        expected_offset.reset();
-        continue;
+      if (i < first) {
+        VARVE_ASSIGN_OR_RETURN(std::string fault, IndexFault(file_system_, directory_, listing_, found_[i]));
+        VARVE_ASSIGN_OR_RETURN(const std::string reason, ReasonToRead(i, std::move(fault)));
+        if (reason.empty()) {
+          plan_.segments.push_back(Unread(i));
+          expected_offset.reset();
+          continue;
+        }
       }
       if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, *expected_offset);
       plan_.segments.push_back({.found = found_[i]});

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <memory>
+#include <string_view>
 
 #include "base/path.h"
 #include "base/status.h"
@@ -23,11 +24,25 @@ absl::StatusOr<std::string> ReadIndex(FileSystem* file_system, const std::string
   return ReadWholeFile(file_system, JoinPath(directory, SegmentFileName(base_offset, kind)), kMaxIndexFileBytes);
 }
 
-// What is wrong with the last segment's indexes; `tail` tells where the log ends.
+// The entries at the start of a .index that rise.
+std::vector<OffsetPosition> RisingEntries(const FoundSegment& segment, std::string_view bytes) {
+  const SparseOffsetIndex index(segment.base_offset, AsBytes(bytes));
+  std::vector<OffsetPosition> entries;
+  OffsetPosition last{.offset = segment.base_offset, .position = 0};
+  for (size_t i = 0; i < index.entry_count(); ++i) {
+    const OffsetPosition entry = index.entry(i);
+    const bool rises = entry.position > last.position && entry.offset > last.offset;
+    if (!rises || entry.position >= segment.size_bytes) break;
+    entries.push_back(entry);
+    last = entry;
+  }
+  return entries;
+}
+
+// What is wrong with the last segment's indexes, of which `offsets` is the .index; `tail` tells where the log ends.
 absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std::string& directory,
-                                              const FoundSegment& segment, const SegmentTail& tail) {
-  const absl::StatusOr<std::string> offsets =
-      ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex);
+                                              const FoundSegment& segment, const absl::StatusOr<std::string>& offsets,
+                                              const SegmentTail& tail) {
   if (IsFaultOfFile(offsets.status())) return std::string(offsets.status().message());
   VARVE_RETURN_IF_ERROR(offsets.status());
   absl::Status checked = SparseOffsetIndex(segment.base_offset, AsBytes(*offsets)).Check(segment.size_bytes);
@@ -91,11 +106,13 @@ absl::StatusOr<SegmentTail> CheckTail(FileSystem* file_system, const std::string
   const std::string name = SegmentFileName(segment.base_offset, SegmentFileKind::kLog);
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
                          file_system->Open(JoinPath(directory, name), OpenMode::kRead));
-  const std::vector<OffsetPosition> entries = RisingIndexEntries(file_system, directory, segment);
+  const absl::StatusOr<std::string> offsets =
+      ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex);
+  const std::vector<OffsetPosition> entries = RisingEntries(segment, offsets.ok() ? *offsets : std::string_view());
   VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, TailStart(*log, segment, entries));
   VARVE_RETURN_IF_ERROR(ReadTail(*log, segment, start.position, &tail));
   if (!tail.fault.empty()) return tail;
-  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexContentFault(file_system, directory, segment, tail));
+  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexContentFault(file_system, directory, segment, offsets, tail));
   return tail;
 }
 
@@ -128,18 +145,7 @@ std::vector<OffsetPosition> RisingIndexEntries(FileSystem* file_system, const st
                                                const FoundSegment& segment) {
   const absl::StatusOr<std::string> bytes =
       ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kOffsetIndex);
-  if (!bytes.ok()) return {};
-  const SparseOffsetIndex index(segment.base_offset, AsBytes(*bytes));
-  std::vector<OffsetPosition> entries;
-  OffsetPosition last{.offset = segment.base_offset, .position = 0};
-  for (size_t i = 0; i < index.entry_count(); ++i) {
-    const OffsetPosition entry = index.entry(i);
-    const bool rises = entry.position > last.position && entry.offset > last.offset;
-    if (!rises || entry.position >= segment.size_bytes) break;
-    entries.push_back(entry);
-    last = entry;
-  }
-  return entries;
+  return RisingEntries(segment, bytes.ok() ? *bytes : std::string_view());
 }
 
 }  // namespace varve::internal
