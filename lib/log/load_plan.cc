@@ -54,17 +54,16 @@ struct RequiredEnd {
 
 class Planner {
  public:
-  Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options, bool state_is_lost,
-          const ProgressCallback& progress)
+  Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options, PartitionListing listing,
+          bool state_is_lost)
       : file_system_(file_system),
         directory_(directory),
         options_(options),
+        listing_(std::move(listing)),
         state_is_lost_(state_is_lost),
-        progress_(progress),
         read_all_(options.recover_all) {}
 
   absl::StatusOr<LoadPlan> Run(const std::optional<PartitionStateValues>& state) {
-    VARVE_ASSIGN_OR_RETURN(listing_, ListPartition(file_system_, directory_));
     VARVE_ASSIGN_OR_RETURN(found_, FindSegments(file_system_, directory_, listing_));
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.findings = plan_.marks.findings;
@@ -290,7 +289,7 @@ class Planner {
     VARVE_ASSIGN_OR_RETURN(planned->recovery, RecoverSegment(*log, input, visitor));
     plan_.producers->EndSegment(planned->recovery->next_offset);
     plan_.bytes_scanned += planned->recovery->bytes_scanned;
-    if (progress_) progress_(plan_.bytes_scanned, TotalBytes());
+    if (options_.recovery_progress) options_.recovery_progress(plan_.bytes_scanned, TotalBytes());
     return absl::OkStatus();
   }
 
@@ -356,10 +355,9 @@ class Planner {
   FileSystem* const file_system_;
   const std::string& directory_;
   const LogOptions& options_;
+  const PartitionListing listing_;
   const bool state_is_lost_;
-  const ProgressCallback& progress_;
   bool read_all_;  // every segment is recovered, whatever the marks say
-  PartitionListing listing_;
   std::vector<FoundSegment> found_;
   DamageNotes notes_;
   LoadPlan plan_;
@@ -368,9 +366,9 @@ class Planner {
 }  // namespace
 
 absl::StatusOr<LoadPlan> MakeLoadPlan(FileSystem* file_system, const std::string& directory, const LogOptions& options,
-                                      const std::optional<PartitionStateValues>& state, bool state_is_lost,
-                                      const ProgressCallback& progress) {
-  return Planner(file_system, directory, options, state_is_lost, progress).Run(state);
+                                      PartitionListing listing, const std::optional<PartitionStateValues>& state,
+                                      bool state_is_lost) {
+  return Planner(file_system, directory, options, std::move(listing), state_is_lost).Run(state);
 }
 
 }  // namespace varve::internal

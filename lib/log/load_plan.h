@@ -26,7 +26,6 @@
 #include "varve/log_options.h"
 #include "varve/recovery_report.h"
 #include "varve/transaction_index.h"
-#include "varve/verify.h"
 
 namespace varve::internal {
 
@@ -61,12 +60,12 @@ struct LoadPlan {
   std::vector<RecoveryFinding> findings;  // marks and notes that were not believed
 };
 
-// Judges the directory; changes nothing. `state_is_lost` where a state was stored that can no longer be read.
-// kUnimplemented: magic 0 or 1. Errors: as the file system.
+// Judges the directory, in which nothing is left to be finished; changes nothing. `state_is_lost` where a state was
+// stored that can no longer be read. kUnimplemented: magic 0 or 1. Errors: as the file system.
 [[nodiscard]] absl::StatusOr<LoadPlan> MakeLoadPlan(FileSystem* file_system, const std::string& directory,
-                                                    const LogOptions& options,
+                                                    const LogOptions& options, PartitionListing listing,
                                                     const std::optional<PartitionStateValues>& state,
-                                                    bool state_is_lost, const ProgressCallback& progress);
+                                                    bool state_is_lost);
 
 }  // namespace varve::internal
 

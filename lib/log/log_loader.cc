@@ -22,13 +22,6 @@ bool HasPending(const std::optional<PartitionStateValues>& state) {
   return state.has_value() && state->pending != PendingOperation::kNone;
 }
 
-// True where something has to be finished before the directory can be judged.
-absl::StatusOr<bool> NeedsPreparation(FileSystem* file_system, const std::string& directory,
-                                      const std::optional<PartitionStateValues>& state) {
-  VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
-  return HasPending(state) || !listing.leftovers.empty() || !listing.unfinished.empty();
-}
-
 std::string_view NameOf(PendingOperation operation) {
   switch (operation) {
     case PendingOperation::kTruncateTo:
@@ -96,16 +89,6 @@ absl::StatusOr<std::optional<PartitionStateValues>> Prepare(FileSystem* file_sys
   return state;
 }
 
-// Prepares and judges; on the file system itself nothing but the preparation is done.
-absl::StatusOr<LoadPlan> PrepareAndPlan(FileSystem* file_system, const std::string& directory,
-                                        const LogOptions& options,
-                                        const std::optional<PartitionStateValues>& found_state, bool state_is_lost,
-                                        const ProgressCallback& progress, RecoveryReport* report) {
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
-                         Prepare(file_system, directory, found_state, report));
-  return MakeLoadPlan(file_system, directory, options, state, state_is_lost, progress);
-}
-
 // The report stays in the directory for `varve explain`. A disk without room for it is no reason to refuse.
 void KeepReport(FileSystem* file_system, const std::string& directory, const RecoveryReport& report) {
   const std::string json = report.ToJson();
@@ -119,7 +102,7 @@ absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& di
   const int64_t started_ns = options.clock->MonotonicNs();
   RecoveryReport report;
   std::string state_fault;
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> found_state,
                          PartitionState::Peek(file_system, directory, &state_fault));
   const bool state_is_lost = !state_fault.empty();
   if (state_is_lost) {
@@ -128,16 +111,23 @@ absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& di
                                .file = PartitionState::kFileName,
                                .evidence = std::move(state_fault)});
   }
-  VARVE_ASSIGN_OR_RETURN(const bool needs_preparation, NeedsPreparation(file_system, directory, state));
-  if (needs_preparation) {
-    // Finishing changes names, and judging may refuse: tried first where nothing is changed.
-    OverlayFileSystem trial(file_system);
-    RecoveryReport trial_report;
-    VARVE_RETURN_IF_ERROR(
-        PrepareAndPlan(&trial, directory, options, state, state_is_lost, nullptr, &trial_report).status());
+  std::optional<PartitionStateValues> state = found_state;
+  VARVE_ASSIGN_OR_RETURN(PartitionListing listing, ListPartition(file_system, directory));
+  // Finishing changes names, and judging may refuse: both are done first where nothing is changed.
+  const bool unfinished = HasPending(state) || !listing.leftovers.empty() || !listing.unfinished.empty();
+  OverlayFileSystem trial(file_system);
+  FileSystem* const judged = unfinished ? &trial : file_system;
+  if (unfinished) {
+    VARVE_ASSIGN_OR_RETURN(state, Prepare(judged, directory, found_state, &report));
+    VARVE_ASSIGN_OR_RETURN(listing, ListPartition(judged, directory));
   }
-  VARVE_ASSIGN_OR_RETURN(LoadPlan plan, PrepareAndPlan(file_system, directory, options, state, state_is_lost,
-                                                       options.recovery_progress, &report));
+  VARVE_ASSIGN_OR_RETURN(LoadPlan plan,
+                         MakeLoadPlan(judged, directory, options, std::move(listing), state, state_is_lost));
+  if (unfinished) {
+    RecoveryReport known;
+    VARVE_RETURN_IF_ERROR(Prepare(file_system, directory, found_state, &known).status());
+    plan.producers->MoveTo(file_system);
+  }
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
                          ExecutePlan(file_system, directory, options, std::move(plan), std::move(report)));
   loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;

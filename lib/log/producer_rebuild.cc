@@ -75,6 +75,11 @@ absl::Status ProducerRebuild::Finish(int64_t log_start_offset, int64_t log_end_o
   return absl::OkStatus();
 }
 
+void ProducerRebuild::MoveTo(FileSystem* file_system) {
+  file_system_ = file_system;
+  producers_->MoveTo(file_system);
+}
+
 absl::Status ProducerRebuild::Write(std::vector<RecoveryFinding>* findings) {
   for (const int64_t offset : removals_) {
     if (planned_.contains(offset)) continue;

@@ -47,6 +47,9 @@ class ProducerRebuild {
   [[nodiscard]] absl::Status Finish(int64_t log_start_offset, int64_t log_end_offset, bool clean,
                                     const std::vector<int64_t>& base_offsets);
 
+  // Between Finish and Write: the snapshots are those of `file_system`, which holds the same files.
+  void MoveTo(FileSystem* file_system);
+
   // Makes the snapshot files what they are to be. Nothing is synced: a snapshot that a crash damages is made again.
   [[nodiscard]] absl::Status Write(std::vector<RecoveryFinding>* findings);
 
@@ -62,7 +65,7 @@ class ProducerRebuild {
   bool IsOneOfLastTwo(int64_t base_offset) const;
   absl::StatusOr<bool> Holds(int64_t offset, const std::vector<ProducerStateEntry>& entries) const;
 
-  FileSystem* const file_system_;
+  FileSystem* file_system_;
   const std::string directory_;
   const int64_t now_ms_;
   const std::vector<FoundSegment> segments_;

@@ -109,6 +109,9 @@ class ProducerStateManager {
   // must be replayed: the snapshot's, or the log start if there is none. Errors: as the file system.
   [[nodiscard]] absl::StatusOr<int64_t> Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms);
 
+  // From here on snapshots are those of `file_system`, which holds the same files.
+  void MoveTo(FileSystem* file_system) { file_system_ = file_system; }
+
   // Writes the snapshot named by `offset`, up to which everything was replayed. Does nothing unless that is above the
   // last snapshot taken or loaded, or the log start that Reload began with. Errors: as WriteProducerSnapshot; a file
   // that was begun may be left, its checksum wrong.
@@ -129,7 +132,7 @@ class ProducerStateManager {
   std::string SnapshotPath(int64_t offset) const;
   void Forget();
 
-  FileSystem* const file_system_;
+  FileSystem* file_system_;
   const std::string directory_;
   const int64_t expiration_ms_;
   std::unordered_map<int64_t, ProducerStateEntry> producers_;

@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/verify.h"
 
 namespace varve::internal {
@@ -97,6 +98,40 @@ TEST(LoadRulesTest, PayloadDamageBelowTheDurablePointCostsItsBatchOnly) {
     EXPECT_EQ(loaded.report.damage[0].first_offset, 7);
     EXPECT_EQ(loaded.report.damage[0].last_offset, 7);
   }
+}
+
+// --- How much is read ---
+
+uint64_t CountWhileLoading(Partition* partition, FileOperation operation) {
+  FaultyFileSystem counting(partition->fs.get());
+  EXPECT_THAT(LoadLog(&counting, kDirectory, partition->options), IsOk());
+  return counting.operation_count(operation);
+}
+
+// Once for all the files, and once for the snapshots that producers are loaded from.
+TEST(LoadRulesTest, NamesAreAskedForOnceWhereNothingIsUnfinished) {
+  for (const bool clean : {false, true}) {
+    Partition partition;
+    partition.AddSegment(0, BatchesBytes(0, 10));
+    partition.AddSegment(10, BatchesBytes(10, 20));
+    VARVE_ASSERT_OK(partition.Load());
+    partition.SetDurablePoint(10, SizeOf(BatchesBytes(10, 20)), 20, /*survived=*/true, clean);
+    EXPECT_EQ(CountWhileLoading(&partition, FileOperation::kList), 2u);
+  }
+}
+
+TEST(LoadRulesTest, ALeftoverDoesNotMakeTheLogBeReadTwice) {
+  const auto reads = [](bool with_leftover) {
+    Partition partition;
+    for (int64_t base_offset = 0; base_offset < 200; base_offset += 5) {
+      partition.AddSegment(base_offset, BatchesBytes(base_offset, base_offset + 5));
+    }
+    if (with_leftover) WriteFile(partition.fs.get(), "orders-0/00000000000000000003.log.deleted", "x");
+    return CountWhileLoading(&partition, FileOperation::kRead);
+  };
+  const uint64_t without = reads(false);
+  ASSERT_GE(without, 40u);
+  EXPECT_LT(reads(true), without + 10);
 }
 
 // --- Marks against files ---
