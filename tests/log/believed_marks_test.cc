@@ -214,6 +214,14 @@ TEST_F(BelievedMarksTest, OfTwoLogStartsTheHigherCounts) {
   EXPECT_EQ(Believe({.log_start_offset = 6}, /*with_state=*/false).log_start_offset, 6);
 }
 
+// Kafka may have left gaps between segments, which varve does not.
+TEST_F(BelievedMarksTest, BesideKafkasMarksNobodyKnowsWhoWroteLast) {
+  EXPECT_TRUE(Believe({.recovery_point = 9}).written_by_varve);
+  EXPECT_FALSE(Believe({.clean = false}).written_by_varve);
+  EXPECT_FALSE(Believe({.clean = true}).written_by_varve);
+  EXPECT_FALSE(Believe({}, /*with_state=*/false).written_by_varve);
+}
+
 TEST_F(BelievedMarksTest, CleanIsWhatAllThatSpeakOfItSay) {
   for (const bool state_clean : {false, true}) {
     state_.clean = state_clean;

@@ -166,5 +166,23 @@ TEST_P(LeftoversTest, AreClearedUpByTheNextOpeningWhereverOneWasStopped) {
   }
 }
 
+// A power loss that kept the rename and undid a removal before it would bring a covered segment back.
+TEST_P(LeftoversTest, AreGoneForGoodBeforeASwapTakesTheNameOfALog) {
+  Partition partition;
+  SetUpFiles(&partition);
+  FaultyFileSystem faulty(partition.fs.get());
+  faulty.AddRule({.operation = FileOperation::kRename,
+                  .path_part = ".log.swap",
+                  .status = absl::ResourceExhaustedError("stopped"),
+                  .after_effect = true});
+  const bool loaded = LoadLog(&faulty, kDirectory, partition.options).ok();
+  EXPECT_EQ(loaded, faulty.faults_fired() == 0);
+  for (uint64_t seed = 0; seed < 24; ++seed) {
+    SCOPED_TRACE(::testing::Message() << "seed " << seed);
+    Partition after(partition.fs->CloneAfterCrash({.seed = seed}));
+    ExpectCleared(&after);
+  }
+}
+
 }  // namespace
 }  // namespace varve::internal

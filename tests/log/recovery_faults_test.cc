@@ -20,11 +20,13 @@ namespace varve::internal {
 namespace {
 
 using testing_support::BatchesBytes;
+using testing_support::FileMap;
 using testing_support::FileSystemWithBadSectors;
 using testing_support::IsOk;
 using testing_support::kDirectory;
 using testing_support::Partition;
 using testing_support::ReadFile;
+using testing_support::ReadFiles;
 using testing_support::ServedBatches;
 using testing_support::SplitBatches;
 using testing_support::WriteFile;
@@ -111,17 +113,20 @@ struct Outcome {
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   std::vector<std::string> served;
+  FileMap saved_aside;
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
 std::string Describe(const Outcome& outcome) {
   return absl::StrCat("offsets ", outcome.log_start_offset, " to ", outcome.log_end_offset, ", ", outcome.served.size(),
-                      " batches");
+                      " batches, ", outcome.saved_aside.size(), " files saved aside");
 }
 
 Outcome OutcomeOf(FileSystem* file_system, const LoadedLog& loaded) {
-  return {loaded.log_start_offset, loaded.log_end_offset, ServedBatches(file_system, loaded)};
+  FileMap saved_aside = ReadFiles(file_system, kDirectory);
+  std::erase_if(saved_aside, [](const auto& file) { return !file.first.starts_with("varve.cut-"); });
+  return {loaded.log_start_offset, loaded.log_end_offset, ServedBatches(file_system, loaded), std::move(saved_aside)};
 }
 
 class RecoveryFaultsTest : public ::testing::TestWithParam<Scenario> {

@@ -1,5 +1,7 @@
 #include "log/segment_rewrite.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,6 +17,7 @@ namespace {
 
 using testing_support::FileSystemWithBadSectors;
 using testing_support::IsOkAndHolds;
+using testing_support::ReadFile;
 using testing_support::WriteFile;
 
 // Of five pages one cannot be read. Everything else from the position on is written again, wherever that lies in its
@@ -33,6 +36,39 @@ TEST(SegmentRewriteTest, PassesOverNothingButTheBadPage) {
       const int64_t bad_end = std::min(kSize, (bad_page + 1) * kPage);
       EXPECT_THAT(RewriteInPlace(&bad, "log", position),
                   IsOkAndHolds(kSize - position - std::max<int64_t>(0, bad_end - bad_begin)));
+    }
+  }
+}
+
+// Whatever is copied around a bad sector, and by whatever buffer, one page of zeros is all it costs.
+TEST(SegmentRewriteTest, CopiesEveryPageButTheBadOne) {
+  constexpr int64_t kPage = 4096;
+  constexpr int64_t kPages = 600;  // more than two of the buffers that bytes are copied by
+  std::string content;
+  for (int64_t page = 0; page < kPages; ++page) content.append(kPage - 1, static_cast<char>('a' + page % 26)) += '|';
+  content.resize(content.size() - 100);
+  const auto size_bytes = static_cast<int64_t>(content.size());
+  for (const int64_t bad_page : {int64_t{0}, int64_t{1}, int64_t{255}, int64_t{256}, int64_t{400}, kPages - 1}) {
+    for (const int64_t from : {int64_t{0}, int64_t{1000}, 255 * kPage + 1}) {
+      for (const int64_t bytes : {size_bytes - from, size_bytes - from - 3 * kPage - 5}) {
+        SCOPED_TRACE(testing::Message() << "page " << bad_page << ", " << bytes << " bytes from " << from);
+        MemoryFileSystem memory;
+        WriteFile(&memory, "log", content);
+        FileSystemWithBadSectors bad(&memory, "log", static_cast<uint64_t>(bad_page * kPage + 512), 512);
+        VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> source, bad.Open("log", OpenMode::kRead));
+        VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> copy, bad.Open("copy", OpenMode::kTruncate));
+        if (from == 0) {
+          VARVE_ASSERT_OK(CopyPrefix(*source, bytes, copy.get()));
+        } else {
+          VARVE_ASSERT_OK(CopyRange(*source, from, copy.get(), 0, bytes));
+        }
+        std::string expected = content;
+        const auto bad_begin = static_cast<size_t>(bad_page * kPage);
+        const size_t bad_bytes = std::min(static_cast<size_t>(kPage), content.size() - bad_begin);
+        expected.replace(bad_begin, bad_bytes, bad_bytes, '\0');
+        expected = expected.substr(static_cast<size_t>(from), static_cast<size_t>(bytes));
+        EXPECT_TRUE(ReadFile(&memory, "copy") == expected);
+      }
     }
   }
 }
