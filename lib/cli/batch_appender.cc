@@ -40,7 +40,7 @@ absl::Status BatchAppender::Flush() {
   const auto bytes = static_cast<int64_t>(builder_.size_bytes());
   const int64_t records_before = totals_.records;
   const absl::StatusOr<std::span<const std::byte>> batch = builder_.Build();
-  const absl::Status status = batch.ok() ? AppendBatch(*batch) : batch.status();
+  absl::Status status = batch.ok() ? AppendBatch(*batch) : batch.status();
   if (totals_.records > records_before) totals_.bytes += bytes;
   StartBatch();
   return status;

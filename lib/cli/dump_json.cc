@@ -69,10 +69,12 @@ absl::Status WriteRecords(const PartitionFile& file, const DumpForm& form, Parti
                                 [&](int64_t position, const RecordBatchView& batch, bool crc_matches) {
                                   if (!crc_matches) return true;
                                   RecordCursor cursor(batch, &scratch);
-                                  for (RecordView record; cursor.Next(&record);)
+                                  for (RecordView record; cursor.Next(&record);) {
                                     AppendRecordRow(lists->Row(), record, form.bytes);
-                                  if (!cursor.status().ok())
+                                  }
+                                  if (!cursor.status().ok()) {
                                     contents->AddFault(FaultAt(contents->PathOf(file), position, cursor.status()));
+                                  }
                                   return out.ok();
                                 });
 }

@@ -58,8 +58,9 @@ absl::Status PrintBatches(const PartitionFile& file, PartitionContents* contents
                                   if (form.batches_only || !crc_matches) return out->ok();
                                   RecordCursor cursor(batch, &scratch);
                                   for (RecordView record; cursor.Next(&record);) PrintRecord(record, form.bytes, out);
-                                  if (!cursor.status().ok())
+                                  if (!cursor.status().ok()) {
                                     contents->AddFault(FaultAt(contents->PathOf(file), position, cursor.status()));
+                                  }
                                   return out->ok();  // a dump that nobody reads any more ends here
                                 });
 }

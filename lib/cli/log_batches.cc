@@ -24,7 +24,7 @@ int64_t BehindDamage(const Log& log, int64_t offset) {
 
 absl::StatusOr<bool> LogBatches::Next() {
   if (rest_.empty()) {
-    const absl::StatusOr<bool> filled = Refill();
+    absl::StatusOr<bool> filled = Refill();
     if (!filled.ok() || !*filled) return filled;
   }
   const size_t position = bytes_.size() - rest_.size();

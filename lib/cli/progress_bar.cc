@@ -1,6 +1,7 @@
 #include "cli/progress_bar.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cli/exit_status.h"
 #include "cli/quantities.h"
@@ -28,7 +29,7 @@ std::string ProgressLine(std::string_view title, int64_t done_bytes, int64_t tot
   std::string bar;
   for (int64_t cell = 0; cell < kBarCells; ++cell) bar += cell < filled ? "█" : "░";
   const double seconds_left = share > 0 ? seconds * (1 - share) / share : 0;
-  const auto whole_seconds_left = static_cast<int64_t>(seconds_left + 0.5);
+  const auto whole_seconds_left = static_cast<int64_t>(std::llround(seconds_left));
   return fmt::format("{}  {} {:3.0f} %  {}/s  {}:{:02} left", title, bar, share * 100,
                      FormatBytes(static_cast<int64_t>(bytes_per_second)), whole_seconds_left / 60,
                      whole_seconds_left % 60);

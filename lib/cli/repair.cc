@@ -37,7 +37,7 @@ absl::StatusOr<RepairResult> RepairOn(FileSystem* file_system, const RepairSetti
                                       std::string_view bar_title) {
   const auto bar = std::make_shared<ProgressBar>(bar_title);
   options.progress = UpdatesOf(bar);
-  absl::StatusOr<RecoveryReport> report = Repair(file_system, settings.directory, std::move(options));
+  absl::StatusOr<RecoveryReport> report = Repair(file_system, settings.directory, options);
   if (!report.ok()) return report.status();
   const absl::StatusOr<int64_t> bytes = LogBytes(file_system, settings.directory);
   if (!bytes.ok()) return bytes.status();

@@ -195,11 +195,11 @@ void Flusher::RunReadyCallbacks() {
     const absl::Status stopped = frontiers_->Writable();
     const auto last_durable = callbacks_.upper_bound(frontiers_->durable());
     for (auto callback = callbacks_.begin(); callback != last_durable; ++callback) {
-      ready.push_back([done = std::move(callback->second)] { done(absl::OkStatus()); });
+      ready.emplace_back([done = std::move(callback->second)] { done(absl::OkStatus()); });
     }
     callbacks_.erase(callbacks_.begin(), last_durable);
     if (!stopped.ok()) {
-      for (auto& [offset, done] : callbacks_) ready.push_back([done = std::move(done), stopped] { done(stopped); });
+      for (auto& [offset, done] : callbacks_) ready.emplace_back([done = std::move(done), stopped] { done(stopped); });
       callbacks_.clear();
     }
   }

@@ -34,7 +34,7 @@ absl::Status RemoveSnapshots(FileSystem* file_system, const std::string& directo
                              int64_t above_offset) {
   for (const int64_t offset : listing.snapshots) {
     if (offset <= above_offset) continue;
-    const absl::Status removed =
+    absl::Status removed =
         file_system->Remove(JoinPath(directory, SegmentFileName(offset, SegmentFileKind::kSnapshot)));
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
   }

@@ -56,7 +56,7 @@ struct BatchSummary {
 class ActiveSegment {
  public:
   // Batches of this size and more are written by a call; measured crossover is some tens of KiB.
-  static constexpr int64_t kWriteThroughBytes = 64 * 1024;
+  static constexpr int64_t kWriteThroughBytes = int64_t{64} * 1024;
 
   // Makes the files of a new, empty segment; files of these names are replaced. Names are durable only after the
   // directory is synced. After an error the names are free again.

@@ -59,7 +59,7 @@ struct SegmentRecoveryInput {
   bool ends_at_damage = false;  // OnDamage::kTruncate
   bool excises_damage = false;  // OnDamage::kQuarantine: indexes are built for a file without the damaged bytes
   int64_t index_interval_bytes = 4096;
-  int64_t segment_index_bytes = 10 * 1024 * 1024;
+  int64_t segment_index_bytes = int64_t{10} * 1024 * 1024;
 };
 
 // A batch whose first bytes were mended.

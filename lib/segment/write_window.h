@@ -20,8 +20,8 @@ namespace varve::internal {
 
 class WriteWindow {
  public:
-  static constexpr int64_t kMinStepBytes = 64 * 1024;
-  static constexpr int64_t kMaxStepBytes = 4 * 1024 * 1024;
+  static constexpr int64_t kMinStepBytes = int64_t{64} * 1024;
+  static constexpr int64_t kMaxStepBytes = int64_t{4} * 1024 * 1024;
   static constexpr int64_t kQuickStepNs = 10'000'000;
   static constexpr int64_t kPageBytes = 4096;
 

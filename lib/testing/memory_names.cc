@@ -17,9 +17,9 @@ MemoryNodePtr NameView::Find(const MemoryName& name) const {
 }
 
 const std::map<std::string, MemoryNodePtr>& NameView::Entries(uint64_t directory) const {
-  static const auto* const kNone = new std::map<std::string, MemoryNodePtr>;
+  static const auto* const none = new std::map<std::string, MemoryNodePtr>;
   const auto entries = directories_.find(directory);
-  return entries == directories_.end() ? *kNone : entries->second;
+  return entries == directories_.end() ? *none : entries->second;
 }
 
 bool NameView::IsWithin(uint64_t directory, uint64_t ancestor) const {
@@ -104,6 +104,8 @@ void MemoryNames::Sync(uint64_t directory) {
   std::set<uint64_t> nodes;
   std::vector<NameChange> synced;
   std::vector<NameChange> waiting;
+  // clang 14 does not compile libstdc++'s std::views::reverse.
+  // NOLINTBEGIN(modernize-loop-convert)
   for (auto change = unsynced_.rbegin(); change != unsynced_.rend(); ++change) {
     if (touches(change->from) || touches(change->to) || nodes.contains(change->node->number)) {
       nodes.insert(change->node->number);
@@ -113,6 +115,7 @@ void MemoryNames::Sync(uint64_t directory) {
     }
   }
   for (auto change = synced.rbegin(); change != synced.rend(); ++change) stable_.Apply(*change);
+  // NOLINTEND(modernize-loop-convert)
   unsynced_.assign(waiting.rbegin(), waiting.rend());
 }
 
