@@ -407,14 +407,15 @@ absl::Status Appender::RollTo(int64_t new_base) {
   VARVE_RETURN_IF_ERROR(flusher_->LimitQueue());
   if (absl::Status sealed = active_->Seal(); !sealed.ok()) return Failed(std::move(sealed));
   absl::StatusOr<std::unique_ptr<ActiveSegment>> created = ActiveSegment::Create(segment_options_, new_base);
-  if (!created.ok()) return Failed(created.status());
-  absl::StatusOr<FlushTarget> target = FlushTargetOf(**created);
+  absl::StatusOr<FlushTarget> target = created.ok() ? FlushTargetOf(**created) : created.status();
   absl::Status prepared = target.status();
   // Once nothing else can fail: a snapshot must not lie beyond what the old segment takes on.
   if (prepared.ok()) prepared = producers_->WriteSnapshot(new_base, SnapshotSync::kNone);
   if (!prepared.ok()) {
-    (*created)->RemoveFiles();
-    return Failed(std::move(prepared));
+    // Nor must a .log, should what the old segment takes on be durable: the next sync is the directory's as well.
+    const absl::Status removed = created.ok() ? (*created)->RemoveFiles() : absl::OkStatus();
+    flusher_->NamesChanged();
+    return Failed(removed.ok() ? std::move(prepared) : removed);
   }
   flusher_->Rolled(*std::move(target));
   core_->table.Load().list->handles().back()->Sealed();

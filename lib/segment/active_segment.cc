@@ -44,15 +44,20 @@ absl::StatusOr<std::unique_ptr<ActiveSegment>> ActiveSegment::Create(const Activ
   std::unique_ptr<ActiveSegment> segment(new ActiveSegment(options, base_offset));
   absl::Status opened = segment->OpenFiles(OpenMode::kTruncate, {0, base_offset}, {});
   if (opened.ok()) return segment;
-  segment->RemoveFiles();
+  VARVE_RETURN_IF_ERROR(segment->RemoveFiles());
   return opened;
 }
 
-void ActiveSegment::RemoveFiles() {
+absl::Status ActiveSegment::RemoveFiles() {
   for (const SegmentFileKind kind :
        {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
-    (void)options_.file_system->Remove(JoinPath(options_.directory, SegmentFileName(base_offset_, kind)));
+    const std::string path = JoinPath(options_.directory, SegmentFileName(base_offset_, kind));
+    const absl::Status removed = options_.file_system->Remove(path);
+    if (removed.ok() || absl::IsNotFound(removed)) continue;
+    return Error(absl::StatusCode::kInternal, "{}: a segment that could not be made cannot be removed: {}", path,
+                 std::string_view(removed.message().data(), removed.message().size()));
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<ActiveSegment>> ActiveSegment::Reopen(const ActiveSegmentOptions& options,

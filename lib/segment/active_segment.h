@@ -58,14 +58,15 @@ class ActiveSegment {
   // Batches of this size and more are written by a call; measured crossover is some tens of KiB.
   static constexpr int64_t kWriteThroughBytes = int64_t{64} * 1024;
 
-  // Makes the files of a new, empty segment; files of these names are replaced. Names are durable only after the
-  // directory is synced. After an error the names are free again.
+  // Makes the files of a new, empty segment; files of these names are replaced. After an error the names are free
+  // again; kInternal where they could not be freed. That names are there, or gone, is durable only after the directory
+  // is synced.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ActiveSegment>> Create(const ActiveSegmentOptions& options,
                                                                              int64_t base_offset);
 
   // Takes the files of a segment that Create made, and that nobody knows of yet, off the disk again: a .log of that name
-  // would count as the log's newest segment at the next opening.
-  void RemoveFiles();
+  // would count as the log's newest segment at the next opening. kInternal where that fails.
+  [[nodiscard]] absl::Status RemoveFiles();
 
   // Goes on with a segment that recovery or a clean close has left: `end` is what it holds, its indexes are exact.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<ActiveSegment>> Reopen(const ActiveSegmentOptions& options,

@@ -105,12 +105,33 @@ TEST(LogDurableGapTest, AFullDiskLeavesNothingBehindTheGap) {
                 testing_support::StatusIs(absl::StatusCode::kResourceExhausted));
     VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory.List("/gap-0"));
     for (const std::string& name : names) EXPECT_FALSE(name.starts_with("00000000000000000050.")) << name;
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(40), /*current_leader_epoch=*/0));
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(40), /*current_leader_epoch=*/0, {.ack = Ack::kDurable}));
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      const auto after = memory.CloneAfterCrash({.seed = seed});
+      VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> crashed, Log::Open("/gap-0", OptionsOn(after.get())));
+      EXPECT_EQ(crashed->log_end_offset(), 41) << "seed " << seed;
+    }
     faulty.ClearRules();
     VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0));
     VARVE_ASSERT_OK(log->Close());
     VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(&memory)));
     EXPECT_EQ(reopened->log_end_offset(), 51);
+  }
+}
+
+// A name that cannot be taken back would overlap what the old segment takes on.
+TEST(LogDurableGapTest, ASegmentThatCannotBeTakenBackPoisons) {
+  for (const char* const file : {"50.index", "50.snapshot"}) {
+    SCOPED_TRACE(file);
+    MemoryFileSystem memory;
+    FaultyFileSystem faulty(&memory);
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
+    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
+    const absl::Status full = absl::ResourceExhaustedError("disk full");
+    faulty.AddRule({.operation = FileOperation::kOpen, .path_part = file, .status = full});
+    faulty.AddRule({.operation = FileOperation::kRemove, .path_part = ".index", .status = full});
+    EXPECT_FALSE(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).ok());
+    EXPECT_TRUE(IsPoisoned(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).status()));
   }
 }
 
