@@ -24,6 +24,7 @@
 #include "cli/stat.h"
 #include "cli/truncate.h"
 #include "cli/verify.h"
+#include "fmt/format.h"
 
 namespace varve::cli {
 namespace {
@@ -61,10 +62,20 @@ CLI::Validator WholeNumber() { return Conversion(ParseWholeNumber, ""); }
 CLI::Validator TimeInMs() { return Conversion(ParseTime, "TIME"); }
 CLI::Validator LookupTimeInMs() { return Conversion(ParseLookupTime, "TIME"); }
 
+// One of the words becomes the number of what it names. (CLI11's own transformers take that number, too.)
 template <typename Value>
-CLI::Validator OneOf(std::map<std::string, Value> words) {
-  // Checked: CLI11 by itself takes numbers and, as a zero, the empty text.
-  return CLI::CheckedTransformer(std::move(words));
+CLI::Validator OneOf(const std::map<std::string, Value>& words) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : words) names.push_back(name);
+  const std::string choice = fmt::format("{}", fmt::join(names, "|"));
+  return CLI::Validator(
+      [words, choice](std::string& text) {
+        const auto word = words.find(text);
+        if (word == words.end()) return fmt::format("expected {}, found '{}'", choice, text);
+        text = std::to_string(static_cast<int>(word->second));
+        return std::string();
+      },
+      choice);
 }
 
 // --- append ---

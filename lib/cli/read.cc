@@ -89,15 +89,33 @@ class RecordPrinter {
   [[nodiscard]] ExitStatus exit_status() const { return exit_status_; }
 
  private:
-  // A writer may have truncated the log below what was printed.
+  // A writer may have truncated the log below what was printed, and have written on since.
   void GoBackToLogEnd() {
     const int64_t log_end_offset = log_->log_end_offset();
     if (noted_offset_ > log_end_offset) ForgetMarkers();
-    if (next_offset_ <= log_end_offset) return;
-    Note(kCommand, fmt::format("{}: truncated to offset {}: offsets {} to {} were read before and are gone; reading "
-                               "goes on at the log end",
-                               settings_.directory, log_end_offset, log_end_offset, next_offset_ - 1));
-    next_offset_ = log_end_offset;
+    if (next_offset_ > log_end_offset) {
+      Note(kCommand, fmt::format("{}: truncated to offset {}: offsets {} to {} were there before and are gone; reading "
+                                 "goes on at the log end",
+                                 settings_.directory, log_end_offset, log_end_offset, next_offset_ - 1));
+      next_offset_ = log_end_offset;
+      last_batch_.reset();
+    } else if (LastBatchIsAnother()) {
+      ForgetMarkers();
+      last_batch_.reset();
+      Note(kCommand, fmt::format("{}: truncated and written on: other records than those that were read lie below "
+                                 "offset {}, where reading goes on",
+                                 settings_.directory, next_offset_));
+    }
+  }
+
+  // True if the batch that was read last, or what takes its place, is not what it was.
+  bool LastBatchIsAnother() const {
+    if (!last_batch_.has_value()) return false;
+    const absl::StatusOr<std::optional<RecordBatchView>> batch =
+        log_->NewReader().ReadBatch(last_batch_->base_offset, Isolation::kLogEnd);
+    if (!batch.ok() || last_batch_->base_offset < log_->log_start_offset()) return false;  // deleted, or damaged since
+    return !batch->has_value() || (*batch)->base_offset() != last_batch_->base_offset ||
+           (*batch)->crc() != last_batch_->crc;
   }
 
   // Prints to the visible end, or to behind the first damage, which is complained of: then there is more.
@@ -109,6 +127,7 @@ class RecordPrinter {
       absl::Status status = more.status();
       if (status.ok() && *more) {
         ShowProgress(batches.batch());
+        last_batch_ = {.base_offset = batches.batch().base_offset(), .crc = batches.batch().crc()};
         status = PrintBatch(batches.batch());
       }
       const bool passed_by = batches.next_offset() > next_offset_;
@@ -190,6 +209,11 @@ class RecordPrinter {
   const ReadSettings& settings_;
   const Log* const log_;
   int64_t next_offset_;
+  struct ReadLast {
+    int64_t base_offset = 0;
+    uint32_t crc = 0;
+  };
+  std::optional<ReadLast> last_batch_;
   int64_t noted_offset_ = 0;  // markers from next_offset_ to here are noted
   DecodeBuffer scratch_;
   AbortedFilter aborted_;

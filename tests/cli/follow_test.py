@@ -61,6 +61,28 @@ class FollowTest(VarveTest):
                 self.assertEqual(follower.wait(TIMEOUT_S), 0)
                 self.assertEqual(follower.stderr.read(), b"")
 
+    def test_a_log_written_on_past_the_reader_is_told(self):
+        for options in [[], ["--committed"]]:
+            with self.subTest(options=options):
+                partition = self.append(f"{len(options)}-0", range(10), "--batch-records", 1)
+                follower = subprocess.Popen([VARVE, "read", partition, "--follow", *options], stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE)
+                for stream in [follower.stdout, follower.stderr]:
+                    self.addCleanup(stream.close)
+                self.addCleanup(follower.kill)
+                self.assertEqual([follower.stdout.readline() for _ in range(10)], [b"%d\n" % i for i in range(10)])
+                follower.send_signal(signal.SIGSTOP)
+                self.run_ok("truncate", partition, "--to", 5)
+                self.append(f"{len(options)}-0", [f"new {i}" for i in range(5, 12)], "--batch-records", 1)
+                follower.send_signal(signal.SIGCONT)
+                told = follower.stderr.readline().decode()
+                for part in [str(partition), "truncated and written on", "below offset 10"]:
+                    self.assertIn(part, told)
+                self.assertEqual([follower.stdout.readline() for _ in range(2)], [b"new 10\n", b"new 11\n"])
+                follower.send_signal(signal.SIGINT)
+                self.assertEqual(follower.wait(TIMEOUT_S), 0)
+                self.assertEqual(follower.stderr.read(), b"")
+
 
 if __name__ == "__main__":
     unittest.main()

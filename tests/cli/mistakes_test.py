@@ -94,6 +94,7 @@ class WrongUseTest(VarveTest):
         ["truncate", PLAIN, "--to", ""], ["read", PLAIN, "--from-offset", ""], ["read", PLAIN, "--from-time", ""],
         ["find", PLAIN, "--offset", ""], ["append", "t-0", "--batch-bytes", ""], ["append", "t-0", "--now", ""],
         ["append", "t-0", "--ack", ""], ["append", "t-0", "--segment-ms", ""], ["append", ""],
+        ["append", "t-0", "--ack", "1"], ["repair", PLAIN, "--on-damage", "1"], ["read", PLAIN, "--format", "1"],
         ["append", "t-0", "--ack", "7"], ["read", PLAIN, "--format", ""], ["repair", PLAIN, "--on-damage", ""],
         ["truncate", PLAIN, "--to", "9223372036854775808"], ["truncate", PLAIN, "--to", "true"],
         ["read", PLAIN, "--from-offset", "9223372036854775808"], ["read", PLAIN, "--from-offset", "-9223372036854775809"],
