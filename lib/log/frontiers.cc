@@ -95,8 +95,17 @@ void Frontiers::SetHighWatermark(int64_t offset) {
   // A follower may have taken over one of the two and not yet the other.
   const int64_t end = log_end();
   managed_high_watermark_.store(std::clamp(offset, std::min(log_start(), end), end), std::memory_order_seq_cst);
+  CapHighWatermark();
   AssertOrder();
   if (waiters_.load(std::memory_order_seq_cst) != 0) Wake();
+}
+
+// One above an end that went back would rise with the log again.
+void Frontiers::CapHighWatermark() {
+  int64_t managed = managed_high_watermark_.load(std::memory_order_seq_cst);
+  for (int64_t end = log_end(); managed > end; end = log_end()) {
+    if (managed_high_watermark_.compare_exchange_weak(managed, end)) managed = end;
+  }
 }
 
 std::optional<int64_t> Frontiers::managed_high_watermark() const {
@@ -120,11 +129,7 @@ void Frontiers::Follow(const Followed& followed) {
   log_end_.store(followed.log_end_offset, std::memory_order_seq_cst);
   durable_.store(durable_offset, std::memory_order_seq_cst);
   if (followed.keep_high_watermark) {
-    // Above an end that went back it would rise with the log again.
-    int64_t managed = managed_high_watermark_.load(std::memory_order_seq_cst);
-    while (managed > followed.log_end_offset &&
-           !managed_high_watermark_.compare_exchange_weak(managed, followed.log_end_offset)) {
-    }
+    CapHighWatermark();
   } else if (!followed.high_watermark.has_value()) {
     managed_high_watermark_.store(kFollowsLog, std::memory_order_seq_cst);
   }

@@ -114,6 +114,7 @@ class Frontiers {
   [[nodiscard]] int64_t LastStable(int64_t log_start_offset, int64_t high_watermark) const;
   [[nodiscard]] int64_t HighWatermark(int64_t log_end_offset, int64_t durable_offset) const;
   [[nodiscard]] absl::Status StopReason() const;
+  void CapHighWatermark();
   void Wake() const;
   void AssertOrder() const;
 

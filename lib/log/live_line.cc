@@ -135,7 +135,7 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Open(FileSystem* file_system
 absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Find(FileSystem* file_system, const std::string& directory,
                                                          const std::array<uint8_t, 16>& lineage) {
   absl::StatusOr<std::unique_ptr<LiveLine>> line = Open(file_system, directory);
-  if (absl::IsNotFound(line.status()) || absl::IsDataLoss(line.status())) return nullptr;
+  if (absl::IsNotFound(line.status()) || IsFaultOfFile(line.status())) return nullptr;
   if (line.ok() && (*line)->lineage() != ShortLineage(lineage)) return nullptr;
   return line;
 }

@@ -52,6 +52,8 @@ struct RequiredEnd {
   int64_t position = 0;
 };
 
+constexpr int64_t kUnknown = -1;
+
 class Planner {
  public:
   Planner(FileSystem* file_system, const std::string& directory, const LogOptions& options, PartitionListing listing,
@@ -173,18 +175,18 @@ class Planner {
     plan_.segments.clear();
     VARVE_ASSIGN_OR_RETURN(const RequiredEnd required, RequiredEndOf(state));
     const size_t first = read_all_ ? 0 : FirstToRecover();
-    std::optional<int64_t> expected_offset;
+    int64_t expected_offset = kUnknown;  // behind the segment before
     for (size_t i = 0; i < found_.size(); ++i) {
       if (i < first) {
         VARVE_ASSIGN_OR_RETURN(std::string fault, IndexFault(file_system_, directory_, listing_, found_[i]));
         VARVE_ASSIGN_OR_RETURN(const std::string reason, ReasonToRead(i, std::move(fault)));
         if (reason.empty()) {
           plan_.segments.push_back(Unread(i));
-          expected_offset.reset();
+          expected_offset = kUnknown;
           continue;
         }
       }
-      if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, *expected_offset);
+      if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, expected_offset);
       plan_.segments.push_back({.found = found_[i]});
       VARVE_RETURN_IF_ERROR(Recover(i, required, &plan_.segments.back()));
       const SegmentRecovery& recovery = *plan_.segments.back().recovery;
@@ -227,11 +229,10 @@ class Planner {
   // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. A
   // follower's gap looks the same, but varve moves the durable point behind one before it appends there; and none that
   // is too wide for a segment is a lost tail.
-  bool BreaksRow(const FoundSegment& segment, const std::optional<int64_t>& expected_offset,
-                 const RequiredEnd& required) const {
-    return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset.has_value() &&
-           segment.base_offset != *expected_offset && *expected_offset >= required.offset &&
-           segment.base_offset - *expected_offset <= std::numeric_limits<int32_t>::max();
+  bool BreaksRow(const FoundSegment& segment, int64_t expected_offset, const RequiredEnd& required) const {
+    return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset != kUnknown &&
+           segment.base_offset != expected_offset && expected_offset >= required.offset &&
+           segment.base_offset - expected_offset <= std::numeric_limits<int32_t>::max();
   }
 
   absl::Status EndBefore(size_t index, int64_t expected_offset) {

@@ -255,7 +255,7 @@ absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, i
     if (*offset > log_end_offset) continue;
     if (*offset <= log_start_offset) break;
     auto entries = ReadProducerSnapshot(file_system_, SnapshotPath(*offset));
-    if (absl::IsDataLoss(entries.status()) || absl::IsInternal(entries.status())) continue;
+    if (IsFaultOfFile(entries.status())) continue;
     VARVE_RETURN_IF_ERROR(entries.status());
     LoadEntries(*std::move(entries), now_ms);
     last_snapshot_offset_ = *offset;

@@ -8,7 +8,6 @@
 #include "base/status.h"
 
 namespace varve::internal {
-namespace {}  // namespace
 
 MemoryNodePtr NameView::Find(const MemoryName& name) const {
   const auto& entries = Entries(name.directory);
