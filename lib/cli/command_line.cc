@@ -66,6 +66,7 @@ CLI::Validator LookupTimeInMs() { return Conversion(ParseLookupTime, "TIME"); }
 template <typename Value>
 CLI::Validator OneOf(const std::map<std::string, Value>& words) {
   std::vector<std::string> names;
+  names.reserve(words.size());
   for (const auto& [name, value] : words) names.push_back(name);
   const std::string choice = fmt::format("{}", fmt::join(names, "|"));
   return CLI::Validator(

@@ -188,8 +188,9 @@ absl::Status DumpPartitionJson(FileSystem* file_system, PartitionContents* conte
   WriteSegments(summary, &lists);
   for (const PartitionFileKind kind : {PartitionFileKind::kLog, PartitionFileKind::kOffsetIndex,
                                        PartitionFileKind::kTimeIndex, PartitionFileKind::kTransactionIndex}) {
-    if (absl::Status status = WriteListsOfKind(file_system, kind, contents, form, &lists, *out); !status.ok())
+    if (absl::Status status = WriteListsOfKind(file_system, kind, contents, form, &lists, *out); !status.ok()) {
       return status;
+    }
   }
   lists.Begin("producers");
   for (const ProducerStateEntry& producer : summary.producers) AppendProducerRow(lists.Row(), producer);

@@ -267,7 +267,7 @@ absl::Status Follow(Log* log, RecordPrinter* printer, Output* out) {
     out->Flush();
     if (NobodyReadsStandardOutput()) return absl::OkStatus();  // a log that stays idle would never write to it
     if (absl::Status status = WaitForMore(log, printer->next_offset(), round); !status.ok()) return status;
-    const absl::Status status = printer->PrintToEnd();
+    absl::Status status = printer->PrintToEnd();
     if (!status.ok() && !absl::IsAborted(status)) return status;
   }
   return absl::OkStatus();

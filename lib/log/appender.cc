@@ -415,7 +415,7 @@ absl::Status Appender::RollTo(int64_t new_base) {
     // Nor must a .log, should what the old segment takes on be durable: the next sync is the directory's as well.
     const absl::Status removed = created.ok() ? (*created)->RemoveFiles() : absl::OkStatus();
     flusher_->NamesChanged();
-    return Failed(removed.ok() ? std::move(prepared) : removed);
+    return Failed(removed.ok() ? prepared : removed);
   }
   flusher_->Rolled(*std::move(target));
   core_->table.Load().list->handles().back()->Sealed();

@@ -242,7 +242,7 @@ absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget
   live_ = std::move(live);
   const auto first = callbacks_.upper_bound(end_offset);
   for (auto callback = first; callback != callbacks_.end(); ++callback) {
-    overtaken_.push_back([done = std::move(callback->second), reason] { done(reason); });
+    overtaken_.emplace_back([done = std::move(callback->second), reason] { done(reason); });
   }
   callbacks_.erase(first, callbacks_.end());
   if (!overtaken_.empty()) callbacks_due_.store(true, std::memory_order_release);

@@ -474,8 +474,9 @@ class Execution {
       }
       loaded_.segments.push_back(std::move(loaded));
     }
-    if (made_active_.has_value())
+    if (made_active_.has_value()) {
       loaded_.segments.push_back({.base_offset = *made_active_, .size_bytes = 0, .damage = {}});
+    }
     loaded_.log_start_offset = plan_.log_start_offset;
     loaded_.log_end_offset = plan_.log_end_offset;
     RecoveryReport& report = loaded_.report;

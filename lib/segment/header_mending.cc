@@ -25,8 +25,9 @@ std::optional<int64_t> OnlyBitFlipThatFits(const BatchHeader& header, const Batc
 bool BaseOffsetFits(const BatchHeader& header, const BatchNeighbours& neighbours) {
   if (!HasSaneOffsets(header) || header.base_offset < neighbours.expected_offset) return false;
   if (neighbours.next_base_offset.has_value() && header.next_offset() > *neighbours.next_base_offset) return false;
-  if (neighbours.indexed_last_offset.has_value() && header.last_offset() > *neighbours.indexed_last_offset)
+  if (neighbours.indexed_last_offset.has_value() && header.last_offset() > *neighbours.indexed_last_offset) {
     return false;
+  }
   return !neighbours.exact_next_offset.has_value() || header.next_offset() == *neighbours.exact_next_offset;
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kVersionKey = "version: ";
 constexpr std::string_view kTopicIdKey = "topic_id: ";
 // The file has 43 bytes; later versions may add to it.
-constexpr uint64_t kMaxFileBytes = 64 * 1024;
+constexpr uint64_t kMaxFileBytes = uint64_t{64} * 1024;
 
 // Takes a line off `text`, without its LF or CRLF.
 std::string_view TakeLine(std::string_view* text) {

@@ -81,7 +81,7 @@ void AdvanceEpoch(ProducerStateEntry* producer, int16_t epoch) {
   producer->batches.clear();
 }
 
-absl::Status IgnoreNotFound(absl::Status status) { return absl::IsNotFound(status) ? absl::OkStatus() : status; }
+absl::Status IgnoreNotFound(const absl::Status& status) { return absl::IsNotFound(status) ? absl::OkStatus() : status; }
 
 }  // namespace
 
@@ -166,7 +166,7 @@ CompletedTransaction ProducerStateManager::Complete(int64_t producer_id, int64_t
 
 absl::Status ProducerStateManager::CheckReadable(const RecordBatchView& batch) {
   if (!batch.is_control() || batch.producer_id() < 0) return absl::OkStatus();
-  const absl::Status read = ReadMarker(batch).status();
+  absl::Status read = ReadMarker(batch).status();
   if (read.ok()) return read;
   return Refuse(KafkaError::kCorruptMessage, "{}", std::string_view(read.message().data(), read.message().size()));
 }
