@@ -29,6 +29,28 @@ LogOptions OptionsOn(FileSystem* file_system) {
   return options;
 }
 
+// A log of one record on a disk that can be full.
+struct FullDiskLog {
+  FullDiskLog() {
+    auto opened = Log::Open("/gap-0", OptionsOn(&faulty));
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    log = *std::move(opened);
+    VARVE_EXPECT_OK(Append(0));
+  }
+
+  absl::Status Append(int64_t offset, Ack ack = Ack::kWritten) {
+    return log->AppendAsFollower(BatchAt(offset), /*current_leader_epoch=*/0, {.ack = ack}).status();
+  }
+  void FullFor(FaultRule rule) {
+    rule.status = absl::ResourceExhaustedError("disk full");
+    faulty.AddRule(rule);
+  }
+
+  MemoryFileSystem memory;
+  FaultyFileSystem faulty{&memory};
+  std::unique_ptr<Log> log;
+};
+
 TEST(LogDurableGapTest, SegmentBehindAGapIsNamedByItsFirstBatchAndSurvivesEveryCrash) {
   MemoryFileSystem file_system;
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&file_system)));
@@ -58,32 +80,20 @@ TEST(LogDurableGapTest, SegmentBehindAGapIsNamedByItsFirstBatchAndSurvivesEveryC
 
 // The segment behind the gap is there already: nothing may be appended to it while the point lies before the gap.
 TEST(LogDurableGapTest, PoisonsWhereAFullDiskHasNoRoomForThePoint) {
-  MemoryFileSystem memory;
-  FaultyFileSystem faulty(&memory);
-  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
-  VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
-  faulty.AddRule({.operation = FileOperation::kWrite,
-                  .path_part = "varve.state",
-                  .for_ever = true,
-                  .status = absl::ResourceExhaustedError("disk full")});
-  EXPECT_FALSE(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).ok());
-  faulty.ClearRules();
-  EXPECT_TRUE(IsPoisoned(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).status()));
+  FullDiskLog disk;
+  disk.FullFor({.operation = FileOperation::kWrite, .path_part = "varve.state", .for_ever = true});
+  EXPECT_FALSE(disk.Append(50).ok());
+  disk.faulty.ClearRules();
+  EXPECT_TRUE(IsPoisoned(disk.Append(50)));
 }
 
 // A store that fails lags behind; the one that vouches for the gap says what is durable by then.
 TEST(LogDurableGapTest, AStoreThatFailedOnTheWayIsMadeUpFor) {
   for (const uint64_t nth : {1, 2}) {
-    MemoryFileSystem memory;
-    FaultyFileSystem faulty(&memory);
-    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
-    faulty.AddRule({.operation = FileOperation::kWrite,
-                    .path_part = "varve.state",
-                    .nth = nth,
-                    .status = absl::ResourceExhaustedError("disk full")});
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0, {.ack = Ack::kDurable}));
-    const auto after = memory.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    FullDiskLog disk;
+    disk.FullFor({.operation = FileOperation::kWrite, .path_part = "varve.state", .nth = nth});
+    VARVE_ASSERT_OK(disk.Append(50, Ack::kDurable));
+    const auto after = disk.memory.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
     VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(after.get())));
     EXPECT_EQ(reopened->log_end_offset(), 51);
   }
@@ -93,28 +103,21 @@ TEST(LogDurableGapTest, AStoreThatFailedOnTheWayIsMadeUpFor) {
 TEST(LogDurableGapTest, AFullDiskLeavesNothingBehindTheGap) {
   for (const char* const file : {"50.log", "50.index", "50.timeindex", "50.snapshot"}) {
     SCOPED_TRACE(file);
-    MemoryFileSystem memory;
-    FaultyFileSystem faulty(&memory);
-    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
-    faulty.AddRule({.operation = FileOperation::kOpen,
-                    .path_part = file,
-                    .for_ever = true,
-                    .status = absl::ResourceExhaustedError("disk full")});
-    EXPECT_THAT(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0),
-                testing_support::StatusIs(absl::StatusCode::kResourceExhausted));
-    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, memory.List("/gap-0"));
+    FullDiskLog disk;
+    disk.FullFor({.operation = FileOperation::kOpen, .path_part = file, .for_ever = true});
+    EXPECT_THAT(disk.Append(50), testing_support::StatusIs(absl::StatusCode::kResourceExhausted));
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, disk.memory.List("/gap-0"));
     for (const std::string& name : names) EXPECT_FALSE(name.starts_with("00000000000000000050.")) << name;
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(40), /*current_leader_epoch=*/0, {.ack = Ack::kDurable}));
+    VARVE_ASSERT_OK(disk.Append(40, Ack::kDurable));
     for (uint64_t seed = 0; seed < 40; ++seed) {
-      const auto after = memory.CloneAfterCrash({.seed = seed});
+      const auto after = disk.memory.CloneAfterCrash({.seed = seed});
       VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> crashed, Log::Open("/gap-0", OptionsOn(after.get())));
       EXPECT_EQ(crashed->log_end_offset(), 41) << "seed " << seed;
     }
-    faulty.ClearRules();
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0));
-    VARVE_ASSERT_OK(log->Close());
-    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(&memory)));
+    disk.faulty.ClearRules();
+    VARVE_ASSERT_OK(disk.Append(50));
+    VARVE_ASSERT_OK(disk.log->Close());
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> reopened, Log::Open("/gap-0", OptionsOn(&disk.memory)));
     EXPECT_EQ(reopened->log_end_offset(), 51);
   }
 }
@@ -123,15 +126,11 @@ TEST(LogDurableGapTest, AFullDiskLeavesNothingBehindTheGap) {
 TEST(LogDurableGapTest, ASegmentThatCannotBeTakenBackPoisons) {
   for (const char* const file : {"50.index", "50.snapshot"}) {
     SCOPED_TRACE(file);
-    MemoryFileSystem memory;
-    FaultyFileSystem faulty(&memory);
-    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open("/gap-0", OptionsOn(&faulty)));
-    VARVE_ASSERT_OK(log->AppendAsFollower(BatchAt(0), /*current_leader_epoch=*/0));
-    const absl::Status full = absl::ResourceExhaustedError("disk full");
-    faulty.AddRule({.operation = FileOperation::kOpen, .path_part = file, .status = full});
-    faulty.AddRule({.operation = FileOperation::kRemove, .path_part = ".index", .status = full});
-    EXPECT_FALSE(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).ok());
-    EXPECT_TRUE(IsPoisoned(log->AppendAsFollower(BatchAt(50), /*current_leader_epoch=*/0).status()));
+    FullDiskLog disk;
+    disk.FullFor({.operation = FileOperation::kOpen, .path_part = file});
+    disk.FullFor({.operation = FileOperation::kRemove, .path_part = ".index"});
+    EXPECT_FALSE(disk.Append(50).ok());
+    EXPECT_TRUE(IsPoisoned(disk.Append(50)));
   }
 }
 
