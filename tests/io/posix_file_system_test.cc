@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <span>
@@ -78,7 +79,15 @@ bool TrueInChild(const std::function<bool()>& check) {
 int SmallFileSystem() {
   int context = ::fsopen("tmpfs", 0);
   if (context == -1 && errno == EPERM) {
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) context = ::fsopen("tmpfs", 0);
+    const uid_t user = ::getuid();
+    const gid_t group = ::getgid();
+    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
+      // A user without a number makes no files.
+      std::ofstream("/proc/self/setgroups") << "deny";
+      std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+      std::ofstream("/proc/self/gid_map") << "0 " << group << " 1";
+      context = ::fsopen("tmpfs", 0);
+    }
     if (context == -1) errno = EPERM;  // refused, whatever the limit that unshare met
   }
   if (context == -1 || ::fsconfig(context, FSCONFIG_SET_STRING, "size", "64k", 0) == -1 ||

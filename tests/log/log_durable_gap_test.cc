@@ -35,7 +35,7 @@ struct FullDiskLog {
     auto opened = Log::Open("/gap-0", OptionsOn(&faulty));
     EXPECT_TRUE(opened.ok()) << opened.status();
     log = *std::move(opened);
-    VARVE_EXPECT_OK(Append(0));
+    VARVE_EXPECT_OK(Append(0, Ack::kDurable));  // its names are synced
   }
 
   absl::Status Append(int64_t offset, Ack ack = Ack::kWritten) {

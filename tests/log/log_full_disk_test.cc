@@ -18,6 +18,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::Not;
 using testing_support::AppendMany;
+using testing_support::AppendNext;
 using testing_support::ExpectRecords;
 using testing_support::OpenLog;
 using testing_support::StatusIs;
@@ -265,6 +266,28 @@ TEST_F(LogFullDiskTest, OpensWithoutAByteFree) {
       const auto reopened = OpenLog(directory_, options);
       AppendMany(reopened.get(), 3);
       ExpectRecords(*reopened, 0, state.log_end_offset + 3);
+    }
+  }
+}
+
+// Nor after a power loss: an empty segment that came back would overlap what the one before it took on.
+TEST_F(LogFullDiskTest, ARollThatFailedHasNotBegun) {
+  options_.segment_bytes = 1 << 20;
+  for (const char* const file : {"01.log", "01.index", "01.timeindex", "01.snapshot"}) {
+    SCOPED_TRACE(file);
+    MemoryFileSystem memory;
+    FaultyFileSystem faulty(&memory);
+    options_.file_system = &faulty;
+    const auto log = Open();
+    AppendNext(log.get(), {.ack = Ack::kDurable});
+    faulty.AddRule(
+        {.operation = FileOperation::kOpen, .path_part = file, .status = absl::ResourceExhaustedError("disk full")});
+    EXPECT_THAT(log->Roll(), StatusIs(absl::StatusCode::kResourceExhausted));
+    AppendNext(log.get(), {.ack = Ack::kDurable});
+    for (uint64_t seed = 0; seed < 40; ++seed) {
+      const auto after = memory.CloneAfterCrash({.seed = seed});
+      options_.file_system = after.get();
+      ExpectRecords(*Open(), 0, 2);
     }
   }
 }
