@@ -145,8 +145,10 @@ absl::Status Flusher::SyncOnce() {
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(work.sealed.size()));
     names_synced_ = work.names_changed;
     StoreDurable(work);
-    frontiers_->PublishDurable(work.end.next_offset);
-    (void)live_->StoreDurable(work.end.next_offset);  // one that could not be written tells of less
+    // An append publishes its segment before the log's end, and may be between the two.
+    const int64_t durable_offset = std::min(work.end.next_offset, frontiers_->log_end());
+    frontiers_->PublishDurable(durable_offset);
+    (void)live_->StoreDurable(durable_offset);  // one that could not be written tells of less
   } else {
     frontiers_->Poison(status);
   }

@@ -371,5 +371,36 @@ TEST_P(FlusherTest, WhereDurabilityIsVisibilityReadersSeeWhatIsSynced) {
   ExpectRecords(*log, 0, 3);
 }
 
+// By itself, as the writer cannot be held between the two from outside.
+TEST(FlusherAloneTest, WhatTheSegmentHasAndTheLogHasNotYetIsNotToldDurable) {
+  using namespace internal;
+  ManualClock clock(1'700'000'000'000, 1'000'000'000'000);
+  const auto files = std::make_shared<MemoryFileSystem>();
+  VARVE_ASSERT_OK(files->CreateDirectory(kPartition));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto active, ActiveSegment::Create({.file_system = files,
+                                                                       .clock = &clock,
+                                                                       .directory = kPartition,
+                                                                       .segment_bytes = 4 << 20,
+                                                                       .segment_index_bytes = 1 << 20,
+                                                                       .index_interval_bytes = 4096},
+                                                                      0));
+  VARVE_ASSERT_OK_AND_ASSIGN(FlushTarget target, FlushTargetOf(*active));
+  VARVE_ASSERT_OK_AND_ASSIGN(auto state, PartitionState::Open(files.get(), kPartition));
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::shared_ptr<LiveLine> live,
+                             LiveLine::Create(files.get(), kPartition, state->values().lineage));
+  Frontiers frontiers(Visibility::kLogEnd);
+  Flusher flusher(files.get(), &clock, kPartition, &frontiers);
+  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), live, 0, absl::OkStatus()));
+
+  const std::vector<std::byte> batch = DataBatch({.timestamp_ms = 1000});
+  VARVE_ASSERT_OK(active->Append(batch, {static_cast<int64_t>(batch.size()), 0, 1000}, /*durable_acks=*/false));
+  active->Publish();
+  VARVE_ASSERT_OK(flusher.Sync());
+  EXPECT_EQ(frontiers.durable(), 0);
+  frontiers.PublishEnd(1);
+  VARVE_ASSERT_OK(flusher.WaitDurable(1, std::chrono::hours(1)));
+  EXPECT_EQ(frontiers.durable(), 1);
+}
+
 }  // namespace
 }  // namespace varve
