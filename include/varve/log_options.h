@@ -38,6 +38,16 @@ enum class OnDamage {
   kQuarantine,  // move damaged ranges to varve.cut-OFFSET; their offsets stay a gap
 };
 
+// Kafka's cleanup.policy: how old records go.
+enum class CleanupPolicy {
+  kDelete,            // whole segments, by retention
+  kCompact,           // all records but the latest of each key
+  kCompactAndDelete,  // both
+};
+
+[[nodiscard]] constexpr bool Compacts(CleanupPolicy policy) { return policy != CleanupPolicy::kDelete; }
+[[nodiscard]] constexpr bool Deletes(CleanupPolicy policy) { return policy != CleanupPolicy::kCompact; }
+
 // How far a consumer may read in a log that no replication drives.
 enum class Visibility { kLogEnd, kDurable };
 
@@ -81,9 +91,14 @@ struct LogOptions {
   int64_t message_timestamp_after_max_ms = std::numeric_limits<int64_t>::max();  // Kafka: 1 hour; unlimited here, as a
                                                                                  // replayed log is not a client
   std::optional<Codec> compression_type = std::nullopt;  // recompress to this codec; absent: as the producer sent it
-  bool compacted = false;                                // cleanup.policy has `compact`: every record needs a key
-  int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();  // rolls a compacted log earlier than segment_ms
   int64_t producer_id_expiration_ms = int64_t{24} * 3600 * 1000;
+
+  // --- Old records ---
+  CleanupPolicy cleanup_policy = CleanupPolicy::kDelete;                // one that compacts: every record needs a key
+  int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();  // rolls a compacted log earlier than segment_ms
+  int64_t retention_ms = int64_t{7} * 24 * 3600 * 1000;  // -1: unlimited. Of a segment, since its largest timestamp
+  int64_t retention_bytes = -1;                          // -1: unlimited. Of all segments together
+  int64_t file_delete_delay_ms = 60'000;  // a deleted segment's files stay so long, for who opened the log before
 
   // --- Writing and reading ---
   IoMode io_mode = IoMode::kAuto;

@@ -82,8 +82,8 @@ absl::Status Appender::Install(LoadedLog loaded) {
 void Appender::ChooseLimits() {
   const LogOptions& options = core_->options;
   limits_.segment_bytes = options.segment_bytes;
-  limits_.segment_ms =
-      options.compacted ? std::min(options.segment_ms, options.max_compaction_lag_ms) : options.segment_ms;
+  limits_.segment_ms = Compacts(options.cleanup_policy) ? std::min(options.segment_ms, options.max_compaction_lag_ms)
+                                                        : options.segment_ms;
   const int64_t jitter_ms = std::min(options.segment_jitter_ms, limits_.segment_ms);
   if (jitter_ms > 0) limits_.segment_ms -= std::uniform_int_distribution<int64_t>(0, jitter_ms - 1)(jitter_);
 }
@@ -141,7 +141,7 @@ absl::Status Appender::CheckSize(int64_t size_bytes) const {
 // Costs nothing with the default settings.
 absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now_ms) const {
   const LogOptions& options = core_->options;
-  const RecordRules rules{.compacted = options.compacted,
+  const RecordRules rules{.compacted = Compacts(options.cleanup_policy),
                           .timestamp_type = options.message_timestamp_type,
                           .now_ms = now_ms,
                           .before_max_ms = options.message_timestamp_before_max_ms,
@@ -241,7 +241,7 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
                           .leader_epoch = leader_epoch,
                           .now_ms = settings.clock->WallMs(),
                           .max_message_bytes = settings.max_message_bytes,
-                          .compacted = settings.compacted,
+                          .compacted = Compacts(settings.cleanup_policy),
                           .timestamp_type = settings.message_timestamp_type,
                           .before_max_ms = settings.message_timestamp_before_max_ms,
                           .after_max_ms = settings.message_timestamp_after_max_ms,

@@ -61,6 +61,9 @@ absl::Status CheckOptions(const LogOptions& options) {
       CheckRange("message_timestamp_before_max_ms", options.message_timestamp_before_max_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(
       CheckRange("message_timestamp_after_max_ms", options.message_timestamp_after_max_ms, 0, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("retention_ms", options.retention_ms, -1, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("retention_bytes", options.retention_bytes, -1, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("file_delete_delay_ms", options.file_delete_delay_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("max_open_segments", options.max_open_segments, 1, 20'000));
   if (options.compression_type.has_value() && !CodecAvailable(*options.compression_type)) {
     return Error(absl::StatusCode::kUnimplemented, "compression_type {}: this build was made without it",

@@ -202,7 +202,7 @@ TEST_F(LogAppendTest, WrongInputIsRefused) {
   options_.max_message_bytes = 300;
   options_.message_timestamp_before_max_ms = 1000;
   options_.message_timestamp_after_max_ms = 2000;
-  options_.compacted = true;
+  options_.cleanup_policy = CleanupPolicy::kCompact;
   const auto log = Open();
   const int64_t now_ms = clock_.WallMs();
   const std::string large(300, 'x');
@@ -308,6 +308,9 @@ TEST_F(LogAppendTest, OptionsOutOfRangeAreNamed) {
              [](LogOptions* options) { options->message_timestamp_before_max_ms = -1; }},
         Case{"message_timestamp_after_max_ms",
              [](LogOptions* options) { options->message_timestamp_after_max_ms = -1; }},
+        Case{"retention_ms", [](LogOptions* options) { options->retention_ms = -2; }},
+        Case{"retention_bytes", [](LogOptions* options) { options->retention_bytes = -2; }},
+        Case{"file_delete_delay_ms", [](LogOptions* options) { options->file_delete_delay_ms = -1; }},
         Case{"max_open_segments", [](LogOptions* options) { options->max_open_segments = 0; }}}) {
     LogOptions options = options_;
     wrong.change(&options);
