@@ -106,8 +106,8 @@ TEST(SparseOffsetIndexTest, DefaultIsEmpty) {
 TEST(SparseOffsetIndexTest, LookupsEqualALinearSearch) {
   std::mt19937_64 random(20240229);
   // Around the sizes of heap chunks (64, 192, 448) and of binary search steps.
-  for (const size_t count :
-       {0, 1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, 127, 128, 129, 191, 192, 193, 447, 448, 449, 1000}) {
+  for (const size_t count : {0U,  1U,   2U,   3U,   4U,   5U,   7U,   8U,   9U,   63U,  64U,
+                             65U, 127U, 128U, 129U, 191U, 192U, 193U, 447U, 448U, 449U, 1000U}) {
     for (const int64_t base_offset : {int64_t{0}, int64_t{1} << 40}) {
       const std::vector<OffsetPosition> entries = RandomEntries(base_offset, count, random);
       const std::vector<std::byte> bytes = Encode(base_offset, entries);

@@ -38,7 +38,7 @@ TimestampOffset ReferenceFloor(int64_t base_offset, const std::vector<TimestampO
 
 TEST(TimeIndexTest, LookupsEqualALinearSearch) {
   std::mt19937_64 random(20240229);
-  for (const size_t count : {0, 1, 2, 3, 5, 8, 63, 64, 65, 191, 192, 193, 447, 448, 449, 900}) {
+  for (const size_t count : {0U, 1U, 2U, 3U, 5U, 8U, 63U, 64U, 65U, 191U, 192U, 193U, 447U, 448U, 449U, 900U}) {
     const int64_t base_offset = 3000000000;
     std::vector<TimestampOffset> entries;
     TimestampOffset last{1700000000000, base_offset};

@@ -144,12 +144,12 @@ TEST_F(LookupsBesideTruncationTest, ALargestTimestampThatGoesMeanwhileHidesNoOth
   HookedFileSystem hooked(&memory_);
   options_.file_system = &hooked;
   { AppendMany(Open().get(), kRecords); }
+  int64_t opened = 0;
   const auto log = Open();
   for (const LogSegmentInfo& segment : log->segments()) {
     if (segment.base_offset == log->segments()[1].base_offset) continue;
     VARVE_ASSERT_OK(log->Read(segment.base_offset));
   }
-  int64_t opened = 0;
   hooked.before_open = [&](const std::string& path) {
     if (!path.ends_with(".index") || ++opened > 1) return;
     VARVE_ASSERT_OK(log->TruncateTo(3));

@@ -89,7 +89,7 @@ TEST(LogDurableGapTest, PoisonsWhereAFullDiskHasNoRoomForThePoint) {
 
 // A store that fails lags behind; the one that vouches for the gap says what is durable by then.
 TEST(LogDurableGapTest, AStoreThatFailedOnTheWayIsMadeUpFor) {
-  for (const uint64_t nth : {1, 2}) {
+  for (const uint64_t nth : {1U, 2U}) {
     FullDiskLog disk;
     disk.FullFor({.operation = FileOperation::kWrite, .path_part = "varve.state", .nth = nth});
     VARVE_ASSERT_OK(disk.Append(50, Ack::kDurable));

@@ -65,7 +65,8 @@ class TruncationDamageTest : public testing_support::LogTest {
   // Writes over the batch at `offset`, from its byte `from` on.
   void WriteOver(int64_t offset, int64_t from, const std::string& bytes) {
     VARVE_ASSERT_OK_AND_ASSIGN(const auto file, memory_.Open(LogPath(offset), OpenMode::kReadWrite));
-    VARVE_ASSERT_OK(file->WriteAt(static_cast<uint64_t>(positions_[offset] + from), AsBytes(bytes)));
+    VARVE_ASSERT_OK(
+        file->WriteAt(static_cast<uint64_t>(positions_.at(static_cast<size_t>(offset)) + from), AsBytes(bytes)));
     VARVE_ASSERT_OK(file->SyncData());
   }
 
@@ -250,7 +251,8 @@ TEST_F(TruncationDamageTest, AFlippedMagicIsNoMessageOfAnOldFormat) {
 TEST_F(TruncationDamageTest, AMessageOfAnOldFormatIsFoundBeforeAnythingIsAnnounced) {
   WriteLog();
   const int64_t second = bases_[1];
-  const auto size_bytes = static_cast<size_t>(positions_[second + 1] - positions_[second]);
+  const auto index = static_cast<size_t>(second);
+  const auto size_bytes = static_cast<size_t>(positions_[index + 1] - positions_[index]);
   const size_t overhead = LegacyMessage(1, second, "").size();
   WriteOver(second, 0, LegacyMessage(1, second, std::string(size_bytes - overhead, 'v')));
   const auto log = Open();

@@ -39,7 +39,7 @@ class CodecsLeftOutTest : public testing::Test {
 
   std::vector<std::byte> BatchAt(const Log& log, int64_t offset) {
     const absl::StatusOr<FileRange> range = log.Read(offset, {.max_bytes = 1});
-    std::vector<std::byte> bytes(range.ok() ? range->size_bytes() : 0);
+    std::vector<std::byte> bytes(range.ok() ? static_cast<size_t>(range->size_bytes()) : 0);
     EXPECT_THAT(range, IsOk());
     if (range.ok()) {
       EXPECT_THAT(range->CopyTo(bytes), IsOk());

@@ -77,7 +77,8 @@ TEST(Codec, NamesAreKafkasAndGoBothWays) {
 TEST(Compress, RoundTripsAtEverySizeOfInterest) {
   DecodeBuffer out;
   for (const Codec codec : kAll) {
-    for (const size_t size : {0, 1, 14, 32'767, 32'768, 32'769, 65'535, 65'536, 65'537, 200'000, 5'000'000}) {
+    for (const size_t size :
+         {0U, 1U, 14U, 32'767U, 32'768U, 32'769U, 65'535U, 65'536U, 65'537U, 200'000U, 5'000'000U}) {
       const std::vector<std::byte> input = Sample(size, static_cast<uint32_t>(size));
       const std::vector<std::byte> compressed = Compressed(codec, input);
       if (codec == Codec::kSnappy && size == 0) {

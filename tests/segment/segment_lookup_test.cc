@@ -109,7 +109,7 @@ TEST_F(SegmentLookupTest, AnswersAreThoseOfASearchThroughEverything) {
   for (uint32_t seed = 1; seed <= 24; ++seed) {
     const ReferenceSegment segment = RandomSegment(seed, 1 + 2 * static_cast<int>(seed));
     for (const int64_t interval_bytes : {0, 200, 1000, 1'000'000}) {
-      for (const size_t batches_per_append : {1, 2, 5}) {
+      for (const size_t batches_per_append : {1U, 2U, 5U}) {
         SCOPED_TRACE(::testing::Message() << "seed " << seed << ", an entry after " << interval_bytes << " bytes, "
                                           << batches_per_append << " batches an append");
         const auto open = Open(segment, segment.MakeIndexes(interval_bytes, batches_per_append));
@@ -147,7 +147,7 @@ TEST_F(SegmentLookupTest, AScanBeginsAtTheFloorEntryAndCountsItsHeaders) {
 
 // The indexes are hints: whatever bit of them is wrong, every answer stays right.
 TEST_F(SegmentLookupTest, AFlippedIndexBitChangesNoAnswer) {
-  for (const size_t batches_per_append : {1, 3}) {
+  for (const size_t batches_per_append : {1U, 3U}) {
     const ReferenceSegment segment = RandomSegment(7, 24);
     const ReferenceSegment::Indexes whole = segment.MakeIndexes(400, batches_per_append);
     ASSERT_GE(whole.offsets.size(), 4 * SparseOffsetIndex::kEntryBytes);

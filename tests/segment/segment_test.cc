@@ -124,7 +124,7 @@ TEST_F(SegmentTest, ZerosAreItsEnd) {
 }
 
 TEST_F(SegmentTest, AnEmptyOrZeroedFileIsAnEmptySegment) {
-  for (const size_t size : {0, 17, 5000}) {
+  for (const size_t size : {0U, 17U, 5000U}) {
     WriteLog(std::vector<std::byte>(size));
     VARVE_ASSERT_OK_AND_ASSIGN(const Segment segment, Open());
     EXPECT_EQ(segment.valid_bytes(), 0);

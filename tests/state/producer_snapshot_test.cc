@@ -123,7 +123,7 @@ TEST_P(ProducerSnapshotFileTest, IsWrittenReadAndListed) {
   EXPECT_THAT(ListProducerSnapshots(file_system, directory.path()), IsOkAndHolds(IsEmpty()));
   for (const int64_t offset : {1000, 7}) {
     // The second write replaces a longer file.
-    for (const size_t count : {3, 1}) {
+    for (const size_t count : {3U, 1U}) {
       const std::vector<ProducerStateEntry> producers(count, ExampleEntry());
       const std::string path = directory.path() + "/" + ProducerSnapshotName(offset);
       VARVE_ASSERT_OK(WriteProducerSnapshot(file_system, path, producers, GetParam()));
