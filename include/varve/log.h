@@ -134,6 +134,10 @@ class Log {
   // The records from `offset` to the visible end at the time of the call, checksums verified. See LogScan.
   [[nodiscard]] LogScan Scan(int64_t offset, const ScanOptions& options = {}) const;
 
+  // As LogReader::AbortedTransactions.
+  [[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> AbortedTransactions(int64_t from_offset,
+                                                                                    int64_t to_offset) const;
+
   // The first record with a timestamp at or after `timestamp_ms`, or a special value: kEarliestTimestamp,
   // kLatestTimestamp, kMaxTimestamp. Absent where there is none. Kafka UnifiedLog.fetchOffsetByTimestamp; departures in
   // the README ("Where varve departs from Kafka").

@@ -119,7 +119,7 @@ struct AppendOptions {
 enum class Isolation {
   kLogEnd,         // everything appended; for replication and tools
   kHighWatermark,  // what is committed: read_uncommitted consumers
-  kCommitted,      // up to the last stable offset: read_committed consumers
+  kCommitted,      // up to the last stable offset: read_committed consumers. Scans leave aborted transactions out
 };
 
 struct ReadOptions {

@@ -21,6 +21,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,7 @@
 #include "varve/offset_lookup.h"
 #include "varve/record.h"
 #include "varve/record_batch.h"
+#include "varve/transaction_index.h"
 
 namespace varve {
 
@@ -70,6 +72,19 @@ class LogReader {
   [[nodiscard]] absl::StatusOr<std::optional<RecordBatchView>> ReadBatch(
       int64_t offset, Isolation isolation = Isolation::kHighWatermark);
 
+  // The aborted transactions with offsets in [from_offset, to_offset), as a broker lists them with what a read_committed
+  // consumer has fetched (Kafka UnifiedLog.collectAbortedTransactions): from the offset that was asked for to
+  // range.next_offset(). Below the last stable offset the answer does not change. What this reader holds stays valid.
+  // Errors: kDataLoss, naming the .txnindex; kAborted. Cost: the index of each sealed segment from there on is read once
+  // in the log's life, the active one's each time.
+  [[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> AbortedTransactions(int64_t from_offset,
+                                                                                    int64_t to_offset) const;
+
+  // True if `batch`, read with Isolation::kCommitted, holds data of an aborted transaction, which a read_committed
+  // consumer leaves out. Errors and holds: as AbortedTransactions. Cost: AbortedTransactions from the batch to the last
+  // stable offset, then a lookup for each batch of a transaction until that is reached; nothing for other batches.
+  [[nodiscard]] absl::StatusOr<bool> IsAborted(const RecordBatchView& batch);
+
   // As Log::OffsetForTimestamp.
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
 
@@ -85,7 +100,7 @@ class LogReader {
 };
 
 // An input range of records, each batch's checksum verified before its first record is given out. Control records are
-// left out. Iteration ends at the end or at the first error: look at status() after the loop.
+// left out, and with Isolation::kCommitted the records of transactions that were aborted. Iteration ends at the end or at the first error: look at status() after the loop.
 // Lifetime: a RecordView is valid until the iterator moves on.
 class LogScan {
  public:

@@ -175,6 +175,10 @@ absl::StatusOr<FileRange> Log::Read(int64_t offset, const ReadOptions& options) 
 
 LogScan Log::Scan(int64_t offset, const ScanOptions& options) const { return LogScan(NewReader(), offset, options); }
 
+absl::StatusOr<std::vector<AbortedTransaction>> Log::AbortedTransactions(int64_t from_offset, int64_t to_offset) const {
+  return NewReader().AbortedTransactions(from_offset, to_offset);
+}
+
 absl::StatusOr<std::optional<TimestampLookup>> Log::OffsetForTimestamp(int64_t timestamp_ms) const {
   return NewReader().OffsetForTimestamp(timestamp_ms);
 }

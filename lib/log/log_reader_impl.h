@@ -7,7 +7,9 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include "log/aborted_set.h"
 #include "log/log_core.h"
 #include "segment/segment_lookup.h"
 #include "varve/log_reader.h"
@@ -42,6 +44,14 @@ class LogReader::Impl {
 
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
 
+  // As LogReader's; *generation: that of the list of segments whose indexes were asked.
+  [[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> AbortedTransactions(int64_t from_offset,
+                                                                                    int64_t to_offset,
+                                                                                    uint64_t* generation) const;
+  [[nodiscard]] absl::StatusOr<bool> IsAborted(const RecordBatchView& batch);
+  // False if the list of segments that IsAborted went by is not the one that the last batch was read from.
+  [[nodiscard]] bool AbortedAreOfList() const { return aborted_.generation() == snapshot_.generation; }
+
   // The first offset behind the damaged range that `offset` lies in; `offset` itself in none that is known.
   [[nodiscard]] int64_t BehindDamage(int64_t offset) const;
 
@@ -68,6 +78,7 @@ class LogReader::Impl {
   internal::SegmentTable::Snapshot snapshot_;
   std::array<Slot, kSlots> slots_;  // the last segments used, by index modulo kSlots
   DecodeBuffer scratch_;
+  internal::AbortedSet aborted_;  // what IsAborted was told of last
 };
 
 }  // namespace varve

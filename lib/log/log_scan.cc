@@ -70,6 +70,16 @@ bool LogScan::NextBatchOfLog() {
       next_offset_ = view.next_offset();
       continue;
     }
+    if (options_.isolation == Isolation::kCommitted && view.is_transactional() && !view.is_control()) {
+      const absl::StatusOr<bool> aborted = reader_.IsAborted(view);
+      status_ = aborted.status();
+      if (!status_.ok()) return false;
+      if (!reader_.impl_->AbortedAreOfList()) continue;  // the log may have been truncated since the batch was read
+      if (*aborted) {
+        next_offset_ = view.next_offset();
+        continue;
+      }
+    }
     cursor_->batch_next_offset = view.next_offset();
     cursor_->records.emplace(view, &cursor_->scratch);
     return true;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/path.h"
 #include "base/status.h"
+#include "index/index_file.h"
+#include "segment/segment_files.h"
 
 namespace varve::internal {
 
@@ -30,7 +33,8 @@ SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::strin
       base_offset_(base_offset),
       cache_(std::move(cache)),
       end_(end),
-      damage_(std::move(damage)) {}
+      damage_(std::move(damage)),
+      sealed_(true) {}
 
 SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory,
                              std::shared_ptr<const OpenSegment> open, std::shared_ptr<OpenSegmentCache> cache)
@@ -38,7 +42,8 @@ SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::strin
       directory_(std::move(directory)),
       base_offset_(open->base_offset()),
       cache_(std::move(cache)),
-      open_(std::move(open)) {}
+      open_(std::move(open)),
+      sealed_(false) {}
 
 PublishedEnd SegmentHandle::end() const {
   const absl::MutexLock lock(&mutex_);
@@ -62,7 +67,28 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
   return open;
 }
 
-void SegmentHandle::Sealed() { cache_->Add(shared_from_this()); }
+absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIndex() {
+  const absl::MutexLock lock(&mutex_);
+  if (aborted_ != nullptr) return aborted_;
+  const std::string path = JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kTransactionIndex));
+  absl::StatusOr<std::vector<std::byte>> bytes = ReadIndexFile(file_system_.get(), path);
+  if (absl::IsNotFound(bytes.status())) bytes.emplace();
+  VARVE_RETURN_IF_ERROR(bytes.status());
+  bytes->resize(bytes->size() / TransactionIndex::kEntryBytes *
+                TransactionIndex::kEntryBytes);  // one may be on its way
+  VARVE_ASSIGN_OR_RETURN(TransactionIndex index, TransactionIndex::Parse(path, base_offset_, *bytes));
+  auto read = std::make_shared<const TransactionIndex>(std::move(index));
+  if (sealed_) aborted_ = read;
+  return read;
+}
+
+void SegmentHandle::Sealed() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    sealed_ = true;
+  }
+  cache_->Add(shared_from_this());
+}
 
 void SegmentHandle::Release() {
   std::shared_ptr<const OpenSegment> last;  // unmapped behind the lock

@@ -20,6 +20,7 @@
 #include "segment/open_segment.h"
 #include "varve/file_system.h"
 #include "varve/recovery_report.h"
+#include "varve/transaction_index.h"
 
 namespace varve::internal {
 
@@ -55,7 +56,12 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // The segment, opened if it is not. Errors: as OpenSegment::OpenSealed.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const OpenSegment>> Acquire();
 
-  // The active segment has been sealed: from now on the cache may let go of it.
+  // The aborted transactions whose markers lie in this segment; none where it has no .txnindex. A sealed segment's file
+  // is read once, that of the active one at each call: whole entries count. kDataLoss: opening has read the file, and
+  // it has gone bad since; kInternal.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const TransactionIndex>> AbortedIndex();
+
+  // The active segment has been sealed: from now on the cache may let go of it, and its files stay as they are.
   void Sealed();
 
  private:
@@ -70,6 +76,8 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   PublishedEnd end_ ABSL_GUARDED_BY(mutex_);                  // while open_ is null
   std::vector<DamagedRange> damage_ ABSL_GUARDED_BY(mutex_);  // likewise
   std::shared_ptr<const OpenSegment> open_ ABSL_GUARDED_BY(mutex_);
+  bool sealed_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<const TransactionIndex> aborted_ ABSL_GUARDED_BY(mutex_);  // of a sealed segment, once read
 };
 
 class SegmentList {

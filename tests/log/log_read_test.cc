@@ -169,8 +169,9 @@ void ExpectVisibleEnd(const Log& log, Isolation isolation, int64_t visible_end) 
     EXPECT_EQ(batch.has_value(), offset < visible_end);
     VARVE_ASSERT_OK_AND_ASSIGN(const auto found, reader.Find(offset, isolation));
     EXPECT_EQ(found.has_value(), offset < visible_end);
-    EXPECT_EQ(ScannedOffsets(log.Scan(offset, {.control_records = true, .isolation = isolation})),
-              OffsetsBetween(offset, visible_end));
+    std::vector<int64_t> scanned = OffsetsBetween(offset, visible_end);
+    if (isolation == Isolation::kCommitted) std::erase(scanned, 3);  // aborted
+    EXPECT_EQ(ScannedOffsets(log.Scan(offset, {.control_records = true, .isolation = isolation})), scanned);
   }
 }
 
@@ -214,8 +215,8 @@ TEST_F(LogReadTest, AScanLeavesControlRecordsOutUnlessAskedForThem) {
   using Offsets = std::vector<int64_t>;
   EXPECT_EQ(scan(false, Isolation::kHighWatermark), (Offsets{0, 1, 3, 5, 6}));
   EXPECT_EQ(scan(true, Isolation::kHighWatermark), (Offsets{0, 1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(scan(false, Isolation::kCommitted), (Offsets{0, 1, 3}));
-  EXPECT_EQ(scan(true, Isolation::kCommitted), (Offsets{0, 1, 2, 3, 4}));
+  EXPECT_EQ(scan(false, Isolation::kCommitted), (Offsets{0, 1}));  // 3 was aborted
+  EXPECT_EQ(scan(true, Isolation::kCommitted), (Offsets{0, 1, 2, 4}));
   LogScan to_the_marker = log->Scan(3, {.isolation = Isolation::kCommitted});
   while (to_the_marker.Next()) continue;
   EXPECT_EQ(to_the_marker.next_offset(), 5);  // what was left out is not met again
