@@ -94,10 +94,16 @@ struct LogOptions {
   int64_t producer_id_expiration_ms = int64_t{24} * 3600 * 1000;
 
   // --- Old records ---
-  CleanupPolicy cleanup_policy = CleanupPolicy::kDelete;                // one that compacts: every record needs a key
-  int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();  // rolls a compacted log earlier than segment_ms
-  int64_t retention_ms = int64_t{7} * 24 * 3600 * 1000;  // -1: unlimited. Of a segment, since its largest timestamp
-  int64_t retention_bytes = -1;                          // -1: unlimited. Of all segments together
+  CleanupPolicy cleanup_policy = CleanupPolicy::kDelete;  // one that compacts: every record needs a key
+  // A log is due for compaction when more than this part of its bytes was not compacted yet; lower: less disk, more
+  // rewriting. 0 … 1.
+  double min_cleanable_dirty_ratio = 0.5;
+  int64_t min_compaction_lag_ms = 0;  // how long a record stays untouched, whatever came after it
+  // After how long a record is due whatever the ratio; rolls a compacted log earlier than segment_ms.
+  int64_t max_compaction_lag_ms = std::numeric_limits<int64_t>::max();
+  int64_t delete_retention_ms = int64_t{24} * 3600 * 1000;  // how long a reader that lags may still meet a tombstone
+  int64_t retention_ms = int64_t{7} * 24 * 3600 * 1000;     // -1: unlimited. Of a segment, since its largest timestamp
+  int64_t retention_bytes = -1;                             // -1: unlimited. Of all segments together
   int64_t file_delete_delay_ms = 60'000;  // a deleted segment's files stay so long, for who opened the log before
 
   // --- Writing and reading ---

@@ -40,6 +40,9 @@ struct BelievedMarks {
   // varve.state's: segments that end at or below it are leftovers of a prefix deletion. Nothing is deleted on the word
   // of a state whose point is void.
   int64_t deleted_before_offset = 0;
+  // varve.state's; 0, nothing compacted, of a state whose point is void: who changed the files may have put other records
+  // below the mark.
+  int64_t first_dirty_offset = 0;
   std::string evidence;  // why the cache is believed to have survived, or not
   std::vector<RecoveryFinding> findings;
 };

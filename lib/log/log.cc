@@ -64,6 +64,13 @@ absl::Status CheckOptions(const LogOptions& options) {
   VARVE_RETURN_IF_ERROR(CheckRange("retention_ms", options.retention_ms, -1, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("retention_bytes", options.retention_bytes, -1, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("file_delete_delay_ms", options.file_delete_delay_ms, 0, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("min_compaction_lag_ms", options.min_compaction_lag_ms, 0, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("max_compaction_lag_ms", options.max_compaction_lag_ms, 1, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("delete_retention_ms", options.delete_retention_ms, 0, kMaxInt64));
+  if (!(options.min_cleanable_dirty_ratio >= 0 && options.min_cleanable_dirty_ratio <= 1)) {
+    return Error(absl::StatusCode::kInvalidArgument, "min_cleanable_dirty_ratio: expected 0 to 1, found {}",
+                 options.min_cleanable_dirty_ratio);
+  }
   VARVE_RETURN_IF_ERROR(CheckRange("max_open_segments", options.max_open_segments, 1, 20'000));
   if (options.compression_type.has_value() && !CodecAvailable(*options.compression_type)) {
     return Error(absl::StatusCode::kUnimplemented, "compression_type {}: this build was made without it",

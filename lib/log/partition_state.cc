@@ -46,7 +46,8 @@ constexpr size_t kIndexIntervalAt = kLogStartAt + sizeof(int64_t);
 constexpr size_t kPendingOffsetAt = kIndexIntervalAt + sizeof(int64_t);
 constexpr size_t kPendingEndSegmentAt = kPendingOffsetAt + sizeof(int64_t);
 constexpr size_t kPendingEndPositionAt = kPendingEndSegmentAt + sizeof(int64_t);
-constexpr size_t kEndOfFields = kPendingEndPositionAt + sizeof(int64_t);
+constexpr size_t kFirstDirtyAt = kPendingEndPositionAt + sizeof(int64_t);
+constexpr size_t kEndOfFields = kFirstDirtyAt + sizeof(int64_t);
 constexpr size_t kCrcAt = kSlotBytes - sizeof(uint32_t);
 static_assert(kEndOfFields <= kCrcAt, "the fields fit into a sector");
 
@@ -81,6 +82,7 @@ void EncodeSlot(const Slot& slot, std::span<std::byte, kSlotBytes> out) {
   StoreBigEndian(bytes + kPendingOffsetAt, values.pending_offset);
   StoreBigEndian(bytes + kPendingEndSegmentAt, values.pending_end.segment);
   StoreBigEndian(bytes + kPendingEndPositionAt, values.pending_end.position);
+  StoreBigEndian(bytes + kFirstDirtyAt, values.first_dirty_offset);
   StoreBigEndian(bytes + kCrcAt, Crc32c(out.first(kCrcAt)));
 }
 
@@ -114,6 +116,7 @@ std::optional<Slot> DecodeSlot(std::span<const std::byte, kSlotBytes> in) {
   values.pending_offset = LoadBigEndian<int64_t>(bytes + kPendingOffsetAt);
   values.pending_end = {.segment = LoadBigEndian<int64_t>(bytes + kPendingEndSegmentAt),
                         .position = LoadBigEndian<int64_t>(bytes + kPendingEndPositionAt)};
+  values.first_dirty_offset = LoadBigEndian<int64_t>(bytes + kFirstDirtyAt);
   return slot;
 }
 

@@ -62,6 +62,9 @@ struct PartitionStateValues {
   PendingOperation pending = PendingOperation::kNone;
   int64_t pending_offset = 0;
   LogPlace pending_end;  // kTruncateTo, kStartAt: where the files ended when the operation was announced
+  // Everything below was compacted. Where that is the log start or below it, nothing was: so a file says that is older
+  // than this field, which was zero.
+  int64_t first_dirty_offset = 0;
 
   friend bool operator==(const PartitionStateValues&, const PartitionStateValues&) = default;
 };

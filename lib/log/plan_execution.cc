@@ -74,6 +74,8 @@ class Execution {
     if (!loaded_.state->stored()) return absl::OkStatus();
     PartitionStateValues values = loaded_.state->values();
     values.clean = false;
+    // Lowered before anything can be appended where the log ended, and void before the state counts again.
+    values.first_dirty_offset = std::min(plan_.marks.first_dirty_offset, plan_.log_end_offset);
     if (plan_.marks.cache_survived) {
       const FoundSegment& newest = plan_.beyond.empty() ? plan_.segments.back().found : plan_.beyond.back();
       VARVE_ASSIGN_OR_RETURN(const FileInfo info,

@@ -32,7 +32,8 @@ PartitionStateValues FullValues(int64_t offset) {
       .index_interval_bytes = 9,
       .pending = PendingOperation::kDeleteBefore,
       .pending_offset = 10,
-      .pending_end = {.segment = 12, .position = 13}};
+      .pending_end = {.segment = 12, .position = 13},
+      .first_dirty_offset = 14};
   values.lineage.fill(11);
   return values;
 }

@@ -37,6 +37,7 @@ PUBLIC_HEADERS = {
     "leader_epoch.h": "state",
     "producer_state.h": "state",
     "topic_partition.h": "state",
+    "compaction.h": "log",
     "file_range.h": "log",
     "log.h": "log",
     "log_options.h": "log",
