@@ -125,6 +125,9 @@ class RecordCursor {
  public:
   // `scratch` may be null for an uncompressed batch.
   RecordCursor(RecordBatchView batch, DecodeBuffer* scratch);
+  // The same over records that are decoded already, as the scratch of an earlier cursor over the batch holds them, or the
+  // payload of an uncompressed batch.
+  RecordCursor(RecordBatchView batch, std::span<const std::byte> decoded_records);
 
   // False at the end, or at the first fault: then status() is not OK.
   [[nodiscard]] bool Next(RecordView* record);
@@ -135,6 +138,8 @@ class RecordCursor {
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
  private:
+  explicit RecordCursor(RecordBatchView batch);
+  void Start(std::span<const std::byte> records);
   bool Fail(std::string_view expected, int64_t found);
   bool CheckHeaders(const std::byte* next, const std::byte* end, HeaderRange* headers);
 

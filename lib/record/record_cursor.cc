@@ -43,31 +43,40 @@ void HeaderRange::Iterator::Decode() {
   rest_ = {next, end};
 }
 
-RecordCursor::RecordCursor(RecordBatchView batch, DecodeBuffer* scratch)
+RecordCursor::RecordCursor(RecordBatchView batch)
     : base_offset_(batch.base_offset()),
       base_timestamp_ms_(batch.base_timestamp_ms()),
       log_append_time_ms_(batch.max_timestamp_ms()),
       has_log_append_time_(batch.timestamp_type() == TimestampType::kLogAppendTime),
       remaining_(batch.record_count()),
       record_count_(batch.record_count()) {
-  std::span<const std::byte> records = batch.payload();
-  if (record_count_ < 0) {
-    Fail("a record count that is not negative", record_count_);
+  if (record_count_ < 0) Fail("a record count that is not negative", record_count_);
+}
+
+RecordCursor::RecordCursor(RecordBatchView batch, DecodeBuffer* scratch) : RecordCursor(batch) {
+  if (!status_.ok()) return;
+  if (batch.codec() == Codec::kNone) {
+    Start(batch.payload());
     return;
   }
-  if (batch.codec() != Codec::kNone) {
-    if (scratch == nullptr) {
-      status_ = absl::InvalidArgumentError("a compressed batch needs a DecodeBuffer");
-      remaining_ = 0;
-      return;
-    }
-    if (absl::Status decoded = Decompress(batch.codec(), records, scratch); !decoded.ok()) {
-      status_ = internal::Annotate(decoded, fmt::format("batch with base offset {}", base_offset_));
-      remaining_ = 0;
-      return;
-    }
-    records = scratch->bytes();
+  if (scratch == nullptr) {
+    status_ = absl::InvalidArgumentError("a compressed batch needs a DecodeBuffer");
+    remaining_ = 0;
+    return;
   }
+  if (absl::Status decoded = Decompress(batch.codec(), batch.payload(), scratch); !decoded.ok()) {
+    status_ = internal::Annotate(decoded, fmt::format("batch with base offset {}", base_offset_));
+    remaining_ = 0;
+    return;
+  }
+  Start(scratch->bytes());
+}
+
+RecordCursor::RecordCursor(RecordBatchView batch, std::span<const std::byte> decoded_records) : RecordCursor(batch) {
+  if (status_.ok()) Start(decoded_records);
+}
+
+void RecordCursor::Start(std::span<const std::byte> records) {
   next_ = records.data();
   end_ = next_ + records.size();
   if (record_count_ == 0 && next_ != end_) Fail("no bytes behind the last record", end_ - next_);
