@@ -8,10 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
-#include <utility>
-#include <vector>
 
-#include "cli/aborted_filter.h"
 #include "cli/json_forms.h"
 #include "cli/log_batches.h"
 #include "cli/output.h"
@@ -19,8 +16,6 @@
 #include "cli/progress_bar.h"
 #include "cli/quantities.h"
 #include "cli/terminal.h"
-#include "varve/partition_files.h"
-#include "varve/transaction_index.h"
 
 namespace varve::cli {
 namespace {
@@ -64,8 +59,9 @@ class RecordPrinter {
       : settings_(settings),
         log_(log),
         next_offset_(from_offset),
+        transactions_(log->NewReader()),
         out_(out),
-        total_bytes_(BytesFrom(from_offset, *log) * (settings.committed ? 2 : 1)),
+        total_bytes_(BytesFrom(from_offset, *log)),
         bar_(kCommand, ProgressBar::Beside::kOutput) {}
 
   // True once nothing more is wanted: enough records, the last offset, or nobody to read them.
@@ -78,9 +74,8 @@ class RecordPrinter {
   // that there is no way around. kAborted: the log is to be refreshed; what is left of it is printed next time.
   [[nodiscard]] absl::Status PrintToEnd() {
     GoBackToLogEnd();
-    absl::Status status = settings_.committed ? NoteMarkers() : absl::OkStatus();
+    absl::Status status;
     for (bool more = true; more && status.ok();) status = PrintToDamage(&more);
-    if (absl::IsAborted(status)) ForgetMarkers();
     bar_.Finish();
     return status;
   }
@@ -92,7 +87,6 @@ class RecordPrinter {
   // A writer may have truncated the log below what was printed, and have written on since.
   void GoBackToLogEnd() {
     const int64_t log_end_offset = log_->log_end_offset();
-    if (noted_offset_ > log_end_offset) ForgetMarkers();
     if (next_offset_ > log_end_offset) {
       Note(kCommand, fmt::format("{}: truncated to offset {}: offsets {} to {} were there before and are gone; reading "
                                  "goes on at the log end",
@@ -100,7 +94,6 @@ class RecordPrinter {
       next_offset_ = log_end_offset;
       last_batch_.reset();
     } else if (LastBatchIsAnother()) {
-      ForgetMarkers();
       last_batch_.reset();
       Note(kCommand, fmt::format("{}: truncated and written on: other records than those that were read lie below "
                                  "offset {}, where reading goes on",
@@ -127,9 +120,10 @@ class RecordPrinter {
       absl::Status status = more.status();
       if (status.ok() && *more) {
         ShowProgress(batches.batch());
-        last_batch_ = {.base_offset = batches.batch().base_offset(), .crc = batches.batch().crc()};
         status = PrintBatch(batches.batch());
+        if (status.ok()) last_batch_ = {.base_offset = batches.batch().base_offset(), .crc = batches.batch().crc()};
       }
+      if (!status.ok() && !absl::IsDataLoss(status)) return status;  // what was not printed is met again
       const bool passed_by = batches.next_offset() > next_offset_;
       if (!done()) next_offset_ = std::max(next_offset_, batches.next_offset());
       if (absl::IsDataLoss(status) && passed_by) {
@@ -148,51 +142,12 @@ class RecordPrinter {
     if (done_bytes_ <= total_bytes_) bar_.Update(done_bytes_, total_bytes_);  // beyond, it follows
   }
 
-  // What was noted of a log that has been truncated counts no more.
-  void ForgetMarkers() {
-    noted_offset_ = 0;
-    aborted_ = {};
-    indexes_noted_ = false;
-  }
-
-  // A transaction may lie below the last stable offset and its marker above it, where only other isolations see it.
-  // Damage is told of when it is its turn to be printed.
-  absl::Status NoteMarkers() {
-    noted_offset_ = std::max(noted_offset_, next_offset_);
-    LogBatches batches(log_, Isolation::kHighWatermark, noted_offset_);
-    while (out_->ok() && !Interrupted()) {
-      const absl::StatusOr<bool> more = batches.Next();
-      const bool passed_by = absl::IsDataLoss(more.status()) && batches.next_offset() > noted_offset_;
-      if (!more.ok() && !passed_by) return more.status();
-      noted_offset_ = batches.next_offset();
-      if (more.ok() && !*more) return absl::OkStatus();
-      if (!more.ok()) {
-        NoteIndexes();
-        continue;
-      }
-      ShowProgress(batches.batch());
-      aborted_.Note(batches.batch());
-    }
-    return absl::OkStatus();
-  }
-
-  // Where damage may hide an abort marker, its transaction's records are still none to print.
-  void NoteIndexes() {
-    if (std::exchange(indexes_noted_, true)) return;
-    FileSystem* const file_system = FileSystem::Default();
-    const absl::StatusOr<std::vector<PartitionFile>> files = ListPartitionFiles(file_system, log_->directory());
-    if (!files.ok()) return;
-    for (const PartitionFile& file : *files) {
-      if (file.kind != PartitionFileKind::kTransactionIndex) continue;
-      const std::string path = log_->directory() + "/" + file.name;
-      const absl::StatusOr<TransactionIndex> index = TransactionIndex::Open(file_system, path, file.offset);
-      if (!index.ok()) continue;  // it was a help, and is none
-      for (const AbortedTransaction& transaction : index->entries()) aborted_.Note(transaction);
-    }
-  }
-
   absl::Status PrintBatch(const RecordBatchView& batch) {
-    if (batch.is_control() || (settings_.committed && aborted_.IsAborted(batch))) return absl::OkStatus();
+    if (batch.is_control()) return absl::OkStatus();
+    if (settings_.committed) {
+      const absl::StatusOr<bool> aborted = transactions_.IsAborted(batch);
+      if (!aborted.ok() || *aborted) return aborted.status();
+    }
     RecordCursor cursor(batch, &scratch_);
     for (RecordView record; !done() && cursor.Next(&record);) {
       if (record.offset() < next_offset_) continue;  // the batch began before the offset asked for
@@ -214,14 +169,12 @@ class RecordPrinter {
     uint32_t crc = 0;
   };
   std::optional<ReadLast> last_batch_;
-  int64_t noted_offset_ = 0;  // markers from next_offset_ to here are noted
   DecodeBuffer scratch_;
-  AbortedFilter aborted_;
-  bool indexes_noted_ = false;
+  LogReader transactions_;
   int64_t records_ = 0;
   ExitStatus exit_status_ = ExitStatus::kDone;
   Output* const out_;
-  const int64_t total_bytes_;  // what there was to read at the beginning; with markers, twice
+  const int64_t total_bytes_;  // what there was to read at the beginning
   int64_t done_bytes_ = 0;
   ProgressBar bar_;
 };

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/aborted_filter.h"
 #include "cli/exit_status.h"
 #include "cli/line_reader.h"
 #include "cli/log_file_walk.h"
@@ -287,43 +286,6 @@ TEST_F(LogFileWalkTest, AReadErrorIsPassedOn) {
     EXPECT_THAT(walk.Next(), StatusIs(absl::StatusCode::kInternal));
     EXPECT_EQ(faulty.faults_fired(), 1u);
   }
-}
-
-TEST(AbortedFilterTest, TheFirstMarkerBehindABatchDecides) {
-  const auto marker = [](ControlType type, int64_t offset, int64_t producer_id) {
-    return *BuildTransactionMarker(
-        {.type = type, .base_offset = offset, .timestamp_ms = 1, .producer_id = producer_id, .producer_epoch = 0});
-  };
-  const auto data = [](int64_t offset, int64_t producer_id, bool transactional) {
-    RecordBatchBuilder builder({.base_offset = offset,
-                                .producer_id = producer_id,
-                                .producer_epoch = 0,
-                                .base_sequence = 0,
-                                .transactional = transactional});
-    EXPECT_TRUE(builder.Add({.value = "v"}).ok());
-    const std::span<const std::byte> batch = *builder.Build();
-    return std::vector<std::byte>(batch.begin(), batch.end());
-  };
-  AbortedFilter filter;
-  const std::vector<std::byte> first_abort = marker(ControlType::kAbort, 5, 1);
-  const std::vector<std::byte> commit = marker(ControlType::kCommit, 9, 1);
-  const std::vector<std::byte> other_abort = marker(ControlType::kAbort, 7, 2);
-  for (const auto& bytes : {first_abort, commit, other_abort}) filter.Note(RecordBatchView(bytes));
-  const auto is_aborted = [&](const std::vector<std::byte>& bytes) { return filter.IsAborted(RecordBatchView(bytes)); };
-  EXPECT_TRUE(is_aborted(data(4, 1, true)));
-  EXPECT_FALSE(is_aborted(data(6, 1, true)));
-  EXPECT_TRUE(is_aborted(data(6, 2, true)));
-  EXPECT_FALSE(is_aborted(data(8, 2, true)));   // no marker behind it
-  EXPECT_FALSE(is_aborted(data(4, 3, true)));   // no marker at all
-  EXPECT_FALSE(is_aborted(data(4, 1, false)));  // no transaction
-
-  // What a transaction index says stands beside the markers: producer 1 aborted 6 to 7, though a commit follows.
-  filter.Note(AbortedTransaction{.producer_id = 1, .first_offset = 6, .last_offset = 7});
-  EXPECT_TRUE(is_aborted(data(6, 1, true)));
-  EXPECT_FALSE(is_aborted(data(8, 1, true)));   // behind it
-  EXPECT_FALSE(is_aborted(data(6, 3, true)));   // another producer
-  EXPECT_FALSE(is_aborted(data(6, 1, false)));  // no transaction
-  EXPECT_TRUE(is_aborted(data(4, 1, true)));    // by its marker
 }
 
 }  // namespace
