@@ -26,6 +26,9 @@ class IndexRebuilder {
   // The closing entry of the time index. Nothing is added afterwards.
   [[nodiscard]] absl::Status Finish();
 
+  // The largest timestamp so far and the last offset of the first batch that has it; {-1, base offset} if none has one.
+  [[nodiscard]] TimestampOffset largest_timestamp() const { return largest_; }
+
   // What the files are to hold; complete after Finish.
   [[nodiscard]] std::vector<std::byte> OffsetIndexBytes() const;
   [[nodiscard]] std::vector<std::byte> TimeIndexBytes() const;

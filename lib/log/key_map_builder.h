@@ -1,0 +1,49 @@
+// BuildKeyMap: the first half of a compaction, which learns the latest offset of each key of the dirty range (Kafka
+// Cleaner.buildOffsetMap, format notes §7.2).
+//
+// Thread rules: a free function; the files it reads are of sealed segments, which nobody changes.
+#ifndef VARVE_LIB_LOG_KEY_MAP_BUILDER_H_
+#define VARVE_LIB_LOG_KEY_MAP_BUILDER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "log/cleaned_transactions.h"
+#include "log/key_offset_map.h"
+#include "log/source_reader.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+struct KeyMapInput {
+  FileSystem* file_system = nullptr;
+  std::string directory;
+  // The segments of the dirty range, in order, the one that holds first_dirty_offset first. The range ends at the next
+  // base offset of the last; where there is none it is empty.
+  std::span<const SourceSegment> segments;
+  int64_t first_dirty_offset = 0;
+  size_t budget_bytes = 0;
+  CleanedTransactions transactions;  // at their beginning
+  ReadObserver on_read = nullptr;
+};
+
+struct BuiltKeyMap {
+  KeyOffsetMap map;
+  // The last offset that the map covers. It is that before the range's end, unless the map filled up sooner.
+  int64_t map_end_offset = 0;
+  int64_t records_read = 0;
+  int64_t bytes_read = 0;
+};
+
+// Puts the keyed records at and above first_dirty_offset into a map, but for those of control batches and of aborted
+// transactions, up to the first key that it has no room for. Covers one record at least, if there is one. Errors: as SourceReader,
+// CleanedTransactions and KeyOffsetMap::Create; kDataLoss, a malformed batch; kResourceExhausted, a batch that decodes
+// to more than a reader allows. Cost: reads and decodes the range once.
+[[nodiscard]] absl::StatusOr<BuiltKeyMap> BuildKeyMap(const KeyMapInput& input);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_KEY_MAP_BUILDER_H_
