@@ -44,6 +44,7 @@
 #include "varve/record.h"
 #include "varve/record_batch.h"
 #include "varve/recovery_report.h"
+#include "varve/retention.h"
 
 namespace varve {
 
@@ -51,7 +52,6 @@ struct AppendResult {
   int64_t base_offset = 0;                    // of the first record appended
   int64_t last_offset = -1;                   // of the last; base_offset - 1 where nothing was appended
   int64_t log_append_time_ms = kNoTimestamp;  // LogAppendTime only
-  bool duplicate = false;                     // a producer's batch that was there already, at these offsets
 
   [[nodiscard]] int64_t end_offset() const { return last_offset + 1; }
 };
@@ -100,20 +100,8 @@ class Log {
   // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and
   // epoch stamped (Kafka LogValidator). As in Kafka the beginning of another batch behind it counts for nothing; input
   // without one whole batch is kInvalidArgument.
-  // Producers, here and with AppendOptions::producer (Kafka ProducerStateManager): a batch that is among its producer's
-  // last five is answered with its offsets, as a duplicate, and appended no more. kInvalidArgument, with Kafka's number:
-  // a sequence that does not follow the last one, or not 0 with a new epoch (kOutOfOrderSequenceNumber); an epoch below
-  // the known one (kInvalidProducerEpoch); data without a transaction inside one (kInvalidTxnState).
   [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
                                                          const AppendOptions& options = {});
-
-  // Appends the marker that ends a producer's transaction, as a transaction coordinator does: `end` is kCommit or
-  // kAbort. A marker of a later epoch fences the producer's earlier ones; one without an open transaction is appended
-  // all the same. kInvalidArgument: the producer's epoch is below the known one (kInvalidProducerEpoch), the
-  // coordinator's below that of the last marker (kTransactionCoordinatorFenced), or no such thing can be.
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendEndTransaction(int64_t producer_id, int16_t producer_epoch,
-                                                                  ControlType end, int32_t coordinator_epoch,
-                                                                  const AppendOptions& options = {});
 
   // Appends a leader's batches with the offsets and epochs they carry (Kafka UnifiedLog.appendAsFollower). Each begins
   // behind the one before; gaps are kept, but one append spans 2^31 offsets at most; a partial batch at the end is
@@ -177,10 +165,20 @@ class Log {
   [[nodiscard]] absl::Status TruncateFullyAndStartAt(int64_t offset);
 
   // Moves the log start up to `offset` (may lie inside a batch; -1 is the high watermark) and removes the segments
-  // wholly below it. kOutOfRange above the high watermark; nothing happens below the log start. Durable when it
-  // returns. kResourceExhausted: the disk is too full; a log start that has moved all the same is durable, asking again
+  // wholly below it. kOutOfRange above the high watermark; nothing happens below the log start; kInvalidArgument where
+  // the policy only compacts. Durable when it returns; the files stay for file_delete_delay_ms, until the log is closed
+  // at most. kResourceExhausted: the disk is too full; a log start that has moved all the same is durable, asking again
   // goes on with the removal, and the next opening completes it.
   [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
+
+  // Deletes the oldest segments by the rules of retention.h, with the limits of LogOptions unless `options` has others.
+  // Never done unasked. Durable when it returns; a crash leaves all of it or none. Removes the files whose
+  // file_delete_delay_ms is over, of earlier calls too, so ask now and then (Kafka: every 5 minutes). Errors: as
+  // DeleteBefore; kInvalidArgument: an option out of range. Cost: the segments that go and the next are opened, once;
+  // all of them where deletion by time is blocked.
+  [[nodiscard]] absl::StatusOr<RetentionResult> ApplyRetention(const RetentionOptions& options = {});
+  // What it would do now; nothing is changed. Of read-only logs too.
+  [[nodiscard]] absl::StatusOr<RetentionResult> PlanRetention(const RetentionOptions& options = {}) const;
 
   // Starts a new active segment, if the present one is not empty.
   [[nodiscard]] absl::Status Roll();
@@ -205,10 +203,6 @@ class Log {
   // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset).
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
-  // Forgets the producers without an open transaction whose last batch or marker bears a timestamp that is
-  // producer_id_expiration_ms old, as Kafka does every ten minutes; opening does too. Answers how many. A log whose host
-  // never calls it remembers every producer since it was opened.
-  [[nodiscard]] absl::StatusOr<int64_t> RemoveExpiredProducers();
 
  private:
   class Impl;

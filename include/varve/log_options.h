@@ -104,6 +104,11 @@ struct LogOptions {
   int64_t delete_retention_ms = int64_t{24} * 3600 * 1000;  // how long a reader that lags may still meet a tombstone
   int64_t retention_ms = int64_t{7} * 24 * 3600 * 1000;     // -1: unlimited. Of a segment, since its largest timestamp
   int64_t retention_bytes = -1;                             // -1: unlimited. Of all segments together
+  // How far a segment's largest timestamp may lie from the clock for retention to believe it (retention.h). Kafka
+  // believes all: one record from the future keeps everything behind it. Ahead: more than clocks differ. Behind: more
+  // than retention_ms, and than a log may be left alone: of one that is older nothing goes by age.
+  int64_t retention_timestamp_ahead_max_ms = std::numeric_limits<int64_t>::max();
+  int64_t retention_timestamp_behind_max_ms = std::numeric_limits<int64_t>::max();
   int64_t file_delete_delay_ms = 60'000;  // a deleted segment's files stay so long, for who opened the log before
 
   // --- Writing and reading ---
@@ -113,21 +118,11 @@ struct LogOptions {
                                      // 65,530 mappings a process); those a reader holds come on top
 };
 
-// Makes the records of an append a batch of an idempotent producer, so that sending them again does not append them
-// again. Sequences number a producer's records, 0 to 2^31-1 and then from 0; a new epoch begins at 0.
-struct ProducerStamp {
-  int64_t producer_id = 0;
-  int16_t producer_epoch = 0;
-  int32_t base_sequence = 0;   // of the first record; the others count on
-  bool transactional = false;  // opens a transaction, or goes on with it, until Log::AppendEndTransaction
-};
-
 struct AppendOptions {
   Ack ack = Ack::kWritten;
   // Absent: the latest known, else 0. Below that is kInvalidArgument: the leader has been replaced.
   std::optional<int32_t> leader_epoch = std::nullopt;
-  Codec compression = Codec::kNone;                      // of records; a ready-made batch keeps its own
-  std::optional<ProducerStamp> producer = std::nullopt;  // likewise
+  Codec compression = Codec::kNone;  // of records; a ready-made batch keeps its own
   // How long kDurable waits for another thread's sync before it answers kDeadlineExceeded; the record stays appended.
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
 };

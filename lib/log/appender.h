@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "log/deleted_files.h"
 #include "log/flusher.h"
 #include "log/live_line.h"
 #include "log/log_core.h"
@@ -46,9 +47,6 @@ class Appender {
   [[nodiscard]] absl::StatusOr<AppendResult> AppendAsFollower(std::span<const std::byte> batches,
                                                               int32_t current_leader_epoch,
                                                               const AppendOptions& options);
-  // `marker`'s offset, epoch and time are the log's to choose.
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendMarker(const MarkerOptions& marker, const AppendOptions& options);
-  [[nodiscard]] absl::StatusOr<int64_t> RemoveExpiredProducers();
   [[nodiscard]] absl::Status Roll();
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
@@ -62,6 +60,8 @@ class Appender {
   [[nodiscard]] absl::Status Close();
 
  private:
+  friend class PrefixDeletion;
+  friend class Retention;
   friend class Truncation;
 
   // What a batch says of itself, and its bytes where they are ready-made.
@@ -90,16 +90,8 @@ class Appender {
   [[nodiscard]] absl::StatusOr<AppendResult> AppendRecords(std::span<const Record> records,
                                                            const AppendOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // `client_origin`: false for a marker.
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input, bool client_origin,
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input,
                                                             const AppendOptions& options)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The batch in scratch_, which has its offsets, epoch and times: checked against what is known of its producer.
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendChecked(const AppendOptions& options)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Records with a producer's stamp; `stamp` is the rest of it.
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendOfProducer(std::span<const Record> records, BatchStamp stamp,
-                                                              const AppendOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<AppendResult> AppendGiven(std::span<const std::byte> input, int32_t current_leader_epoch,
                                                          const AppendOptions& options)
@@ -143,6 +135,7 @@ class Appender {
 
   const std::shared_ptr<LogCore> core_;
   Flusher* const flusher_;
+  DeletedFiles deleted_files_;
 
   mutable absl::Mutex mutex_;
   std::shared_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);

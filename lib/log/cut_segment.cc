@@ -16,6 +16,11 @@
 namespace varve::internal {
 namespace {
 
+// In which the files of a segment go: without its .log the others are leftovers.
+constexpr SegmentFileKind kKindsInOrder[] = {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex,
+                                             SegmentFileKind::kTimeIndex, SegmentFileKind::kTransactionIndex,
+                                             SegmentFileKind::kSnapshot};
+
 std::string PathOf(const std::string& directory, int64_t base_offset, SegmentFileKind kind) {
   return JoinPath(directory, SegmentFileName(base_offset, kind));
 }
@@ -68,10 +73,19 @@ absl::Status CopyToCutFile(FileSystem* file_system, const std::string& cut_path,
 }  // namespace
 
 absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& directory, int64_t base_offset) {
-  for (const SegmentFileKind kind : {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex,
-                                     SegmentFileKind::kTransactionIndex, SegmentFileKind::kSnapshot}) {
+  for (const SegmentFileKind kind : kKindsInOrder) {
     absl::Status removed = file_system->Remove(PathOf(directory, base_offset, kind));
     if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetSegmentFilesAside(FileSystem* file_system, const std::string& directory, int64_t base_offset) {
+  for (const SegmentFileKind kind : kKindsInOrder) {
+    absl::Status renamed =
+        file_system->Rename(PathOf(directory, base_offset, kind),
+                            JoinPath(directory, SegmentFileName(base_offset, kind, SegmentFileSuffix::kDeleted)));
+    if (!renamed.ok() && !absl::IsNotFound(renamed)) return renamed;
   }
   return absl::OkStatus();
 }

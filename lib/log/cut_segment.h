@@ -16,6 +16,11 @@ namespace varve::internal {
 [[nodiscard]] absl::Status RemoveSegmentFiles(FileSystem* file_system, const std::string& directory,
                                               int64_t base_offset);
 
+// Gives every file of a segment that is there the suffix .deleted, the .log first and the snapshot of that base last.
+// What held such a name goes.
+[[nodiscard]] absl::Status SetSegmentFilesAside(FileSystem* file_system, const std::string& directory,
+                                                int64_t base_offset);
+
 // Makes the file that CutSegmentFiles puts in a .log's place, so that a disk without room for it is met before a cut is
 // announced. Durable, its name too, when it returns OK; gone again after an error.
 [[nodiscard]] absl::Status PrepareCut(FileSystem* file_system, const std::string& directory, int64_t base_offset,

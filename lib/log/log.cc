@@ -12,6 +12,7 @@
 #include "log/log_loader.h"
 #include "log/log_reader_impl.h"
 #include "log/partition_lock.h"
+#include "log/retention.h"
 #include "log/truncation.h"
 #include "varve/topic_partition.h"
 
@@ -22,6 +23,7 @@ using internal::Error;
 using internal::Flusher;
 using internal::LogCore;
 using internal::LogFollower;
+using internal::Retention;
 using internal::Truncation;
 
 // A log is written (flusher and appender) or followed.
@@ -63,6 +65,10 @@ absl::Status CheckOptions(const LogOptions& options) {
       CheckRange("message_timestamp_after_max_ms", options.message_timestamp_after_max_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("retention_ms", options.retention_ms, -1, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("retention_bytes", options.retention_bytes, -1, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(
+      CheckRange("retention_timestamp_ahead_max_ms", options.retention_timestamp_ahead_max_ms, 0, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(
+      CheckRange("retention_timestamp_behind_max_ms", options.retention_timestamp_behind_max_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("file_delete_delay_ms", options.file_delete_delay_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("min_compaction_lag_ms", options.min_compaction_lag_ms, 0, kMaxInt64));
   VARVE_RETURN_IF_ERROR(CheckRange("max_compaction_lag_ms", options.max_compaction_lag_ms, 1, kMaxInt64));
@@ -151,16 +157,6 @@ absl::StatusOr<AppendResult> Log::AppendAsFollower(std::span<const std::byte> ba
   return impl_->appender->AppendAsFollower(batches, current_leader_epoch, options);
 }
 
-absl::StatusOr<AppendResult> Log::AppendEndTransaction(int64_t producer_id, int16_t producer_epoch, ControlType end,
-                                                       int32_t coordinator_epoch, const AppendOptions& options) {
-  if (impl_->appender == nullptr) return impl_->ReadOnly();
-  return impl_->appender->AppendMarker({.type = end,
-                                        .producer_id = producer_id,
-                                        .producer_epoch = producer_epoch,
-                                        .coordinator_epoch = coordinator_epoch},
-                                       options);
-}
-
 absl::Status Log::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
@@ -233,9 +229,20 @@ absl::Status Log::TruncateFullyAndStartAt(int64_t offset) {
 
 absl::Status Log::DeleteBefore(int64_t offset) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
-  absl::Status status = Truncation(impl_->appender.get()).DeleteBefore(offset);
+  absl::Status status = Retention(impl_->appender.get()).DeleteBefore(offset);
   impl_->flusher->RunReadyCallbacks();
   return status;
+}
+
+absl::StatusOr<RetentionResult> Log::ApplyRetention(const RetentionOptions& options) {
+  if (impl_->appender == nullptr) return impl_->ReadOnly();
+  absl::StatusOr<RetentionResult> result = Retention(impl_->appender.get()).Apply(options);
+  impl_->flusher->RunReadyCallbacks();
+  return result;
+}
+
+absl::StatusOr<RetentionResult> Log::PlanRetention(const RetentionOptions& options) const {
+  return Retention::Foresee(*impl_->core, options);
 }
 
 absl::Status Log::Roll() {
@@ -292,11 +299,6 @@ std::optional<LeaderEpoch> Log::EndOffsetForEpoch(int32_t epoch) const {
 absl::Status Log::AssignLeaderEpoch(int32_t epoch) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   return impl_->appender->AssignLeaderEpoch(epoch);
-}
-
-absl::StatusOr<int64_t> Log::RemoveExpiredProducers() {
-  if (impl_->appender == nullptr) return impl_->ReadOnly();
-  return impl_->appender->RemoveExpiredProducers();
 }
 
 std::vector<ProducerStateEntry> Log::producers() const {

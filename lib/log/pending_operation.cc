@@ -95,7 +95,9 @@ absl::Status CarryThrough(FileSystem* file_system, const std::string& directory,
   VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
   const std::vector<int64_t> base_offsets = listing.BaseOffsets();
   for (const int64_t base_offset : SegmentsToRemove(base_offsets, operation, values.pending_offset)) {
-    VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system, directory, base_offset));
+    VARVE_RETURN_IF_ERROR(operation == PendingOperation::kDeleteBefore
+                              ? SetSegmentFilesAside(file_system, directory, base_offset)
+                              : RemoveSegmentFiles(file_system, directory, base_offset));
   }
   if (operation == PendingOperation::kTruncateTo) {
     VARVE_RETURN_IF_ERROR(RemoveSnapshots(file_system, directory, listing, values.pending_offset));

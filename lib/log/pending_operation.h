@@ -32,7 +32,7 @@ namespace varve::internal {
 //   kTruncateTo    segments at or above the offset go (but the first stays, emptied), then the .log that the durable
 //                  point lies in is cut there, and its indexes with it
 //   kStartAt       every segment, snapshot and leader epoch goes, and an empty segment is made at the offset
-//   kDeleteBefore  segments that end at or below the offset go; the last one stays
+//   kDeleteBefore  the files of segments that end at or below the offset are renamed to .deleted; the last one stays
 // No batch is read: where to cut was worked out before the operation was announced, by a log that knew its damage.
 // Errors: as the file system. Durable when it returns OK.
 [[nodiscard]] absl::Status CarryThrough(FileSystem* file_system, const std::string& directory,

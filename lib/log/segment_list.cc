@@ -67,6 +67,17 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
   return open;
 }
 
+absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
+  const absl::MutexLock lock(&mutex_);
+  if (open_ != nullptr) return open_->largest_timestamp();
+  if (!largest_timestamp_.has_value()) {
+    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open,
+                           OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
+    largest_timestamp_ = open->largest_timestamp();
+  }
+  return *largest_timestamp_;
+}
+
 absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIndex() {
   const absl::MutexLock lock(&mutex_);
   if (aborted_ != nullptr) return aborted_;

@@ -61,6 +61,10 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // it has gone bad since; kInternal.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const TransactionIndex>> AbortedIndex();
 
+  // OpenSegment::largest_timestamp. Of a sealed segment it is read once, without displacing what readers keep open.
+  // Errors: as Acquire.
+  [[nodiscard]] absl::StatusOr<TimestampOffset> LargestTimestamp();
+
   // The active segment has been sealed: from now on the cache may let go of it, and its files stay as they are.
   void Sealed();
 
@@ -77,7 +81,8 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   std::vector<DamagedRange> damage_ ABSL_GUARDED_BY(mutex_);  // likewise
   std::shared_ptr<const OpenSegment> open_ ABSL_GUARDED_BY(mutex_);
   bool sealed_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<const TransactionIndex> aborted_ ABSL_GUARDED_BY(mutex_);  // of a sealed segment, once read
+  std::shared_ptr<const TransactionIndex> aborted_ ABSL_GUARDED_BY(mutex_);   // of a sealed segment, once read
+  std::optional<TimestampOffset> largest_timestamp_ ABSL_GUARDED_BY(mutex_);  // once it has been asked for
 };
 
 class SegmentList {

@@ -13,7 +13,7 @@
 #include "log/cut_point.h"
 #include "log/cut_segment.h"
 #include "log/log_loader.h"
-#include "log/pending_operation.h"
+#include "log/prefix_deletion.h"
 #include "segment/segment_files.h"
 #include "varve/errors.h"
 
@@ -49,7 +49,7 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
   if (offset < offsets.log_start_offset || offset > offsets.log_end_offset) {
     return OutOfRange(core, "truncation to", offset, offsets.log_start_offset, offsets.log_end_offset);
   }
-  VARVE_RETURN_IF_ERROR(ResumeDeletion());
+  VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));
   if (offset == offsets.log_end_offset) return core.epochs()->TruncateFromEnd(offset);
   const SegmentTable::Snapshot snapshot = core.table.Load();
   const std::optional<size_t> index = snapshot.list->Floor(offset - 1);
@@ -64,7 +64,7 @@ absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
-  VARVE_RETURN_IF_ERROR(ResumeDeletion());
+  VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));
   return Carry(PendingOperation::kStartAt, offset, {.offset = offset, .segment = offset});
 }
 
@@ -145,68 +145,6 @@ absl::Status Truncation::Reload(const DurablePoint& end) {
   options.recovery_progress = nullptr;
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
   return appender_.Install(std::move(loaded));
-}
-
-absl::Status Truncation::DeleteBefore(int64_t offset) {
-  const absl::MutexLock lock(&appender_.mutex_);
-  VARVE_RETURN_IF_ERROR(appender_.Writable());
-  LogCore& core = *appender_.core_;
-  const LogOffsets offsets = core.frontiers.Load();
-  if (offset == -1) offset = offsets.high_watermark;
-  if (offset < 0 || offset > offsets.high_watermark) {
-    return OutOfRange(core, "deletion before", offset, offsets.log_start_offset, offsets.high_watermark);
-  }
-  if (offset <= offsets.log_start_offset) return ResumeDeletion();
-  // Everything is durable first: what is left of the log must not depend on what goes.
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
-    values->pending = PendingOperation::kDeleteBefore;
-    values->pending_offset = offset;
-    values->log_start_offset = offset;
-    values->clean = false;
-  }));
-  return FinishDeletion(offset);
-}
-
-// One that a full disk stopped half way is still announced, and the files below the log start are there.
-absl::Status Truncation::ResumeDeletion() {
-  if (appender_.flusher_->pending() != PendingOperation::kDeleteBefore) return absl::OkStatus();
-  return FinishDeletion(appender_.core_->frontiers.log_start());
-}
-
-absl::Status Truncation::FinishDeletion(int64_t offset) {
-  absl::Status dropped = DropPrefix(offset);
-  // The log start is durable: what a full disk kept from being removed is a leftover to the next opening or deletion.
-  if (!dropped.ok() && !absl::IsResourceExhausted(dropped)) appender_.core_->frontiers.Poison(dropped);
-  return dropped;
-}
-
-absl::Status Truncation::DropPrefix(int64_t offset) {
-  LogCore& core = *appender_.core_;
-  const SegmentTable::Snapshot snapshot = core.table.Load();
-  size_t below = 0;
-  while (below + 1 < snapshot.list->size() && snapshot.list->base_offset(below + 1) <= offset) ++below;
-  core.frontiers.AdvanceLogStart(offset);
-  if (below > 0) {
-    core.table.DropPrefix(below);
-    ++appender_.live_generation_;
-  }
-  // Readers of other processes are told before a file goes; without the room for that, once files that went have made
-  // some.
-  const bool told = appender_.TryStoreLive().ok();
-  PartitionStateValues announced;
-  announced.pending = PendingOperation::kDeleteBefore;
-  announced.pending_offset = offset;
-  VARVE_RETURN_IF_ERROR(CarryThrough(core.options.file_system, core.directory, announced));
-  if (!told) appender_.StoreLive();
-  // A full disk may have no room for the new checkpoint: the old one holds the same epochs and an earlier start, which
-  // opening moves up.
-  absl::Status epochs = core.epochs()->TruncateFromStart(offset);
-  if (!epochs.ok() && !absl::IsResourceExhausted(epochs)) return epochs;
-  return appender_.flusher_->UpdateState([](PartitionStateValues* values) {
-    values->pending = PendingOperation::kNone;
-    values->pending_offset = 0;
-  });
 }
 
 }  // namespace varve::internal

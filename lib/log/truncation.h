@@ -1,8 +1,7 @@
-// Truncation: taking published data away, from the end or from the start (format notes §5.6, §6; durability notes,
-// Writing 6 and 7). What is to happen is synced into varve.state before a name or a size changes, so that a crash
-// leaves all of it or none: opening carries it through, and a log that is open carries it through by opening anew. No
-// inode is shrunk: the kept part of a segment is copied to a new file that takes the name over, and readers keep the
-// old one.
+// Truncation: taking published data away from the end (format notes §5.6; durability notes, Writing 6 and 7). What is to
+// happen is synced into varve.state before a name or a size changes, so that a crash leaves all of it or none: opening
+// carries it through, and a log that is open carries it through by opening anew. No inode is shrunk: the kept part of a
+// segment is copied to a new file that takes the name over, and readers keep the old one.
 //
 // Thread rules: any thread; excludes appends by the writer lock.
 #ifndef VARVE_LIB_LOG_TRUNCATION_H_
@@ -24,7 +23,6 @@ class Truncation {
   // As the operations of Log of these names.
   [[nodiscard]] absl::Status TruncateTo(int64_t offset);
   [[nodiscard]] absl::Status TruncateFullyAndStartAt(int64_t offset);
-  [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
 
  private:
   // Announces it in varve.state, whose durable point becomes `end`, and makes `end` the end of the log. `offset`: what
@@ -37,11 +35,6 @@ class Truncation {
   void ReplaceTail(PendingOperation operation, int64_t log_end_offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status Reload(const DurablePoint& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  // Before anything else is announced.
-  [[nodiscard]] absl::Status ResumeDeletion() ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  // Carries through a deletion that is announced; the log start is durable.
-  [[nodiscard]] absl::Status FinishDeletion(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
-  [[nodiscard]] absl::Status DropPrefix(int64_t offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
 
   Appender& appender_;
 };

@@ -160,12 +160,17 @@ void OpenSegment::ReleaseFile(const FileIdentity& identity) const {
 std::shared_ptr<const File> OpenSegment::Reopened() const {
   const absl::MutexLock lock(&file_mutex_);
   if (file_ != nullptr) return file_;
-  absl::StatusOr<std::unique_ptr<File>> file = file_system_->Open(path_, OpenMode::kRead);
-  if (!file.ok()) return nullptr;
-  const absl::StatusOr<FileInfo> info = (*file)->Info();
-  if (!info.ok() || info->identity != identity_) return nullptr;
-  file_ = *std::move(file);
-  return file_;
+  for (const SegmentFileSuffix suffix : {SegmentFileSuffix::kNone, SegmentFileSuffix::kDeleted}) {
+    const std::string name = SegmentFileName(base_offset_, SegmentFileKind::kLog, suffix);
+    absl::StatusOr<std::unique_ptr<File>> file =
+        file_system_->Open(JoinPath(ParentDirectory(path_), name), OpenMode::kRead);
+    if (!file.ok()) continue;
+    const absl::StatusOr<FileInfo> info = (*file)->Info();
+    if (!info.ok() || info->identity != identity_) continue;
+    file_ = *std::move(file);
+    return file_;
+  }
+  return nullptr;
 }
 
 absl::Status OpenSegment::ReadAt(int64_t position, std::span<std::byte> out) const {

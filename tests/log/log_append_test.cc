@@ -310,6 +310,10 @@ TEST_F(LogAppendTest, OptionsOutOfRangeAreNamed) {
              [](LogOptions* options) { options->message_timestamp_after_max_ms = -1; }},
         Case{"retention_ms", [](LogOptions* options) { options->retention_ms = -2; }},
         Case{"retention_bytes", [](LogOptions* options) { options->retention_bytes = -2; }},
+        Case{"retention_timestamp_ahead_max_ms",
+             [](LogOptions* options) { options->retention_timestamp_ahead_max_ms = -1; }},
+        Case{"retention_timestamp_behind_max_ms",
+             [](LogOptions* options) { options->retention_timestamp_behind_max_ms = -1; }},
         Case{"file_delete_delay_ms", [](LogOptions* options) { options->file_delete_delay_ms = -1; }},
         Case{"max_open_segments", [](LogOptions* options) { options->max_open_segments = 0; }}}) {
     LogOptions options = options_;

@@ -318,7 +318,7 @@ TEST_F(LogFullDiskTest, ADeletionThatStoppedHalfWayGoesOnBeforeATruncation) {
     VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(0));
     AppendMany(log.get(), 40);
     faulty_.AddRule(
-        {.operation = FileOperation::kRemove, .for_ever = true, .status = absl::ResourceExhaustedError("disk full")});
+        {.operation = FileOperation::kRename, .for_ever = true, .status = absl::ResourceExhaustedError("disk full")});
     EXPECT_THAT(log->DeleteBefore(19), StatusIs(absl::StatusCode::kResourceExhausted));
     EXPECT_THAT(truncate(log.get()), StatusIs(absl::StatusCode::kResourceExhausted));
     ExpectRecords(*log, 19, 40);
@@ -337,7 +337,7 @@ TEST_F(LogFullDiskTest, ADeletionThatStoppedHalfWayGoesOnWhenItIsAskedForAgain) 
   const auto log = Open();
   AppendMany(log.get(), 40);
   ASSERT_GT(log->segments().size(), 4u);
-  for (const FileOperation operation : {FileOperation::kRemove, FileOperation::kWrite}) {
+  for (const FileOperation operation : {FileOperation::kRename, FileOperation::kWrite}) {
     const int64_t offset = log->log_start_offset() + 9;
     // Of the state's writes the first is the announcement's, after the sync's.
     faulty_.AddRule({.operation = operation,

@@ -126,5 +126,35 @@ TEST_P(LogThreadsTest, TruncationsAmongWritersAndReaders) {
   ReadAll(*OpenLog("orders-0", options_));
 }
 
+// Files are removed beside the writer, the list changes under planners and readers.
+TEST_P(LogThreadsTest, RetentionAmongWritersReadersAndTruncations) {
+  options_.file_delete_delay_ms = 0;
+  const auto log = OpenLog("orders-0", options_);
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    while (!done.load()) VARVE_ASSERT_OK(log->Append({{.value = "writer of it"}}));
+  });
+  threads.emplace_back([&] {
+    while (!done.load()) ASSERT_NO_FATAL_FAILURE(ReadAll(*log));
+  });
+  threads.emplace_back([&] {
+    while (!done.load()) VARVE_ASSERT_OK(log->ApplyRetention({.retention_ms = -1, .retention_bytes = 9000}));
+  });
+  for (int round = 0; round < 10; ++round) {
+    const int64_t end_offset = log->log_end_offset();
+    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, std::chrono::hours(1)));
+    VARVE_EXPECT_OK(log->PlanRetention({.retention_ms = 0}));
+    const absl::Status truncated = log->TruncateTo(end_offset);
+    EXPECT_TRUE(truncated.ok() || absl::IsOutOfRange(truncated)) << truncated;  // it may be deleted by then
+  }
+  done.store(true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(log->log_start_offset(), 0);
+  ReadAll(*log);
+  VARVE_ASSERT_OK(log->Close());
+  ReadAll(*OpenLog("orders-0", options_));
+}
+
 }  // namespace
 }  // namespace varve

@@ -153,13 +153,14 @@ class LogTruncationCrashTest : public LogTest, public ::testing::WithParamInterf
       faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::InternalError("crashed")});
       const absl::Status status = Apply(change, offset, log.get());
       const bool done = faulty.faults_fired() == 0;
-      ASSERT_EQ(status.ok(), done) << status;
-      ExpectBeforeOrAfter(disk.CloneAfterProcessDeath().get(), before, after, done);
+      // What fails behind the change, the removal of deleted files, costs nothing.
+      ASSERT_TRUE(status.ok() || !done) << status;
+      ExpectBeforeOrAfter(disk.CloneAfterProcessDeath().get(), before, after, status.ok());
       for (uint64_t seed = 0; seed < 4; ++seed) {
         SCOPED_TRACE(::testing::Message() << "crash seed " << seed);
         const auto crashed =
             disk.CloneAfterCrash({.seed = seed, .mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom});
-        ExpectBeforeOrAfter(crashed.get(), before, after, done);
+        ExpectBeforeOrAfter(crashed.get(), before, after, status.ok());
       }
       if (HasFatalFailure()) return;
       if (done) {

@@ -44,6 +44,7 @@ PUBLIC_HEADERS = {
     "log_reader.h": "log",
     "partition_files.h": "log",
     "recovery_report.h": "log",
+    "retention.h": "log",
     "verify.h": "log",
     "data_directory.h": "store",
     "maintenance.h": "store",

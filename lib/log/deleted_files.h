@@ -1,0 +1,48 @@
+// DeletedFiles: when the files go that a deletion has renamed to .deleted. They stay for LogOptions::file_delete_delay_ms
+// (Kafka's file.delete.delay.ms), so that who holds a range of them can still send it; a hold alone keeps the bytes, not
+// the name. What is left when the process ends, the next opening removes (leftovers.h).
+//
+// The directory says which files there are; only when each was first seen is kept here, so whoever renames one need not
+// say so. A file that cannot be removed is tried again the next time: it takes room and is in nobody's way.
+//
+// Thread rules: any thread, without the writer lock: removing a large file takes long.
+#ifndef VARVE_LIB_LOG_DELETED_FILES_H_
+#define VARVE_LIB_LOG_DELETED_FILES_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "varve/clock.h"
+#include "varve/file_system.h"
+
+namespace varve::internal {
+
+class DeletedFiles {
+ public:
+  DeletedFiles(FileSystem* file_system, Clock* clock, std::string directory, int64_t delay_ms);
+
+  // Notes the files that are new, removes those whose time is up, and answers how many are left. Cost: a listing of the
+  // directory.
+  int64_t RemoveDue();
+
+  // Removes all that RemoveDue has noted and left.
+  void RemoveAll();
+
+ private:
+  // Removes it; true if it is gone.
+  [[nodiscard]] bool Remove(const std::string& name);
+
+  FileSystem* const file_system_;
+  Clock* const clock_;
+  const std::string directory_;
+  const int64_t delay_ms_;
+  absl::Mutex mutex_;
+  std::map<std::string, int64_t> seen_ns_ ABSL_GUARDED_BY(mutex_);  // by name, when it was seen first
+};
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_LOG_DELETED_FILES_H_

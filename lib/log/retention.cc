@@ -1,0 +1,150 @@
+#include "log/retention.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/status.h"
+#include "log/prefix_deletion.h"
+#include "log/retention_plan.h"
+#include "log/segment_list.h"
+
+namespace varve {
+
+int64_t RetentionResult::DeletedSegments(RetentionRule rule) const {
+  return std::count_if(deleted.begin(), deleted.end(),
+                       [rule](const RetiredSegment& segment) { return segment.rule == rule; });
+}
+
+int64_t RetentionResult::DeletedBytes(RetentionRule rule) const {
+  int64_t bytes = 0;
+  for (const RetiredSegment& segment : deleted) {
+    if (segment.rule == rule) bytes += segment.size_bytes;
+  }
+  return bytes;
+}
+
+}  // namespace varve
+
+namespace varve::internal {
+namespace {
+
+absl::StatusOr<int64_t> Limit(std::string_view name, std::optional<int64_t> asked, int64_t otherwise, int64_t least) {
+  if (asked.value_or(otherwise) >= least) return asked.value_or(otherwise);
+  return Error(absl::StatusCode::kInvalidArgument, "{}: expected at least {}, found {}", name, least, *asked);
+}
+
+struct Foreseen {
+  RetentionView view;
+  RetentionPlan plan;
+};
+
+absl::StatusOr<Foreseen> ForeseeIn(const LogCore& core, const RetentionOptions& options) {
+  const LogOptions& settings = core.options;
+  RetentionLimits limits{.deletes = Deletes(settings.cleanup_policy),
+                         .ahead_max_ms = settings.retention_timestamp_ahead_max_ms,
+                         .behind_max_ms = settings.retention_timestamp_behind_max_ms};
+  VARVE_ASSIGN_OR_RETURN(limits.retention_ms, Limit("retention_ms", options.retention_ms, settings.retention_ms, -1));
+  VARVE_ASSIGN_OR_RETURN(limits.retention_bytes,
+                         Limit("retention_bytes", options.retention_bytes, settings.retention_bytes, -1));
+  Foreseen foreseen;
+  RetentionView& view = foreseen.view;
+  VARVE_ASSIGN_OR_RETURN(view.now_ms, Limit("now_ms", options.now_ms, settings.clock->WallMs(), 0));
+  const std::shared_ptr<const SegmentList> list = core.table.Load().list;
+  for (const std::shared_ptr<SegmentHandle>& handle : list->handles()) {
+    const PublishedEnd end = handle->end();
+    view.segments.push_back({.base_offset = handle->base_offset(), .size_bytes = end.end_position});
+    view.log_end_offset = end.next_offset;
+  }
+  const LogOffsets offsets = core.frontiers.Load();
+  view.log_start_offset = offsets.log_start_offset;
+  view.high_watermark = offsets.high_watermark;
+  if (options.before_offset.has_value()) {
+    VARVE_ASSIGN_OR_RETURN(view.log_start_offset, DeletionTarget(core, *options.before_offset));
+  }
+  foreseen.plan = PlanRetention(view, limits, [&list](size_t index) -> std::optional<int64_t> {
+    const absl::StatusOr<TimestampOffset> largest = list->at(index)->LargestTimestamp();
+    if (!largest.ok() || largest->timestamp_ms < 0) return std::nullopt;
+    return largest->timestamp_ms;
+  });
+  return foreseen;
+}
+
+RetentionResult ResultOf(const RetentionView& view, const RetentionPlan& plan) {
+  RetentionResult result{.log_start_offset = view.log_start_offset, .block = plan.block};
+  for (size_t index = 0; index < view.segments.size(); ++index) {
+    const RetentionView::Segment& segment = view.segments[index];
+    if (index >= plan.rules.size()) {
+      result.size_bytes += segment.size_bytes;
+      continue;
+    }
+    const int64_t next_offset =
+        index + 1 < view.segments.size() ? view.segments[index + 1].base_offset : view.log_end_offset;
+    result.deleted.push_back({.base_offset = segment.base_offset,
+                              .next_offset = next_offset,
+                              .size_bytes = segment.size_bytes,
+                              .rule = plan.rules[index]});
+    result.log_start_offset = std::max(result.log_start_offset, next_offset);
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<RetentionResult> Retention::Foresee(const LogCore& core, const RetentionOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(const Foreseen foreseen, ForeseeIn(core, options));
+  return ResultOf(foreseen.view, foreseen.plan);
+}
+
+absl::Status Retention::DeleteBefore(int64_t offset) {
+  {
+    const absl::MutexLock lock(&appender_.mutex_);
+    VARVE_RETURN_IF_ERROR(appender_.Writable());
+    VARVE_ASSIGN_OR_RETURN(const int64_t target, DeletionTarget(*appender_.core_, offset));
+    if (target > appender_.core_->frontiers.log_start()) {
+      VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, target));
+    } else if (PrefixDeletion::IsHalfWay(appender_)) {
+      VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));
+    } else {
+      return absl::OkStatus();
+    }
+  }
+  (void)appender_.deleted_files_.RemoveDue();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options) {
+  // Timestamps are read from the files of segments before the writer has to wait; the segments remember them.
+  VARVE_RETURN_IF_ERROR(ForeseeIn(*appender_.core_, options).status());
+  RetentionResult result;
+  {
+    const absl::MutexLock lock(&appender_.mutex_);
+    VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
+  }
+  result.files_left = appender_.deleted_files_.RemoveDue();
+  return result;
+}
+
+absl::StatusOr<RetentionResult> Retention::ApplyLocked(const RetentionOptions& options) {
+  VARVE_RETURN_IF_ERROR(appender_.Writable());
+  VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));
+  VARVE_ASSIGN_OR_RETURN(Foreseen foreseen, ForeseeIn(*appender_.core_, options));
+  bool active_left = false;
+  if (foreseen.plan.rules.size() == foreseen.view.segments.size()) {
+    const absl::Status rolled = appender_.RollTo(foreseen.view.log_end_offset);
+    // What else goes makes the room.
+    active_left = absl::IsResourceExhausted(rolled) && foreseen.plan.rules.size() > 1;
+    if (!active_left) VARVE_RETURN_IF_ERROR(rolled);
+    if (active_left) foreseen.plan.rules.pop_back();
+  }
+  RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
+  result.active_left = active_left;
+  if (result.deleted.empty() && result.log_start_offset == appender_.core_->frontiers.log_start()) return result;
+  VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, result.log_start_offset));
+  return result;
+}
+
+}  // namespace varve::internal
