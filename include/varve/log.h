@@ -52,6 +52,7 @@ struct AppendResult {
   int64_t base_offset = 0;                    // of the first record appended
   int64_t last_offset = -1;                   // of the last; base_offset - 1 where nothing was appended
   int64_t log_append_time_ms = kNoTimestamp;  // LogAppendTime only
+  bool duplicate = false;                     // a producer's batch that was there already, at these offsets
 
   [[nodiscard]] int64_t end_offset() const { return last_offset + 1; }
 };
@@ -100,8 +101,20 @@ class Log {
   // Appends one ready-made batch as a leader does (base offset 0, as producers send it): validated, its offsets and
   // epoch stamped (Kafka LogValidator). As in Kafka the beginning of another batch behind it counts for nothing; input
   // without one whole batch is kInvalidArgument.
+  // Producers, here and with AppendOptions::producer (Kafka ProducerStateManager): a batch that is among its producer's
+  // last five is answered with its offsets, as a duplicate, and appended no more. kInvalidArgument, with Kafka's number:
+  // a sequence that does not follow the last one, or not 0 with a new epoch (kOutOfOrderSequenceNumber); an epoch below
+  // the known one (kInvalidProducerEpoch); data without a transaction inside one (kInvalidTxnState).
   [[nodiscard]] absl::StatusOr<AppendResult> AppendBatch(std::span<const std::byte> batch,
                                                          const AppendOptions& options = {});
+
+  // Appends the marker that ends a producer's transaction, as a transaction coordinator does: `end` is kCommit or
+  // kAbort. A marker of a later epoch fences the producer's earlier ones; one without an open transaction is appended
+  // all the same. kInvalidArgument: the producer's epoch is below the known one (kInvalidProducerEpoch), the
+  // coordinator's below that of the last marker (kTransactionCoordinatorFenced), or no such thing can be.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendEndTransaction(int64_t producer_id, int16_t producer_epoch,
+                                                                  ControlType end, int32_t coordinator_epoch,
+                                                                  const AppendOptions& options = {});
 
   // Appends a leader's batches with the offsets and epochs they carry (Kafka UnifiedLog.appendAsFollower). Each begins
   // behind the one before; gaps are kept, but one append spans 2^31 offsets at most; a partial batch at the end is
@@ -203,6 +216,10 @@ class Log {
   // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset).
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
+  // Forgets the producers without an open transaction whose last batch or marker bears a timestamp that is
+  // producer_id_expiration_ms old, as Kafka does every ten minutes; opening does too. Answers how many. A log whose host
+  // never calls it remembers every producer since it was opened.
+  [[nodiscard]] absl::StatusOr<int64_t> RemoveExpiredProducers();
 
  private:
   class Impl;

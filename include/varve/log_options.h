@@ -118,11 +118,21 @@ struct LogOptions {
                                      // 65,530 mappings a process); those a reader holds come on top
 };
 
+// Makes the records of an append a batch of an idempotent producer, so that sending them again does not append them
+// again. Sequences number a producer's records, 0 to 2^31-1 and then from 0; a new epoch begins at 0.
+struct ProducerStamp {
+  int64_t producer_id = 0;
+  int16_t producer_epoch = 0;
+  int32_t base_sequence = 0;   // of the first record; the others count on
+  bool transactional = false;  // opens a transaction, or goes on with it, until Log::AppendEndTransaction
+};
+
 struct AppendOptions {
   Ack ack = Ack::kWritten;
   // Absent: the latest known, else 0. Below that is kInvalidArgument: the leader has been replaced.
   std::optional<int32_t> leader_epoch = std::nullopt;
-  Codec compression = Codec::kNone;  // of records; a ready-made batch keeps its own
+  Codec compression = Codec::kNone;                      // of records; a ready-made batch keeps its own
+  std::optional<ProducerStamp> producer = std::nullopt;  // likewise
   // How long kDurable waits for another thread's sync before it answers kDeadlineExceeded; the record stays appended.
   std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
 };

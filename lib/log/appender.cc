@@ -11,17 +11,6 @@
 #include "varve/errors.h"
 
 namespace varve::internal {
-namespace {
-
-std::vector<int64_t> ProducerIds(std::span<const std::byte> batches) {
-  std::vector<int64_t> ids;
-  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
-    if (batch.has_producer_id()) ids.push_back(batch.producer_id());
-  }
-  return ids;
-}
-
-}  // namespace
 
 absl::StatusOr<FlushTarget> FlushTargetOf(const ActiveSegment& active) {
   VARVE_ASSIGN_OR_RETURN(const FileInfo info, active.file()->Info());
@@ -195,6 +184,9 @@ absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> rec
                          .now_ms = needs_clock ? settings.clock->WallMs() : kNoTimestamp,
                          .codec = settings.compression_type.value_or(options.compression)};
   VARVE_RETURN_IF_ERROR(CheckRecords(records, stamp.now_ms));
+  if (options.producer.has_value()) [[unlikely]] {
+    return AppendOfProducer(records, stamp, options);
+  }
   BatchPlan plan;
   VARVE_RETURN_IF_ERROR(PlanBatch(records, stamp, &plan));
   const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
@@ -230,18 +222,20 @@ absl::StatusOr<AppendResult> Appender::AppendBatch(std::span<const std::byte> ba
   absl::StatusOr<AppendResult> result;
   {
     const absl::MutexLock lock(&mutex_);
-    result = AppendAsLeader(batch, options);
+    result = AppendAsLeader(batch, /*client_origin=*/true, options);
   }
   return Acknowledge(std::move(result), options);
 }
 
-absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte> input, const AppendOptions& options) {
+absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte> input, bool client_origin,
+                                                      const AppendOptions& options) {
   VARVE_RETURN_IF_ERROR(Writable());
   const LogOptions& settings = core_->options;
   VARVE_ASSIGN_OR_RETURN(const int32_t leader_epoch, EpochFor(options));
   const LeaderRules rules{.log_end_offset = active_->end().next_offset,
                           .leader_epoch = leader_epoch,
                           .now_ms = settings.clock->WallMs(),
+                          .client_origin = client_origin,
                           .max_message_bytes = settings.max_message_bytes,
                           .compacted = Compacts(settings.cleanup_policy),
                           .timestamp_type = settings.message_timestamp_type,
@@ -249,23 +243,9 @@ absl::StatusOr<AppendResult> Appender::AppendAsLeader(std::span<const std::byte>
                           .after_max_ms = settings.message_timestamp_after_max_ms,
                           .codec = settings.compression_type};
   VARVE_ASSIGN_OR_RETURN(const LeaderPlan plan, ValidateAsLeader(input, rules, &validator_scratch_));
-  const bool log_append_time = plan.restamp.timestamp_type == TimestampType::kLogAppendTime;
-  const int64_t append_time_ms = log_append_time ? plan.restamp.max_timestamp_ms : kNoTimestamp;
   scratch_.assign(plan.bytes.begin(), plan.bytes.end());
   RestampBatch(scratch_, plan.restamp);
-  const RecordBatchView batch(scratch_);
-  VARVE_ASSIGN_OR_RETURN(const ProducersSeen seen, LookForProducers(scratch_));
-  VARVE_ASSIGN_OR_RETURN(const std::optional<ProducerBatch> duplicate, producers_->Check(batch));
-  if (duplicate.has_value()) {
-    return AppendResult{duplicate->first_offset(), duplicate->last_offset,
-                        log_append_time ? duplicate->timestamp_ms : kNoTimestamp};
-  }
-  VARVE_RETURN_IF_ERROR(AppendReady(
-      {static_cast<int64_t>(scratch_.size()), batch.last_offset(), batch.max_timestamp_ms(), scratch_},
-      rules.leader_epoch, batch.base_offset(), options.ack == Ack::kDurable || flusher_->durable_acks_wanted()));
-  VARVE_RETURN_IF_ERROR(UpdateProducers(scratch_, seen));
-  Publish();
-  return AppendResult{batch.base_offset(), batch.last_offset(), append_time_ms};
+  return AppendChecked(options);
 }
 
 absl::StatusOr<AppendResult> Appender::AppendAsFollower(std::span<const std::byte> batches,
@@ -311,65 +291,6 @@ absl::StatusOr<AppendResult> Appender::AppendGiven(std::span<const std::byte> in
   VARVE_RETURN_IF_ERROR(UpdateProducers(plan.bytes, seen));
   Publish();
   return AppendResult{plan.first_offset, plan.last_offset, kNoTimestamp};
-}
-
-absl::StatusOr<Appender::ProducersSeen> Appender::LookForProducers(std::span<const std::byte> batches) {
-  ProducersSeen seen;
-  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
-    if (!batch.has_producer_id()) continue;
-    seen.any = true;
-    seen.any_transactional |= batch.is_transactional();
-    seen.any_marker |= batch.is_control();
-    VARVE_RETURN_IF_ERROR(ProducerStateManager::CheckReadable(batch));
-  }
-  return seen;
-}
-
-absl::Status Appender::UpdateProducers(std::span<const std::byte> batches, const ProducersSeen& seen) {
-  if (!seen.any) return absl::OkStatus();
-  // Only a marker can fail, by the transaction index.
-  ProducerStateManager::Memory before;
-  if (seen.any_marker) before = producers_->Remember(ProducerIds(batches));
-  std::vector<AbortedTransaction> aborted;
-  absl::Status updated = ReplayProducers(batches, &aborted);
-  if (updated.ok() && !aborted.empty()) {
-    updated = transactions_->Append(aborted);
-    if (updated.ok()) flusher_->WrittenBeside(transactions_->file());
-  }
-  if (!updated.ok()) {
-    producers_->Restore(std::move(before), core_->frontiers.log_end());
-    return Failed(std::move(updated));
-  }
-  if (seen.any_marker || seen.any_transactional) ShowTransactions();
-  return absl::OkStatus();
-}
-
-absl::Status Appender::ReplayProducers(std::span<const std::byte> batches, std::vector<AbortedTransaction>* aborted) {
-  for (RecordBatchView batch; NextBatch(&batches, &batch);) {
-    std::optional<CompletedTransaction> completed;
-    VARVE_RETURN_IF_ERROR(producers_->Replay(batch, &completed));
-    if (!completed.has_value() || !completed->aborted) continue;
-    aborted->push_back({.producer_id = completed->producer_id,
-                        .first_offset = completed->first_offset,
-                        .last_offset = completed->last_offset,
-                        .last_stable_offset = completed->last_stable_offset});
-  }
-  return absl::OkStatus();
-}
-
-void Appender::ShowTransactions() {
-  core_->frontiers.SetClosedTransactions(producers_->closed_transactions());
-  core_->frontiers.SetFirstUnstable(producers_->FirstOpenOffset().value_or(Frontiers::kNone));
-}
-
-void Appender::ForgetCommitted() {
-  if (producers_->closed_transactions().empty()) [[likely]] {
-    return;
-  }
-  const int64_t high_watermark = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
-  if (high_watermark == committed_below_) return;
-  committed_below_ = high_watermark;
-  if (producers_->AdvanceHighWatermark(high_watermark)) ShowTransactions();
 }
 
 absl::Status Appender::AppendReady(const Incoming& batch, int32_t leader_epoch, int64_t base_offset,
@@ -484,11 +405,6 @@ absl::Status Appender::AssignLeaderEpoch(int32_t epoch) {
   const absl::MutexLock lock(&mutex_);
   VARVE_RETURN_IF_ERROR(Writable());
   return epochs_->Assign(epoch, active_->end().next_offset);
-}
-
-std::vector<ProducerStateEntry> Appender::producers() const {
-  const absl::MutexLock lock(&mutex_);
-  return producers_->entries();
 }
 
 void Appender::SetHighWatermark(int64_t offset) {

@@ -47,6 +47,9 @@ class Appender {
   [[nodiscard]] absl::StatusOr<AppendResult> AppendAsFollower(std::span<const std::byte> batches,
                                                               int32_t current_leader_epoch,
                                                               const AppendOptions& options);
+  // `marker`'s offset, epoch and time are the log's to choose.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendMarker(const MarkerOptions& marker, const AppendOptions& options);
+  [[nodiscard]] absl::StatusOr<int64_t> RemoveExpiredProducers();
   [[nodiscard]] absl::Status Roll();
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
@@ -90,8 +93,16 @@ class Appender {
   [[nodiscard]] absl::StatusOr<AppendResult> AppendRecords(std::span<const Record> records,
                                                            const AppendOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input,
+  // `client_origin`: false for a marker.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input, bool client_origin,
                                                             const AppendOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The batch in scratch_, which has its offsets, epoch and times: checked against what is known of its producer.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendChecked(const AppendOptions& options)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Records with a producer's stamp; `stamp` is the rest of it.
+  [[nodiscard]] absl::StatusOr<AppendResult> AppendOfProducer(std::span<const Record> records, BatchStamp stamp,
+                                                              const AppendOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<AppendResult> AppendGiven(std::span<const std::byte> input, int32_t current_leader_epoch,
                                                          const AppendOptions& options)

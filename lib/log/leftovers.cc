@@ -77,9 +77,10 @@ LeftoversPlan PlanLeftovers(const PartitionListing& listing, const std::optional
     plan.completions.emplace_back(file.name, SegmentFileName(file.parts.base_offset, file.parts.kind));
     if (file.parts.kind == SegmentFileKind::kLog) renamed_logs.insert(file.parts.base_offset);
   }
-  // Ascending by name, and of one segment the .log last: its name is what makes the others count.
-  std::stable_partition(plan.completions.begin(), plan.completions.end(),
-                        [](const auto& rename) { return !rename.second.ends_with(".log"); });
+  const auto first_index = std::stable_partition(plan.completions.begin(), plan.completions.end(),
+                                                 [](const auto& rename) { return rename.second.ends_with(".log"); });
+  plan.index_completions.assign(first_index, plan.completions.end());
+  plan.completions.erase(first_index, plan.completions.end());
   for (const LeftoverFile& file : listing.leftovers) {
     const bool unsuffixed = file.parts.suffix == SegmentFileSuffix::kNone;
     const bool orphan_gets_log = unsuffixed && renamed_logs.contains(file.parts.base_offset);
@@ -131,14 +132,16 @@ absl::Status ClearLeftovers(FileSystem* file_system, const std::string& director
     VARVE_RETURN_IF_ERROR(RemoveAll(file_system, directory, names, reason, findings));
     if (!names.empty()) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   }
-  for (const auto& [from, to] : plan.completions) {
-    VARVE_RETURN_IF_ERROR(file_system->Rename(JoinPath(directory, from), JoinPath(directory, to)));
-    findings->push_back({.action = RecoveryAction::kCompleted,
-                         .rule = "format notes 5.5",
-                         .file = to,
-                         .evidence = fmt::format("{} was complete and not yet in place", from)});
+  for (const auto& renames : {plan.completions, plan.index_completions}) {
+    for (const auto& [from, to] : renames) {
+      VARVE_RETURN_IF_ERROR(file_system->Rename(JoinPath(directory, from), JoinPath(directory, to)));
+      findings->push_back({.action = RecoveryAction::kCompleted,
+                           .rule = "format notes 5.5",
+                           .file = to,
+                           .evidence = fmt::format("{} was complete and not yet in place", from)});
+    }
+    if (!renames.empty()) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   }
-  if (!plan.completions.empty()) VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   return absl::OkStatus();
 }
 

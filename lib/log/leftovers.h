@@ -38,7 +38,9 @@ using SwapRange = std::pair<int64_t, int64_t>;
 struct LeftoversPlan {
   std::vector<std::string> revoked;                              // .swap files that do not count: they go first
   std::vector<std::string> removals;                             // once the revoked ones are gone for good
-  std::vector<std::pair<std::string, std::string>> completions;  // from, to; after the removals are durable
+  std::vector<std::pair<std::string, std::string>> completions;  // of logs: from, to; after the removals are durable
+  // Once those are durable: with N.log.swap still there, an N.txnindex could be the old one that came back.
+  std::vector<std::pair<std::string, std::string>> index_completions;
 };
 
 // The .swap logs that count: those below every .cleaned file. Their contents give the range.

@@ -157,6 +157,16 @@ absl::StatusOr<AppendResult> Log::AppendAsFollower(std::span<const std::byte> ba
   return impl_->appender->AppendAsFollower(batches, current_leader_epoch, options);
 }
 
+absl::StatusOr<AppendResult> Log::AppendEndTransaction(int64_t producer_id, int16_t producer_epoch, ControlType end,
+                                                       int32_t coordinator_epoch, const AppendOptions& options) {
+  if (impl_->appender == nullptr) return impl_->ReadOnly();
+  return impl_->appender->AppendMarker({.type = end,
+                                        .producer_id = producer_id,
+                                        .producer_epoch = producer_epoch,
+                                        .coordinator_epoch = coordinator_epoch},
+                                       options);
+}
+
 absl::Status Log::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
@@ -299,6 +309,11 @@ std::optional<LeaderEpoch> Log::EndOffsetForEpoch(int32_t epoch) const {
 absl::Status Log::AssignLeaderEpoch(int32_t epoch) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   return impl_->appender->AssignLeaderEpoch(epoch);
+}
+
+absl::StatusOr<int64_t> Log::RemoveExpiredProducers() {
+  if (impl_->appender == nullptr) return impl_->ReadOnly();
+  return impl_->appender->RemoveExpiredProducers();
 }
 
 std::vector<ProducerStateEntry> Log::producers() const {

@@ -227,8 +227,9 @@ bool ProducerStateManager::IsExpired(const ProducerStateEntry& producer, int64_t
          SubtractWrapping(now_ms, producer.last_timestamp_ms) >= expiration_ms_;
 }
 
-void ProducerStateManager::RemoveExpired(int64_t now_ms) {
-  std::erase_if(producers_, [&](const auto& entry) { return IsExpired(entry.second, now_ms); });
+int64_t ProducerStateManager::RemoveExpired(int64_t now_ms) {
+  return static_cast<int64_t>(
+      std::erase_if(producers_, [&](const auto& entry) { return IsExpired(entry.second, now_ms); }));
 }
 
 void ProducerStateManager::Forget() {

@@ -101,8 +101,8 @@ class ProducerStateManager {
   // Transactions whose markers lie below are stable from now on, and forgotten. True if there were any.
   bool AdvanceHighWatermark(int64_t high_watermark);
 
-  // Forgets the producers that expired (once every producer.id.expiration.check.interval.ms in Kafka).
-  void RemoveExpired(int64_t now_ms);
+  // Forgets the producers that expired (once every producer.id.expiration.check.interval.ms in Kafka); how many.
+  int64_t RemoveExpired(int64_t now_ms);
 
   // Forgets everything and loads the newest readable snapshot in (log_start_offset, log_end_offset], without the
   // producers that have expired; damaged ones are passed over. No file is changed. Answers the offset from which the log
