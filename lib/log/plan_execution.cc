@@ -397,31 +397,35 @@ class Execution {
     if (plan_.clean) return absl::OkStatus();
     for (const PlannedSegment& segment : plan_.segments) {
       if (!segment.recovery.has_value()) continue;
-      const int64_t position = UnsyncedFrom(segment);
-      if (position >= segment.recovery->end_position) continue;
+      const std::optional<int64_t> position = UnsyncedFrom(segment);
+      if (!position.has_value()) continue;
       VARVE_ASSIGN_OR_RETURN(
           const int64_t bytes,
-          RewriteInPlace(file_system_, PathOf(segment.found.base_offset, SegmentFileKind::kLog), position));
+          RewriteInPlace(file_system_, PathOf(segment.found.base_offset, SegmentFileKind::kLog), *position));
+      if (bytes == 0) continue;
       Note({.action = RecoveryAction::kRewritten,
             .rule = "Writing 3",
             .file = LogName(segment.found.base_offset),
-            .position = position,
+            .position = *position,
             .bytes = bytes,
             .evidence = fmt::format("above the durable point {}", plan_.marks.durable_offset)});
     }
     return file_system_->SyncDirectory(directory_);
   }
 
-  // The first byte of a segment, as it is before anything is mended or excised, that may never have reached the disk.
-  int64_t UnsyncedFrom(const PlannedSegment& segment) const {
+  // The first byte of a segment, as it is before anything is mended or excised, that may never have reached the disk;
+  // absent where all of it has. The one that holds the durable point is never done with: it may have been trimmed since,
+  // and its size be the old one on the disk.
+  std::optional<int64_t> UnsyncedFrom(const PlannedSegment& segment) const {
     const SegmentRecovery& recovery = *segment.recovery;
     const int64_t base_offset = segment.found.base_offset;
     if (plan_.marks.durable_point.has_value()) {
       const DurablePoint& point = *plan_.marks.durable_point;
-      if (base_offset < point.segment) return recovery.end_position;
+      if (base_offset < point.segment) return std::nullopt;
       return base_offset == point.segment ? point.position : 0;
     }
-    return recovery.next_offset <= plan_.marks.durable_offset ? recovery.end_position : 0;
+    if (recovery.next_offset <= plan_.marks.durable_offset) return std::nullopt;
+    return 0;
   }
 
   // --- The active segment ---

@@ -20,6 +20,7 @@ namespace {
 using ::testing::IsEmpty;
 using testing_support::BatchesBytes;
 using testing_support::IsOk;
+using testing_support::IsOkAndHolds;
 using testing_support::kDirectory;
 using testing_support::Partition;
 using testing_support::ServedBatches;
@@ -111,6 +112,25 @@ TEST_P(UnsyncedTest, WhatTheStateCallsDurableSurvivesACrashAtEveryOperation) {
     }
     if (done) break;
   }
+}
+
+// A roll trims the file behind the durable point, and the process is killed before the next sync.
+TEST(TrimmedFileTest, ItsSizeIsDurableOnceItIsOpenedAgain) {
+  Partition partition;
+  partition.AddSegment(0, Batches(0, 10) + std::string(100, '\0'));
+  partition.SetDurablePoint(0, 10 * kBatchBytes, 10, /*survived=*/true);
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log,
+                               partition.fs->Open(partition.LogPath(0), OpenMode::kReadWrite));
+    VARVE_ASSERT_OK(log->Truncate(static_cast<uint64_t>(10 * kBatchBytes)));
+  }
+  WriteUnsynced(&partition, 10);
+  partition.SetDurablePoint(0, 10 * kBatchBytes, 10, /*survived=*/true);
+  VARVE_ASSERT_OK(LoadLog(partition.fs.get(), kDirectory, partition.options));
+
+  const auto crashed = partition.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log, crashed->Open(partition.LogPath(0), OpenMode::kRead));
+  EXPECT_THAT(log->Size(), IsOkAndHolds(static_cast<uint64_t>(10 * kBatchBytes)));
 }
 
 // Else old bytes could come back among those that are appended in their place.
