@@ -1,0 +1,283 @@
+#include "model/model_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "support/status_matchers.h"
+
+namespace varve::testing_support {
+namespace {
+
+constexpr char kPartition[] = "orders-0";
+constexpr int64_t kIdempotent = 300;
+constexpr int64_t kTransactional[] = {100, 200};
+
+ReferenceRecord Copy(const RecordView& record) {
+  ReferenceRecord copy{.offset = record.offset(), .timestamp_ms = record.timestamp_ms()};
+  if (record.key().has_value()) copy.key = std::string(*record.key());
+  if (record.value().has_value()) copy.value = std::string(*record.value());
+  return copy;
+}
+
+std::vector<ReferenceRecord> Scanned(const Log& log, Isolation isolation) {
+  std::vector<ReferenceRecord> records;
+  LogScan scan = log.Scan(log.log_start_offset(), {.isolation = isolation});
+  for (const RecordView& record : scan) records.push_back(Copy(record));
+  EXPECT_THAT(scan.status(), IsOk());
+  return records;
+}
+
+}  // namespace
+
+ModelRun::ModelRun(uint64_t seed) : random_(seed) {
+  options_.clock = &clock_;
+  options_.io_mode = Pick(2) == 0 ? IoMode::kMapped : IoMode::kWrite;
+  options_.segment_bytes = 300 + Pick(900);
+  options_.index_interval_bytes = Pick(200);
+  options_.segment_index_bytes = 1024;
+  options_.max_open_segments = 1 + Pick(4);
+  Open();
+}
+
+const std::vector<ModelRun::Choice>& ModelRun::Choices() {
+  static const std::vector<Choice> choices = {
+      {"append", 30, &ModelRun::AppendRecords},
+      {"append of a producer", 16, &ModelRun::AppendOfProducer},
+      {"append again", 3, &ModelRun::AppendAgain},
+      {"end a transaction", 8, &ModelRun::EndTransaction},
+      {"truncate", 4, &ModelRun::Truncate},
+      {"start at", 1, &ModelRun::StartAt},
+      {"delete before", 4, &ModelRun::DeleteBefore},
+      {"roll", 2, &ModelRun::Roll},
+      {"flush", 4, &ModelRun::Flush},
+      {"reopen", 3, &ModelRun::Reopen},
+      {"kill the process", 2, &ModelRun::KillProcess},
+      {"cut the power", 2, &ModelRun::CutPower},
+      {"let time pass", 6, &ModelRun::LetTimePass},
+  };
+  return choices;
+}
+
+void ModelRun::Take(int steps) {
+  int total = 0;
+  for (const Choice& choice : Choices()) total += choice.weight;
+  for (int step = 0; step < steps; ++step) {
+    int64_t chosen = Pick(total);
+    const Choice* choice = Choices().data();
+    for (; chosen >= choice->weight; ++choice) chosen -= choice->weight;
+    history_ += std::string(choice->name) + " at " + std::to_string(model_.log_end_offset()) + "\n";
+    ASSERT_NO_FATAL_FAILURE((this->*choice->step)());
+    ASSERT_NO_FATAL_FAILURE(CheckOffsets());
+    ASSERT_NO_FATAL_FAILURE(CheckRecords());
+    ASSERT_NO_FATAL_FAILURE(CheckLookups());
+  }
+}
+
+int64_t ModelRun::Pick(int64_t below) {
+  return static_cast<int64_t>(random_() % static_cast<uint64_t>(std::max(below, int64_t{1})));
+}
+
+void ModelRun::Open() {
+  log_.reset();
+  options_.file_system = disk_.get();
+  VARVE_ASSERT_OK_AND_ASSIGN(log_, Log::Open(kPartition, options_));
+}
+
+ReferenceBatch ModelRun::RandomBatch() {
+  ReferenceBatch batch;
+  const int64_t count = 1 + Pick(4);
+  for (int64_t number = 0; number < count; ++number) {
+    ReferenceRecord record{.timestamp_ms = Pick(20) == 0 ? kNoTimestamp : clock_.WallMs() - Pick(3000)};
+    record.key = "key " + std::to_string(Pick(9));
+    if (Pick(5) != 0) record.value = std::string(static_cast<size_t>(Pick(40)), static_cast<char>('a' + Pick(26)));
+    batch.records.push_back(std::move(record));
+  }
+  return batch;
+}
+
+std::vector<Record> ModelRun::RecordsOf(const ReferenceBatch& batch) const {
+  std::vector<Record> records;
+  for (const ReferenceRecord& record : batch.records) {
+    records.push_back({.key = record.key, .value = record.value, .timestamp_ms = record.timestamp_ms});
+  }
+  return records;
+}
+
+AppendOptions ModelRun::RandomAck() {
+  AppendOptions options{.ack = Pick(4) == 0 ? Ack::kDurable : Ack::kWritten};
+  if (Pick(4) == 0) options.compression = Codec::kLz4;
+  return options;
+}
+
+void ModelRun::AppendRecords() {
+  ReferenceBatch batch = RandomBatch();
+  VARVE_ASSERT_OK_AND_ASSIGN(const AppendResult result, log_->Append(RecordsOf(batch), RandomAck()));
+  ASSERT_EQ(result.base_offset, model_.log_end_offset());
+  model_.Append(std::move(batch));
+  ASSERT_EQ(result.end_offset(), model_.log_end_offset());
+}
+
+void ModelRun::AppendOfProducer() {
+  ReferenceBatch batch = RandomBatch();
+  // A producer whose last batch has no timestamp counts as idle for ever: an opening forgets it.
+  for (ReferenceRecord& record : batch.records)
+    record.timestamp_ms = std::max(record.timestamp_ms, clock_.WallMs() - 10);
+  const bool transactional = Pick(2) == 0;
+  const int64_t producer_id = transactional ? kTransactional[Pick(2)] : kIdempotent;
+  int16_t& epoch = epochs_[producer_id];
+  std::optional<int32_t> sequence = model_.NextSequence(producer_id, epoch);
+  if (!sequence.has_value()) {
+    // The log may still know it from a time that was truncated away, or not any more: a new epoch is right either way.
+    ++epoch;
+    sequence = 0;
+  }
+  RecordBatchBuilder builder({.producer_id = producer_id,
+                              .producer_epoch = epoch,
+                              .base_sequence = *sequence,
+                              .transactional = transactional});
+  for (const Record& record : RecordsOf(batch)) VARVE_ASSERT_OK(builder.Add(record));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto bytes, builder.Build());
+  last_batch_.assign(bytes.begin(), bytes.end());
+  VARVE_ASSERT_OK_AND_ASSIGN(last_sent_, log_->AppendBatch(last_batch_, RandomAck()));
+  ASSERT_EQ(last_sent_->base_offset, model_.log_end_offset());
+  batch.producer_id = producer_id;
+  batch.producer_epoch = epoch;
+  batch.base_sequence = *sequence;
+  batch.transactional = transactional;
+  model_.Append(std::move(batch));
+}
+
+// What a producer sends that did not hear the answer: nothing is appended, and the answer is the one it missed.
+void ModelRun::AppendAgain() {
+  if (!last_sent_.has_value()) return;
+  VARVE_ASSERT_OK_AND_ASSIGN(const AppendResult again, log_->AppendBatch(last_batch_));
+  ASSERT_EQ(again.base_offset, last_sent_->base_offset);
+  ASSERT_EQ(again.last_offset, last_sent_->last_offset);
+}
+
+void ModelRun::EndTransaction() {
+  const int64_t producer_id = kTransactional[Pick(2)];
+  if (!model_.IsOpen(producer_id)) return;
+  const ControlType type = Pick(2) == 0 ? ControlType::kCommit : ControlType::kAbort;
+  const int16_t epoch = epochs_[producer_id];
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto marker, BuildTransactionMarker({.type = type,
+                                                                        .base_offset = model_.log_end_offset(),
+                                                                        .timestamp_ms = clock_.WallMs(),
+                                                                        .producer_id = producer_id,
+                                                                        .producer_epoch = epoch}));
+  VARVE_ASSERT_OK(log_->AppendAsFollower(marker, 0));
+  model_.Append({.records = {{.timestamp_ms = clock_.WallMs()}},
+                 .producer_id = producer_id,
+                 .producer_epoch = epoch,
+                 .transactional = true,
+                 .control = type});
+}
+
+void ModelRun::Truncate() {
+  std::vector<int64_t> ends = {model_.log_end_offset()};
+  for (const ReferenceBatch& batch : model_.batches()) {
+    if (batch.base_offset >= model_.log_start_offset()) ends.push_back(batch.base_offset);
+  }
+  const int64_t offset = ends[static_cast<size_t>(Pick(std::ssize(ends)))];
+  VARVE_ASSERT_OK(log_->TruncateTo(offset));
+  if (offset < model_.log_end_offset()) last_sent_.reset();
+  model_.TruncateTo(offset);
+}
+
+void ModelRun::StartAt() {
+  const int64_t offset = model_.log_end_offset() + Pick(100);
+  VARVE_ASSERT_OK(log_->TruncateFullyAndStartAt(offset));
+  last_sent_.reset();
+  model_.StartAt(offset);
+}
+
+void ModelRun::DeleteBefore() {
+  const int64_t log_start_offset = model_.log_start_offset();
+  const int64_t offset = log_start_offset + Pick(model_.log_end_offset() - log_start_offset + 1);
+  VARVE_ASSERT_OK(log_->DeleteBefore(offset));
+  last_sent_.reset();
+  model_.DeleteBefore(offset);
+}
+
+void ModelRun::Roll() { VARVE_ASSERT_OK(log_->Roll()); }
+
+void ModelRun::Flush() {
+  VARVE_ASSERT_OK(log_->Flush());
+  ASSERT_EQ(log_->durable_offset(), model_.log_end_offset());
+}
+
+void ModelRun::Reopen() {
+  VARVE_ASSERT_OK(log_->Close());
+  ASSERT_NO_FATAL_FAILURE(Open());
+}
+
+void ModelRun::KillProcess() {
+  std::unique_ptr<MemoryFileSystem> left = disk_->CloneAfterProcessDeath();
+  log_.reset();
+  disk_ = std::move(left);
+  ASSERT_NO_FATAL_FAILURE(Open());
+}
+
+// Below the durable offset everything is there; above it, batches up to any.
+void ModelRun::CutPower() {
+  const int64_t durable_offset = log_->durable_offset();
+  std::unique_ptr<MemoryFileSystem> left = disk_->CloneAfterCrash({.seed = random_()});
+  log_.reset();
+  disk_ = std::move(left);
+  ASSERT_NO_FATAL_FAILURE(Open());
+  const int64_t end_offset = log_->log_end_offset();
+  ASSERT_GE(end_offset, durable_offset);
+  ASSERT_LE(end_offset, model_.log_end_offset());
+  if (end_offset == model_.log_end_offset()) return;
+  last_sent_.reset();
+  model_.TruncateTo(end_offset);
+  ASSERT_TRUE(model_.batches().empty() || model_.batches().back().last_offset < end_offset);
+}
+
+void ModelRun::LetTimePass() { clock_.AdvanceMs(Pick(2000)); }
+
+void ModelRun::CheckOffsets() {
+  const LogOffsets offsets = log_->offsets();
+  ASSERT_EQ(offsets.log_start_offset, model_.log_start_offset());
+  ASSERT_EQ(offsets.log_end_offset, model_.log_end_offset());
+  ASSERT_EQ(offsets.high_watermark, model_.log_end_offset());
+  ASSERT_THAT(offsets.last_stable_offset,
+              ::testing::AnyOf(model_.LastStableOffset(ReferenceLog::DeletedTransactions::kRemembered),
+                               model_.LastStableOffset(ReferenceLog::DeletedTransactions::kForgotten)));
+  ASSERT_LE(offsets.durable_offset, model_.log_end_offset());
+}
+
+void ModelRun::CheckRecords() {
+  ASSERT_EQ(Scanned(*log_, Isolation::kHighWatermark), model_.Records());
+  ASSERT_EQ(Scanned(*log_, Isolation::kCommitted), model_.CommittedRecords(log_->offsets().last_stable_offset));
+}
+
+void ModelRun::CheckLookups() {
+  LogReader reader = log_->NewReader();
+  const std::vector<ReferenceRecord> records = model_.Records();
+  const int64_t log_start_offset = model_.log_start_offset();
+  const int64_t log_end_offset = model_.log_end_offset();
+  for (int probe = 0; probe < 3; ++probe) {
+    const int64_t offset = log_start_offset + Pick(log_end_offset - log_start_offset + 1);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, reader.ReadBatch(offset));
+    const auto next = std::find_if(records.begin(), records.end(),
+                                   [&](const ReferenceRecord& record) { return record.offset >= offset; });
+    if (next != records.end()) {
+      ASSERT_TRUE(batch.has_value()) << offset;
+    }
+    if (batch.has_value()) {
+      ASSERT_GE(batch->last_offset(), offset);
+      // No record between is passed over.
+      ASSERT_TRUE(next == records.end() || batch->base_offset() <= next->offset) << offset;
+    }
+    const int64_t timestamp_ms = clock_.WallMs() - Pick(10'000);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto by_time, reader.OffsetForTimestamp(timestamp_ms));
+    const std::optional<int64_t> expected = model_.OffsetForTimestamp(timestamp_ms);
+    ASSERT_EQ(by_time.has_value(), expected.has_value()) << timestamp_ms;
+    if (expected.has_value()) {
+      ASSERT_EQ(by_time->offset, *expected) << timestamp_ms;
+    }
+  }
+}
+
+}  // namespace varve::testing_support
