@@ -48,6 +48,7 @@ const std::vector<ModelRun::Choice>& ModelRun::Choices() {
       {"truncate", 4, &ModelRun::Truncate},
       {"start at", 1, &ModelRun::StartAt},
       {"delete before", 4, &ModelRun::DeleteBefore},
+      {"retain", 3, &ModelRun::Retain},
       {"roll", 2, &ModelRun::Roll},
       {"flush", 4, &ModelRun::Flush},
       {"reopen", 3, &ModelRun::Reopen},
@@ -160,12 +161,7 @@ void ModelRun::EndTransaction() {
   if (!model_.IsOpen(producer_id)) return;
   const ControlType type = Pick(2) == 0 ? ControlType::kCommit : ControlType::kAbort;
   const int16_t epoch = epochs_[producer_id];
-  VARVE_ASSERT_OK_AND_ASSIGN(const auto marker, BuildTransactionMarker({.type = type,
-                                                                        .base_offset = model_.log_end_offset(),
-                                                                        .timestamp_ms = clock_.WallMs(),
-                                                                        .producer_id = producer_id,
-                                                                        .producer_epoch = epoch}));
-  VARVE_ASSERT_OK(log_->AppendAsFollower(marker, 0));
+  VARVE_ASSERT_OK(log_->AppendEndTransaction(producer_id, epoch, type, 0, RandomAck()));
   model_.Append({.records = {{.timestamp_ms = clock_.WallMs()}},
                  .producer_id = producer_id,
                  .producer_epoch = epoch,
@@ -197,6 +193,31 @@ void ModelRun::DeleteBefore() {
   VARVE_ASSERT_OK(log_->DeleteBefore(offset));
   last_sent_.reset();
   model_.DeleteBefore(offset);
+}
+
+void ModelRun::Retain() {
+  const int64_t now_ms = clock_.WallMs();
+  RetentionOptions limits{.retention_ms = -1, .retention_bytes = -1};
+  if (Pick(2) == 0) limits.retention_ms = Pick(20'000);
+  if (Pick(2) == 0) limits.retention_bytes = Pick(4'000);
+  VARVE_ASSERT_OK_AND_ASSIGN(const RetentionResult planned, log_->PlanRetention(limits));
+  VARVE_ASSERT_OK_AND_ASSIGN(const RetentionResult result, log_->ApplyRetention(limits));
+  ASSERT_EQ(result.deleted, planned.deleted);
+  for (const RetiredSegment& segment : result.deleted) {
+    if (segment.rule != RetentionRule::kTime) continue;
+    for (const ReferenceRecord& record : model_.Records()) {
+      const bool within = record.offset >= segment.base_offset && record.offset < segment.next_offset;
+      ASSERT_TRUE(!within || now_ms - record.timestamp_ms > *limits.retention_ms) << record;
+    }
+  }
+  if (result.DeletedSegments(RetentionRule::kSize) > 0) {
+    ASSERT_GE(result.size_bytes + result.DeletedBytes(RetentionRule::kTime), *limits.retention_bytes);
+  }
+  if (!result.deleted.empty()) {
+    ASSERT_EQ(result.log_start_offset, result.deleted.back().next_offset);
+    last_sent_.reset();
+  }
+  model_.DeleteBefore(result.log_start_offset);
 }
 
 void ModelRun::Roll() { VARVE_ASSERT_OK(log_->Roll()); }

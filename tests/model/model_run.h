@@ -44,6 +44,7 @@ class ModelRun {
   void Truncate();
   void StartAt();
   void DeleteBefore();
+  void Retain();
   void Roll();
   void Flush();
   void Reopen();
