@@ -185,22 +185,20 @@ TEST_F(LeaderEpochCacheTest, EpochForOffsetIsTheFloor) {
   EXPECT_EQ(cache->EpochForOffset(1000), 4);
 }
 
-// The follower's half of format notes §9.5: where a replica cuts its log after the leader's answers.
-int64_t TruncationPoint(LeaderEpochCache& leader, int64_t leader_end, LeaderEpochCache& follower,
+// Where a replica cuts its log after the leader's answers (format notes §9.5).
+int64_t TruncationPoint(const LeaderEpochCache& leader, int64_t leader_end, LeaderEpochCache& follower,
                         int64_t follower_end) {
-  while (true) {
+  for (;;) {
     const std::optional<LeaderEpoch> latest = follower.Latest();
     if (!latest.has_value()) return follower_end;
-    const std::optional<LeaderEpoch> answer = leader.EndOffsetFor(latest->epoch, leader_end);
-    if (!answer.has_value()) return -1;
-    if (answer->epoch >= latest->epoch && answer->start_offset >= follower_end) return follower_end;
-    const std::optional<LeaderEpoch> own = follower.EndOffsetFor(answer->epoch, follower_end);
-    if (!own.has_value()) return std::min(answer->start_offset, follower_end);
-    const bool done = own->epoch == answer->epoch;
-    follower_end = std::min(own->start_offset, follower_end);
-    if (done) follower_end = std::min(follower_end, answer->start_offset);
+    const FetchAnswer answer =
+        JudgeFetch(latest->epoch, follower_end, leader.EndOffsetFor(latest->epoch, leader_end), 0);
+    if (answer.verdict != FetchVerdict::kDiverging) return follower_end;
+    const DivergenceStep step = StepAfterDivergence(
+        answer.diverging, follower.EndOffsetFor(answer.diverging.epoch, follower_end), follower_end);
+    follower_end = step.truncate_to;
     EXPECT_TRUE(follower.TruncateFromEnd(follower_end).ok());
-    if (done) return follower_end;
+    if (!step.ask_again) return follower_end;
   }
 }
 
