@@ -21,6 +21,7 @@
 #include "cli/quantities.h"
 #include "cli/read.h"
 #include "cli/repair.h"
+#include "cli/retain.h"
 #include "cli/stat.h"
 #include "cli/truncate.h"
 #include "cli/verify.h"
@@ -38,8 +39,8 @@ constexpr int64_t kMaxFileBytes = (int64_t{1} << 31) - 1;
 // --- Checks and conversions of values: what they refuse is wrong use of the command ---
 
 // "65536", "64KiB", "1GiB" (1024) or "64KB" (1000) becomes a number of bytes in the range.
-CLI::Validator SizeInBytes(int64_t min_bytes) {
-  return CLI::AsSizeValue(/*kb_is_1000=*/true) & CLI::Range(min_bytes, kMaxFileBytes);
+CLI::Validator SizeInBytes(int64_t min_bytes, int64_t max_bytes = kMaxFileBytes) {
+  return CLI::AsSizeValue(/*kb_is_1000=*/true) & CLI::Range(min_bytes, max_bytes);
 }
 
 // CLI11's contract: the value is replaced in place, and the answer is empty or the complaint.
@@ -321,6 +322,36 @@ void AddTruncate(CLI::App* app, Command* chosen) {
   command->callback([settings, chosen] { *chosen = [settings] { return RunTruncate(*settings); }; });
 }
 
+void AddRetain(CLI::App* app, Command* chosen) {
+  CLI::App* const command =
+      app->add_subcommand("retain", "Delete the oldest segments by age or size, or before an offset");
+  const auto settings = std::make_shared<RetainSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory")->required();
+  command
+      ->add_option("--retention-ms", settings->limits.retention_ms, "Segments go whose largest timestamp is longer ago")
+      ->transform(WholeNumber())
+      ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--retention-bytes", settings->limits.retention_bytes,
+                   "Segments go as long as those behind them hold so much")
+      ->transform(SizeInBytes(0, std::numeric_limits<int64_t>::max()));
+  command
+      ->add_option("--before-offset", settings->limits.before_offset,
+                   "The log shall start here; segments wholly below go, whatever their age")
+      ->transform(WholeNumber())
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--now", settings->limits.now_ms, "The time it is taken to be")->transform(TimeInMs());
+  command->add_flag("--dry-run", settings->dry_run, "Only say what would go");
+  command->add_flag("--json", settings->json, "Print the summary as JSON");
+  command->callback([settings, chosen] {
+    const RetentionOptions& limits = settings->limits;
+    if (!limits.retention_ms.has_value() && !limits.retention_bytes.has_value() && !limits.before_offset.has_value()) {
+      throw CLI::RequiredError("--retention-ms, --retention-bytes or --before-offset");
+    }
+    *chosen = [settings] { return RunRetain(*settings); };
+  });
+}
+
 }  // namespace
 
 Command ParseCommandLine(int argc, char** argv) {
@@ -338,6 +369,7 @@ Command ParseCommandLine(int argc, char** argv) {
   AddRepair(&app, &chosen);
   AddExplain(&app, &chosen);
   AddTruncate(&app, &chosen);
+  AddRetain(&app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -101,7 +101,9 @@ class WrongUseTest(VarveTest):
         ["read", PLAIN, "--to-offset", "18446744073709551616"], ["read", PLAIN, "--max-records", "9223372036854775808"],
         ["find", PLAIN, "--offset", "18446744073709551615"], ["find", PLAIN, "--epoch", "2147483648"],
         ["append", "t-0", "--segment-ms", "9223372036854775808"], ["append", "t-0", "--batch-records", "true"],
-        ["retain", PLAIN], ["compact", PLAIN],
+        ["retain", PLAIN], ["retain", PLAIN, "--now", "0"], ["retain", PLAIN, "--retention-ms", "-1"],
+        ["retain", PLAIN, "--retention-bytes", "1XB"], ["retain", PLAIN, "--before-offset", "-1"],
+        ["retain", PLAIN, "--retention-ms", "1", "--now", "noon"], ["compact", PLAIN],
     ]
 
     def test_is_answered_with_2_and_a_message(self):
@@ -116,7 +118,7 @@ class WrongUseTest(VarveTest):
     def test_help_and_version_are_no_mistakes(self):
         self.assertIn("append", self.run_ok("--help").text)
         self.assertRegex(self.run_ok("--version").text, r"^\d+\.\d+\.\d+\n$")
-        for command in ["append", "read", "find", "stat", "dump", "verify", "repair", "explain", "truncate"]:
+        for command in ["append", "read", "find", "stat", "dump", "verify", "repair", "explain", "truncate", "retain"]:
             self.assertIn("--json", self.run_ok(command, "--help").text, command)
 
 

@@ -1,7 +1,9 @@
 // Retention of a log: what goes and what stays, for whom, and when its files do (format notes §6, §12 cases 33 to 38).
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
-#include <functional>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -350,6 +352,27 @@ TEST_F(LogRetentionTest, FilesStayForTheirDelayAndReadersLonger) {
   EXPECT_EQ(later.files_left, 0);
   VARVE_ASSERT_OK_AND_ASSIGN(const RecordBatchView batch, RecordBatchView::Parse(held.View()));
   EXPECT_TRUE(batch.CrcMatches());
+}
+
+// By the name it has until then.
+TEST_F(LogRetentionTest, AHeldRangeCanBeSentUntilItsFileGoes) {
+  testing_support::TemporaryDirectory temporary;
+  options_.file_system = FileSystem::Default();
+  directory_ = temporary.path() + "/orders-0";
+  const auto log = Open();
+  AppendMany(log.get(), kRecords);
+  VARVE_ASSERT_OK(log->Close());
+  const auto reopened = Open();  // which opens the segment's file when it is asked to send it
+  VARVE_ASSERT_OK_AND_ASSIGN(const FileRange held, reopened->Read(0));
+  VARVE_ASSERT_OK(reopened->ApplyRetention());
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  VARVE_EXPECT_OK(held.SendTo(pipe_ends[1]));
+  std::string sent(static_cast<size_t>(held.size_bytes()), '\0');
+  EXPECT_EQ(read(pipe_ends[0], sent.data(), sent.size()), held.size_bytes());
+  EXPECT_EQ(std::memcmp(sent.data(), held.View().data(), sent.size()), 0);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
 }
 
 TEST_F(LogRetentionTest, FilesGoAtOnceWithoutADelay) {
