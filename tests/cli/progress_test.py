@@ -44,9 +44,10 @@ def hold_up(process, enough):
             time.sleep(0.0002)
         if enough() or has_ended(process):
             return
-        process.send_signal(signal.SIGSTOP)
+        # Not send_signal(): it waits for a process that ended just now, and nobody is left to ask.
+        os.kill(process.pid, signal.SIGSTOP)
         time.sleep(PAUSE_S)
-        process.send_signal(signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)
 
 
 def be_nice():
