@@ -1,8 +1,23 @@
 #include "log/aborted_set.h"
 
 #include <algorithm>
+#include <memory>
+
+#include "base/status.h"
 
 namespace varve::internal {
+
+// A transaction is told of by the index of the segment that holds its marker: that of `from_offset`, or a later one.
+absl::StatusOr<std::vector<AbortedTransaction>> CollectAborted(const SegmentList& list, int64_t from_offset,
+                                                               int64_t to_offset) {
+  std::vector<AbortedTransaction> aborted;
+  bool complete = false;
+  for (size_t index = list.Floor(from_offset).value_or(0); index < list.size() && !complete; ++index) {
+    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const TransactionIndex> transactions, list.at(index)->AbortedIndex());
+    complete = transactions->Collect(from_offset, to_offset, &aborted);
+  }
+  return aborted;
+}
 
 AbortedSet::AbortedSet(std::span<const AbortedTransaction> transactions, int64_t from_offset, int64_t to_offset,
                        uint64_t generation)

@@ -1,4 +1,5 @@
-// AbortedSet: which batches of a stretch of a log belong to transactions that were aborted.
+// CollectAborted: the aborted transactions of a stretch of a log, by its transaction indexes. AbortedSet: which batches
+// belong to them.
 //
 // A batch of a transaction is aborted if it lies between the first offset of an aborted transaction of its producer and
 // that one's marker. That is what a consumer finds out by going through the batches with Kafka's list of aborted
@@ -13,10 +14,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "log/segment_list.h"
 #include "varve/record_batch.h"
 #include "varve/transaction_index.h"
 
 namespace varve::internal {
+
+// Those with offsets in [from_offset, to_offset), or, where the two are one, those that go on across it. Errors: as
+// SegmentHandle::AbortedIndex.
+[[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> CollectAborted(const SegmentList& list,
+                                                                             int64_t from_offset, int64_t to_offset);
 
 class AbortedSet {
  public:

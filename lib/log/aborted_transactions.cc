@@ -6,21 +6,6 @@
 #include "varve/log_reader.h"
 
 namespace varve {
-namespace {
-
-// A transaction is told of by the index of the segment that holds its marker: that of `from_offset`, or a later one.
-absl::StatusOr<std::vector<AbortedTransaction>> CollectAborted(const internal::SegmentList& list, int64_t from_offset,
-                                                               int64_t to_offset) {
-  std::vector<AbortedTransaction> aborted;
-  bool complete = false;
-  for (size_t index = list.Floor(from_offset).value_or(0); index < list.size() && !complete; ++index) {
-    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const TransactionIndex> transactions, list.at(index)->AbortedIndex());
-    complete = transactions->Collect(from_offset, to_offset, &aborted);
-  }
-  return aborted;
-}
-
-}  // namespace
 
 absl::StatusOr<std::vector<AbortedTransaction>> LogReader::Impl::AbortedTransactions(int64_t from_offset,
                                                                                      int64_t to_offset,
@@ -28,7 +13,7 @@ absl::StatusOr<std::vector<AbortedTransaction>> LogReader::Impl::AbortedTransact
   for (;;) {
     VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
     const internal::SegmentTable::Snapshot snapshot = core_->table.Load();
-    auto aborted = CollectAborted(*snapshot.list, from_offset, to_offset);
+    auto aborted = internal::CollectAborted(*snapshot.list, from_offset, to_offset);
     VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
     if (core_->table.generation() != snapshot.generation) continue;  // of files that may be gone or cut
     *generation = snapshot.generation;

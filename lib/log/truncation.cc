@@ -10,6 +10,7 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "log/aborted_set.h"
 #include "log/cut_point.h"
 #include "log/cut_segment.h"
 #include "log/log_loader.h"
@@ -90,11 +91,24 @@ absl::Status Truncation::Carry(PendingOperation operation, int64_t offset, const
     if (core.frontiers.Writable().ok()) (void)core.options.file_system->Remove(JoinPath(core.directory, kCutFileName));
     return carried;
   }
+  HoldBackReopened(end.offset);
   core.frontiers.Reset(log_start_offset, offset, std::min(core.frontiers.durable(), offset));
   ReplaceTail(operation, offset, end);
   carried = Reload(end);
   if (!carried.ok()) core.frontiers.Poison(carried);
   return carried;
+}
+
+// What an abort marker closed that goes is open again, and no index tells of it any more once that is cut: committed
+// readers stay before it until Install knows which transactions are open. Where an index cannot be read they all are.
+void Truncation::HoldBackReopened(int64_t log_end_offset) {
+  LogCore& core = *appender_.core_;
+  const auto reopened = CollectAborted(*core.table.Load().list, log_end_offset, log_end_offset);
+  int64_t first_unstable = reopened.ok() ? core.frontiers.first_unstable() : 0;
+  for (const AbortedTransaction& transaction : reopened.value_or(std::vector<AbortedTransaction>())) {
+    first_unstable = std::min(first_unstable, transaction.first_offset);
+  }
+  core.frontiers.SetFirstUnstable(first_unstable);
 }
 
 absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, const DurablePoint& end) {

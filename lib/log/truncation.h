@@ -32,6 +32,7 @@ class Truncation {
   // Everything published is durable by now, and syncs are suspended until Install lets them go on; so in Reload.
   [[nodiscard]] absl::Status Announce(PendingOperation operation, int64_t offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
+  void HoldBackReopened(int64_t log_end_offset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   void ReplaceTail(PendingOperation operation, int64_t log_end_offset, const DurablePoint& end)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status Reload(const DurablePoint& end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);

@@ -14,6 +14,7 @@
 #include "log/partition_fixture.h"
 #include "segment/segment_files.h"
 #include "state/producer_batches.h"
+#include "support/hooked_file_system.h"
 #include "varve/testing/faulty_file_system.h"
 
 namespace varve {
@@ -308,6 +309,33 @@ TEST_F(LogCommittedTest, AScanGoesOnAcrossATruncation) {
   VARVE_ASSERT_OK_AND_ASSIGN(const auto after, reader.ReadBatch(1, Isolation::kCommitted));
   VARVE_ASSERT_OK_AND_ASSIGN(const bool is_aborted, reader.IsAborted(*after));
   EXPECT_FALSE(is_aborted);
+}
+
+// A transaction whose abort marker goes is open again. Whoever reads while the files are being cut gets nothing of it,
+// neither before nor after the index has lost its entry.
+TEST_F(LogCommittedTest, ATransactionThatATruncationReopensIsNeverCommitted) {
+  testing_support::HookedFileSystem hooked(&memory_);
+  options_.file_system = &hooked;
+  // Read at one change of a name each: who reads a sealed segment's index once knows it.
+  int changes = 1;
+  for (int read_at = 1; read_at <= changes; ++read_at) {
+    SCOPED_TRACE(read_at);
+    directory_ = "orders-" + std::to_string(read_at);
+    const auto log = Open();
+    VARVE_ASSERT_OK(log->AppendAsFollower(DataBatch({.base_offset = 0}), 0));
+    VARVE_ASSERT_OK(log->AppendAsFollower(DataBatch({.base_offset = 1, .producer_id = 7, .transactional = true}), 0));
+    VARVE_ASSERT_OK(log->AppendAsFollower(DataBatch({.base_offset = 2}), 0));
+    VARVE_ASSERT_OK(log->AppendAsFollower(MarkerBatch(ControlType::kAbort, 3, 7), 0));
+    changes = 0;
+    hooked.around_change = [&] {
+      if (++changes != read_at) return;
+      for (const int64_t offset : ScannedFrom(*log, 0)) EXPECT_NE(offset, 1);
+    };
+    VARVE_ASSERT_OK(log->TruncateTo(3));
+    hooked.around_change = nullptr;
+    EXPECT_EQ(ScannedFrom(*log, 0), (Offsets{0}));
+  }
+  EXPECT_GT(changes, 2);
 }
 
 // A host's high watermark commits: an abort above it holds its data back, and hides none once it is passed.
