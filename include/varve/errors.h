@@ -10,7 +10,7 @@
 //   kPermissionDenied    the system refuses access to a file
 //   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
 //                        or sync; reopen it
-//   kUnavailable         somebody else holds the partition's lock; the message says who
+//   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
 //   kAborted             a reader of another process: the directory has changed under it; call Log::Refresh and go on.
 //                        A wait for records to be durable: a truncation took them meanwhile
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong

@@ -36,6 +36,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "varve/compaction.h"
 #include "varve/file_range.h"
 #include "varve/leader_epoch.h"
 #include "varve/log_options.h"
@@ -193,6 +194,15 @@ class Log {
   // What it would do now; nothing is changed. Of read-only logs too.
   [[nodiscard]] absl::StatusOr<RetentionResult> PlanRetention(const RetentionOptions& options = {}) const;
 
+  // Compacts the log if that is due, or `options` say so: rewrites its segments without the records that compaction.h
+  // names. The active segment, what an open transaction holds back and what is younger than min_compaction_lag_ms stay
+  // as they are. Durable when it returns; a crash leaves each segment as it was or as it is to be. Readers keep what
+  // they hold; appends go on but for the moments in which names change; a truncation or a deletion meanwhile takes
+  // precedence. kInvalidArgument where cleanup_policy does not compact; kUnavailable while another pass runs; kDataLoss,
+  // damaged bytes in what is to be compacted: nothing more is touched. Cost: reads what is dirty twice and everything
+  // else once, writes what stays; key_map_bytes of memory.
+  [[nodiscard]] absl::StatusOr<CompactionResult> Compact(const CompactionOptions& options = {});
+
   // Starts a new active segment, if the present one is not empty.
   [[nodiscard]] absl::Status Roll();
 
@@ -200,7 +210,7 @@ class Log {
   [[nodiscard]] absl::Status Refresh();
 
   // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads
-  // from ranges and readers that are still held go on. The first call's status counts; later calls answer the same.
+  // from ranges and readers that are still held go on; a compaction is stopped and waited for. The first call's status counts; later calls answer the same.
   [[nodiscard]] absl::Status Close();
 
   [[nodiscard]] const std::string& directory() const;

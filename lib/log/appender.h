@@ -63,6 +63,7 @@ class Appender {
   [[nodiscard]] absl::Status Close();
 
  private:
+  friend class Compaction;
   friend class PrefixDeletion;
   friend class Retention;
   friend class Truncation;

@@ -230,6 +230,11 @@ PendingOperation Flusher::pending() {
   return values_.pending;
 }
 
+int64_t Flusher::first_dirty_offset() {
+  const absl::MutexLock lock(&mutex_);
+  return values_.first_dirty_offset;
+}
+
 absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
                               int64_t end_offset, const absl::Status& reason) {
   const absl::MutexLock lock(&mutex_);

@@ -90,6 +90,8 @@ class Flusher {
 
   // What varve.state announces.
   [[nodiscard]] PendingOperation pending();
+  // How far the log was compacted, as varve.state keeps it.
+  [[nodiscard]] int64_t first_dirty_offset();
 
   // Writer. A name in the directory is new or gone.
   void NamesChanged();

@@ -1,10 +1,13 @@
 #include "varve/log.h"
 
+#include <atomic>
+#include <limits>
 #include <utility>
 
 #include "base/path.h"
 #include "base/status.h"
 #include "log/appender.h"
+#include "log/compaction.h"
 #include "log/flusher.h"
 #include "log/live_line.h"
 #include "log/log_core.h"
@@ -14,6 +17,7 @@
 #include "log/partition_lock.h"
 #include "log/retention.h"
 #include "log/truncation.h"
+#include "varve/errors.h"
 #include "varve/topic_partition.h"
 
 namespace varve {
@@ -34,6 +38,8 @@ class Log::Impl {
   std::unique_ptr<Flusher> flusher;
   std::unique_ptr<Appender> appender;
   std::unique_ptr<LogFollower> follower;
+  absl::Mutex compaction_mutex;  // held for a whole pass
+  std::atomic<bool> closing{false};
 
   [[nodiscard]] absl::Status ReadOnly() const {
     return Error(absl::StatusCode::kFailedPrecondition, "{}: opened read-only", core->directory);
@@ -255,6 +261,24 @@ absl::StatusOr<RetentionResult> Log::PlanRetention(const RetentionOptions& optio
   return Retention::Foresee(*impl_->core, options);
 }
 
+absl::StatusOr<CompactionResult> Log::Compact(const CompactionOptions& options) {
+  if (impl_->appender == nullptr) return impl_->ReadOnly();
+  if (!Compacts(impl_->core->options.cleanup_policy)) {
+    return WithKafkaError(Error(absl::StatusCode::kInvalidArgument, "{}: a cleanup_policy that compacts expected",
+                                impl_->core->directory),
+                          KafkaError::kPolicyViolation);
+  }
+  VARVE_RETURN_IF_ERROR(CheckRange("key_map_bytes", options.key_map_bytes, 1, std::numeric_limits<int64_t>::max()));
+  VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
+  if (!impl_->compaction_mutex.TryLock()) {
+    return Error(absl::StatusCode::kUnavailable, "{}: another compaction is running", impl_->core->directory);
+  }
+  absl::StatusOr<CompactionResult> result = internal::Compaction(impl_->appender.get(), options, &impl_->closing).Run();
+  impl_->compaction_mutex.Unlock();
+  impl_->flusher->RunReadyCallbacks();
+  return result;
+}
+
 absl::Status Log::Roll() {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   absl::Status rolled = impl_->appender->Roll();
@@ -272,7 +296,13 @@ absl::Status Log::Close() {
     impl_->follower->Close();
     return absl::OkStatus();
   }
-  absl::Status closed = impl_->appender->Close();
+  impl_->closing = true;
+  absl::Status closed;
+  {
+    // Without the partition's lock nothing may be written here any more.
+    const absl::MutexLock no_pass(&impl_->compaction_mutex);
+    closed = impl_->appender->Close();
+  }
   impl_->flusher->RunReadyCallbacks();
   return closed;
 }

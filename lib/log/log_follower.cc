@@ -63,7 +63,7 @@ absl::Status LogFollower::RefreshLocked() {
       --tries;
       continue;
     }
-    status = sight.presence == WriterPresence::kServing ? TakeIn(sight.values) : LoadStopped();
+    status = sight.presence == WriterPresence::kServing ? TakeIn(sight.values) : LoadStopped(sight);
     if (status.ok()) return status;
     if (absl::IsAborted(status)) continue;
     // Whoever meets files that are being changed looks again; other errors are the files' own.
@@ -124,7 +124,7 @@ void LogFollower::PublishOffsets(const LiveValues& values) {
   core_->frontiers.Follow(followed);
 }
 
-absl::Status LogFollower::LoadStopped() {
+absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   VARVE_ASSIGN_OR_RETURN(DirectoryStamp stamp, Stamp());
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
@@ -138,7 +138,13 @@ absl::Status LogFollower::LoadStopped() {
                            .keep_high_watermark = true,
                            .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
                            .closed_transactions = loaded.producers->closed_transactions()});
-  core_->FollowNobody();  // last: until then readers that meet replaced files are told to come again
+  // Last: until then readers that meet replaced files are told to come again. So are they where a writer is at work on
+  // the names: its line changes once more when it is done.
+  if (sight.presence == WriterPresence::kBusy && watch_.line() != nullptr) {
+    core_->Follow(watch_.line(), sight.values.generation);
+  } else {
+    core_->FollowNobody();
+  }
   producers_ = loaded.producers->entries();
   report_ = std::move(loaded.report);
   return absl::OkStatus();

@@ -63,7 +63,7 @@ class LogFollower {
   [[nodiscard]] absl::Status Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status TakeIn(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PublishOffsets(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status LoadStopped() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status LoadStopped(const WriterSight& sight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True if what was taken in is all there is to be had of a log whose writer is not serving.
   [[nodiscard]] bool IsCurrentBeside(const WriterSight& busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<DirectoryStamp> Stamp() const;

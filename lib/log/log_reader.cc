@@ -30,8 +30,10 @@ void LogReader::Impl::Catch() {
 absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
   Slot& slot = slots_[index % kSlots];
   if (slot.index != index) {
-    VARVE_ASSIGN_OR_RETURN(slot.segment, snapshot_.list->at(index)->Acquire());
-    slot.index = index;
+    VARVE_ASSIGN_OR_RETURN(std::shared_ptr<const OpenSegment> segment, snapshot_.list->at(index)->Acquire());
+    // Another process may have given the name to another file since the list was made.
+    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    slot = {index, std::move(segment)};
   }
   return &slot;
 }

@@ -29,6 +29,7 @@
 #include "log/cleaned_transactions.h"
 #include "log/key_offset_map.h"
 #include "log/source_reader.h"
+#include "varve/compaction.h"
 #include "varve/file_system.h"
 #include "varve/record_batch.h"
 #include "varve/time_index.h"
@@ -57,17 +58,6 @@ struct CleaningPass {
   ActiveProducers producers;
   CleanedTransactions transactions;  // goes on from group to group
   ReadObserver on_read = nullptr;
-};
-
-struct RemovedRecords {
-  int64_t superseded = 0;  // a later record has the key
-  int64_t tombstones = 0;  // whose horizon has passed
-  int64_t unkeyed = 0;
-  int64_t aborted = 0;
-  int64_t markers = 0;
-
-  [[nodiscard]] int64_t total() const { return superseded + tombstones + unkeyed + aborted + markers; }
-  friend bool operator==(const RemovedRecords&, const RemovedRecords&) = default;
 };
 
 struct CleanedSegment {

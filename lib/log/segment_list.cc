@@ -45,6 +45,17 @@ SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::strin
       open_(std::move(open)),
       sealed_(false) {}
 
+SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory,
+                             std::shared_ptr<const OpenSegment> open, std::shared_ptr<const TransactionIndex> aborted,
+                             std::shared_ptr<OpenSegmentCache> cache)
+    : file_system_(std::move(file_system)),
+      directory_(std::move(directory)),
+      base_offset_(open->base_offset()),
+      cache_(std::move(cache)),
+      open_(std::move(open)),
+      sealed_(true),
+      aborted_(std::move(aborted)) {}
+
 PublishedEnd SegmentHandle::end() const {
   const absl::MutexLock lock(&mutex_);
   return open_ != nullptr ? open_->published() : end_;
@@ -60,6 +71,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
   {
     const absl::MutexLock lock(&mutex_);
     if (open_ != nullptr) return open_;
+    VARVE_RETURN_IF_ERROR(CheckNames());
     VARVE_ASSIGN_OR_RETURN(open_, OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
     open = open_;
   }
@@ -71,6 +83,7 @@ absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
   const absl::MutexLock lock(&mutex_);
   if (open_ != nullptr) return open_->largest_timestamp();
   if (!largest_timestamp_.has_value()) {
+    VARVE_RETURN_IF_ERROR(CheckNames());
     VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open,
                            OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
     largest_timestamp_ = open->largest_timestamp();
@@ -81,6 +94,7 @@ absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
 absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIndex() {
   const absl::MutexLock lock(&mutex_);
   if (aborted_ != nullptr) return aborted_;
+  VARVE_RETURN_IF_ERROR(CheckNames());
   const std::string path = JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kTransactionIndex));
   absl::StatusOr<std::vector<std::byte>> bytes = ReadIndexFile(file_system_.get(), path);
   if (absl::IsNotFound(bytes.status())) bytes.emplace();
@@ -99,6 +113,16 @@ void SegmentHandle::Sealed() {
     sealed_ = true;
   }
   cache_->Add(shared_from_this());
+}
+
+void SegmentHandle::Retire() {
+  const absl::MutexLock lock(&mutex_);
+  retired_ = true;
+}
+
+absl::Status SegmentHandle::CheckNames() const {
+  if (!retired_) return absl::OkStatus();
+  return Error(absl::StatusCode::kAborted, "{}: the segment at {} was replaced", directory_, base_offset_);
 }
 
 void SegmentHandle::Release() {

@@ -47,18 +47,21 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // The active segment, or one that was active: open already.
   SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory, std::shared_ptr<const OpenSegment> open,
                 std::shared_ptr<OpenSegmentCache> cache);
+  // A sealed segment whose files have not got their names yet: nothing is read by name before Sealed.
+  SegmentHandle(std::shared_ptr<FileSystem> file_system, std::string directory, std::shared_ptr<const OpenSegment> open,
+                std::shared_ptr<const TransactionIndex> aborted, std::shared_ptr<OpenSegmentCache> cache);
 
   [[nodiscard]] int64_t base_offset() const { return base_offset_; }
   // What it holds now; grows while it is active.
   [[nodiscard]] PublishedEnd end() const;
   [[nodiscard]] std::vector<DamagedRange> damage() const;
 
-  // The segment, opened if it is not. Errors: as OpenSegment::OpenSealed.
+  // The segment, opened if it is not. Errors: as OpenSegment::OpenSealed; kAborted once it is retired.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const OpenSegment>> Acquire();
 
   // The aborted transactions whose markers lie in this segment; none where it has no .txnindex. A sealed segment's file
   // is read once, that of the active one at each call: whole entries count. kDataLoss: opening has read the file, and
-  // it has gone bad since; kInternal.
+  // it has gone bad since; kInternal; kAborted once it is retired.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const TransactionIndex>> AbortedIndex();
 
   // OpenSegment::largest_timestamp. Of a sealed segment it is read once, without displacing what readers keep open.
@@ -68,9 +71,13 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // The active segment has been sealed: from now on the cache may let go of it, and its files stay as they are.
   void Sealed();
 
+  // The list names it no more, and its names are about to be another segment's: what was not read by now never is.
+  void Retire();
+
  private:
   friend class OpenSegmentCache;
   void Release();
+  [[nodiscard]] absl::Status CheckNames() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<FileSystem> file_system_;
   const std::string directory_;
@@ -81,6 +88,7 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   std::vector<DamagedRange> damage_ ABSL_GUARDED_BY(mutex_);  // likewise
   std::shared_ptr<const OpenSegment> open_ ABSL_GUARDED_BY(mutex_);
   bool sealed_ ABSL_GUARDED_BY(mutex_);
+  bool retired_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<const TransactionIndex> aborted_ ABSL_GUARDED_BY(mutex_);   // of a sealed segment, once read
   std::optional<TimestampOffset> largest_timestamp_ ABSL_GUARDED_BY(mutex_);  // once it has been asked for
 };

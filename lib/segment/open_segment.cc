@@ -12,18 +12,15 @@ namespace varve::internal {
 namespace {
 
 // An index that cannot be opened or fails its check costs speed, not answers: the segment does without.
-SparseOffsetIndex UsableOffsetIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
+SparseOffsetIndex UsableOffsetIndex(FileSystem* file_system, const std::string& path, int64_t base_offset,
                                     int64_t log_bytes) {
-  absl::StatusOr<SparseOffsetIndex> index = SparseOffsetIndex::Open(
-      file_system, JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kOffsetIndex)), base_offset);
+  absl::StatusOr<SparseOffsetIndex> index = SparseOffsetIndex::Open(file_system, path, base_offset);
   if (!index.ok() || !index->Check(log_bytes).ok()) return SparseOffsetIndex(base_offset, {});
   return *std::move(index);
 }
 
-TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& directory, int64_t base_offset,
-                          int64_t next_offset) {
-  absl::StatusOr<TimeIndex> index = TimeIndex::Open(
-      file_system, JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kTimeIndex)), base_offset);
+TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& path, int64_t base_offset, int64_t next_offset) {
+  absl::StatusOr<TimeIndex> index = TimeIndex::Open(file_system, path, base_offset);
   if (!index.ok() || !index->Check(next_offset).ok()) return TimeIndex(base_offset, {});
   return *std::move(index);
 }
@@ -50,7 +47,10 @@ constexpr size_t kBitsPerWord = 64;
 
 absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
     const std::shared_ptr<FileSystem>& file_system, const std::string& directory, int64_t base_offset, PublishedEnd end,
-    std::vector<DamagedRange> damage) {
+    std::vector<DamagedRange> damage, SegmentFileSuffix suffix) {
+  const auto path_of = [&](SegmentFileKind kind) {
+    return JoinPath(directory, SegmentFileName(base_offset, kind, suffix));
+  };
   const std::string path = JoinPath(directory, SegmentFileName(base_offset, SegmentFileKind::kLog));
   // The next segment may begin further up than the offsets of this one can reach. An end between the two does as well:
   // who reads on from there is in the gap, and led to the next.
@@ -62,7 +62,8 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
     empty->Publish(end);
     return empty;
   }
-  VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, file_system->Open(path, OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file,
+                         file_system->Open(path_of(SegmentFileKind::kLog), OpenMode::kRead));
   VARVE_ASSIGN_OR_RETURN(const FileInfo info, file->Info());
   if (static_cast<int64_t>(info.size) < end.end_position) {
     return Error(absl::StatusCode::kDataLoss, "{}: expected at least {} bytes, found {}", path, end.end_position,
@@ -73,10 +74,12 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   auto segment = std::make_shared<OpenSegment>(file_system, path, base_offset, nullptr, std::move(mapping), nullptr,
                                                std::move(damage));
   segment->ReleaseFile(info.identity);
-  segment->offset_index_ = UsableOffsetIndex(file_system.get(), directory, base_offset, end.end_position);
+  segment->offset_index_ =
+      UsableOffsetIndex(file_system.get(), path_of(SegmentFileKind::kOffsetIndex), base_offset, end.end_position);
   segment->trusted_ =
       std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
-  segment->time_index_ = UsableTimeIndex(file_system.get(), directory, base_offset, end.next_offset);
+  segment->time_index_ =
+      UsableTimeIndex(file_system.get(), path_of(SegmentFileKind::kTimeIndex), base_offset, end.next_offset);
   segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
   segment->Publish(end);
   return segment;

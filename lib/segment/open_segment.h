@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "segment/segment_files.h"
 #include "varve/damaged_range.h"
 #include "varve/file_system.h"
 #include "varve/sparse_offset_index.h"
@@ -55,10 +56,11 @@ struct LiveIndexes {
 class OpenSegment {
  public:
   // Opens the files of a sealed segment, of whose .log `end` counts; none where that is of no bytes, as the file may be
-  // gone for a moment while it is cut. An index that is missing or fails its check is left out.
+  // gone for a moment while it is cut. An index that is missing or fails its check is left out. `suffix`: what the
+  // files are called now, if they have yet to get their names.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSealed(
       const std::shared_ptr<FileSystem>& file_system, const std::string& directory, int64_t base_offset,
-      PublishedEnd end, std::vector<DamagedRange> damage);
+      PublishedEnd end, std::vector<DamagedRange> damage, SegmentFileSuffix suffix = SegmentFileSuffix::kNone);
 
   // A segment that is being written: `mapping` covers all it may grow to.
   OpenSegment(std::shared_ptr<FileSystem> file_system, std::string path, int64_t base_offset,
