@@ -52,6 +52,31 @@ int64_t BytesFrom(int64_t offset, const Log& log) {
   return bytes - (found.ok() && found->has_value() ? (*found)->position : 0);  // at the end and in damage: about that
 }
 
+// What a batch is known again by.
+struct BatchPrint {
+  int64_t base_offset = 0;
+  int64_t last_offset = 0;
+  int32_t record_count = 0;
+  uint32_t crc = 0;
+};
+
+BatchPrint PrintOf(const RecordBatchView& batch) {
+  return {.base_offset = batch.base_offset(),
+          .last_offset = batch.last_offset(),
+          .record_count = batch.record_count(),
+          .crc = batch.crc()};
+}
+
+// True if `found`, the first batch that ends at or above the base offset of `before`, is that batch, or compaction may
+// have made it of it, or taken it out: it keeps the offsets of a batch, and takes records away or sets a delete horizon.
+bool CanBeLeftOf(const BatchPrint& before, const RecordBatchView& found) {
+  if (found.base_offset() > before.last_offset) return true;
+  if (found.base_offset() != before.base_offset || found.last_offset() != before.last_offset) return false;
+  return found.crc() == before.crc || found.record_count() < before.record_count ||
+         found.delete_horizon_ms().has_value();
+  found.delete_horizon_ms().has_value();
+}
+
 // Reads from one offset on, as far as the log goes at the time.
 class RecordPrinter {
  public:
@@ -101,14 +126,14 @@ class RecordPrinter {
     }
   }
 
-  // True if the batch that was read last, or what takes its place, is not what it was.
+  // True if the batch that was read last, or what takes its place, is not what it was; but for what compaction may have
+  // made of it.
   bool LastBatchIsAnother() const {
     if (!last_batch_.has_value()) return false;
     const absl::StatusOr<std::optional<RecordBatchView>> batch =
         log_->NewReader().ReadBatch(last_batch_->base_offset, Isolation::kLogEnd);
     if (!batch.ok() || last_batch_->base_offset < log_->log_start_offset()) return false;  // deleted, or damaged since
-    return !batch->has_value() || (*batch)->base_offset() != last_batch_->base_offset ||
-           (*batch)->crc() != last_batch_->crc;
+    return !batch->has_value() || !CanBeLeftOf(*last_batch_, **batch);
   }
 
   // Prints to the visible end, or to behind the first damage, which is complained of: then there is more.
@@ -121,7 +146,7 @@ class RecordPrinter {
       if (status.ok() && *more) {
         ShowProgress(batches.batch());
         status = PrintBatch(batches.batch());
-        if (status.ok()) last_batch_ = {.base_offset = batches.batch().base_offset(), .crc = batches.batch().crc()};
+        if (status.ok()) last_batch_ = PrintOf(batches.batch());
       }
       if (!status.ok() && !absl::IsDataLoss(status)) return status;  // what was not printed is met again
       const bool passed_by = batches.next_offset() > next_offset_;
@@ -164,11 +189,7 @@ class RecordPrinter {
   const ReadSettings& settings_;
   const Log* const log_;
   int64_t next_offset_;
-  struct ReadLast {
-    int64_t base_offset = 0;
-    uint32_t crc = 0;
-  };
-  std::optional<ReadLast> last_batch_;
+  std::optional<BatchPrint> last_batch_;
   DecodeBuffer scratch_;
   LogReader transactions_;
   int64_t records_ = 0;

@@ -1,4 +1,4 @@
-// `varve read --follow` beside a writer that truncates: the writer is this program.
+// `varve read --follow` beside a writer that truncates or compacts: the writer is this program.
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -38,6 +38,31 @@ TEST(FollowLiveWriterTest, ATruncationBelowTheReaderIsToldAndReadingGoesOn) {
     EXPECT_EQ(ReadLine(follower), "the end");
     EXPECT_EQ(::pclose(follower), 0);
   }
+}
+
+// The batch that was read last is rewritten by the first pass, and emptied by the second.
+TEST(FollowLiveWriterTest, ACompactionBelowTheReaderIsNoTruncation) {
+  const testing_support::TemporaryDirectory directory;
+  const std::string partition = directory.path() + "/t-0";
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log,
+                             Log::Open(partition, {.cleanup_policy = CleanupPolicy::kCompact}));
+  VARVE_ASSERT_OK(log->Append({{.key = "k", .value = "old"}}));
+  VARVE_ASSERT_OK(log->Append({{.key = "k"}}));
+  const std::string command = VARVE_COMMAND " read " + partition + " --follow --format key-value --max-records 4 2>&1";
+  FILE* const follower = ::popen(command.c_str(), "r");
+  ASSERT_NE(follower, nullptr);
+  const std::string old = ReadLine(follower);
+  EXPECT_THAT(old, ::testing::HasSubstr("old"));
+  EXPECT_THAT(ReadLine(follower), ::testing::StartsWith("k"));
+  VARVE_ASSERT_OK(log->Roll());
+  for (const char* const value : {"new 2", "new 3"}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, log->Compact({.force = true, .delete_retention_ms = 0}));
+    EXPECT_EQ(result.removed.total(), 1);
+    VARVE_ASSERT_OK(log->Append({{.key = "other", .value = value}}));
+    EXPECT_THAT(ReadLine(follower), ::testing::EndsWith(std::string(value) + "\n"));
+  }
+  EXPECT_EQ(ReadLine(follower), "the end");
+  EXPECT_EQ(::pclose(follower), 0);
 }
 
 }  // namespace
