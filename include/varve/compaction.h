@@ -1,7 +1,35 @@
-// CompactionOptions, CompactionResult: what Log::Compact is told, and what it did.
+// CompactionOptions, CompactionResult: what Log::Compact is told, and what it did (Kafka LogCleaner, Cleaner).
 //
-// Compaction keeps the latest record of each key (Kafka's log cleaner): older ones go, and so do tombstones, once they
-// have stayed for delete_retention_ms, and the records of aborted transactions. Offsets never change; they get gaps.
+// Compaction keeps the latest record of each key. What it may touch, and when:
+//
+//   |  clean, compacted before  |  dirty  |  not to be touched  |
+//   log start                   first     first                 log end
+//                               dirty     uncleanable
+//
+// The active segment is not to be touched, nor what lies at or above the last stable offset, nor segments from the first
+// dirty one on whose largest timestamp is less than min_compaction_lag_ms ago. A log is due when its cleanable bytes
+// are more than min_cleanable_dirty_ratio of them and the clean ones together, or when the first batch of a dirty
+// segment is more than max_compaction_lag_ms ago. A pass then rewrites all segments that begin below what the key map
+// covers, clean ones too; neighbours that fit into one segment become one. Of their records these go:
+//
+//   superseded    the same key has a later record in what is dirty
+//   unkeyed       no key: appended before the log was compacted
+//   tombstones    a key without a value, once its delete horizon has passed: the first pass sets that, to
+//                 delete_retention_ms from then, and the first pass at or after it takes the tombstone out
+//   aborted       data of aborted transactions
+//   markers       of transactions of which nothing is left, by a delete horizon as well
+//
+// Offsets never change; they get gaps. A batch of which no record is left goes, except for two that stay as a header
+// with no records: the last batch of a producer that the log knows, which keeps its sequence, and the last of what a
+// pass covers. Deduplication is never complete: a reader may meet several values of a key, in order.
+//
+// Readers: a range or a batch that is held keeps its bytes. Who reads on finds what is there then. A read up to a fixed
+// end, while passes run, may meet neither the record of a key that was the latest below that end nor the one above it
+// that superseded it. A reader in another process is told by kAborted, and calls Log::Refresh. The old segments' files
+// stay under .deleted names for file_delete_delay_ms at most.
+//
+//   absl::StatusOr<varve::CompactionResult> result = (*log)->Compact();
+//   if (result.ok() && varve::WasDue(result->reason)) Note("records removed", result->removed.total());
 //
 // Plain values.
 #ifndef VARVE_COMPACTION_H_
@@ -19,15 +47,16 @@ struct CompactionOptions {
   // For the latest offset of each key, 24 bytes a key. Where it is too small for all that is dirty, the oldest part is
   // compacted, and the next pass goes on from there.
   int64_t key_map_bytes = int64_t{128} << 20;
-  // Whatever the ratio, and even where nothing is dirty, as there may be tombstones whose time has come.
+  // Due or not, and even where nothing is dirty: there may be tombstones whose time has come.
   bool force = false;
   // In the place of LogOptions' values, and of the clock's time.
   std::optional<int64_t> delete_retention_ms = std::nullopt;
   std::optional<int64_t> min_compaction_lag_ms = std::nullopt;
   std::optional<int64_t> now_ms = std::nullopt;
+  // These two are called on the calling thread, which holds no lock; they must not close the log.
   ProgressCallback progress = nullptr;
-  // Asked now and then on the calling thread: true stops the pass. What it has done by then stays, and counts for
-  // nothing: the next pass begins where this one did.
+  // Asked now and then: true stops the pass. Segments that were exchanged by then stay so, and the next pass begins
+  // where this one did.
   std::function<bool()> cancel = nullptr;
 };
 

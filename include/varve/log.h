@@ -194,13 +194,13 @@ class Log {
   // What it would do now; nothing is changed. Of read-only logs too.
   [[nodiscard]] absl::StatusOr<RetentionResult> PlanRetention(const RetentionOptions& options = {}) const;
 
-  // Compacts the log if that is due, or `options` say so: rewrites its segments without the records that compaction.h
-  // names. The active segment, what an open transaction holds back and what is younger than min_compaction_lag_ms stay
-  // as they are. Durable when it returns; a crash leaves each segment as it was or as it is to be. Readers keep what
-  // they hold; appends go on but for the moments in which names change; a truncation or a deletion meanwhile takes
-  // precedence. kInvalidArgument where cleanup_policy does not compact; kUnavailable while another pass runs; kDataLoss,
-  // damaged bytes in what is to be compacted: nothing more is touched. Cost: reads what is dirty twice and everything
-  // else once, writes what stays; key_map_bytes of memory.
+  // Compacts the log by the rules of compaction.h, if it is due by them. Never done unasked. Durable when it returns; a
+  // crash leaves each segment as it was or as it is to be. Readers keep what they hold; appends go on but for the
+  // moments in which names change; a truncation or a deletion meanwhile takes precedence. Removes the files whose
+  // file_delete_delay_ms is over, as ApplyRetention does. kInvalidArgument where cleanup_policy does not compact;
+  // kUnavailable while another pass runs; kDataLoss, damaged bytes in what is to be compacted: nothing more is touched;
+  // kResourceExhausted, no room for the new segments or the key map. Cost: reads what is dirty twice and everything
+  // else that is cleanable once, writes what stays; key_map_bytes of memory at most.
   [[nodiscard]] absl::StatusOr<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // Starts a new active segment, if the present one is not empty.
@@ -210,7 +210,8 @@ class Log {
   [[nodiscard]] absl::Status Refresh();
 
   // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads
-  // from ranges and readers that are still held go on; a compaction is stopped and waited for. The first call's status counts; later calls answer the same.
+  // from ranges and readers that are still held go on. A compaction under way is stopped and waited for. The first
+  // call's status counts; later calls answer the same.
   [[nodiscard]] absl::Status Close();
 
   [[nodiscard]] const std::string& directory() const;

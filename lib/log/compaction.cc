@@ -44,23 +44,29 @@ Compaction::Compaction(Appender* appender, const CompactionOptions& options, con
       limits_(LimitsOf(core_.options, options)) {}
 
 absl::StatusOr<CompactionResult> Compaction::Run() {
+  absl::Status status = RunIfDue();
+  if (absl::IsCancelled(status)) {
+    result_.cancelled = true;
+    status = absl::OkStatus();
+  }
+  // Those of earlier passes too: where nothing is deleted nobody else asks.
+  (void)appender_.deleted_files_.RemoveDue();
+  VARVE_RETURN_IF_ERROR(status);
+  return result_;
+}
+
+absl::Status Compaction::RunIfDue() {
+  VARVE_RETURN_IF_ERROR(core_.frontiers.Writable());
   VARVE_RETURN_IF_ERROR(MakePlan());
   const CleanableRange& range = plan_.range;
   result_.reason = DecideCompaction(range, limits_, options_.force, now_ms_);
   result_.dirty_ratio = range.dirty_ratio();
   result_.first_dirty_offset = result_.end_offset = range.first_dirty_offset;
   result_.first_uncleanable_offset = range.first_uncleanable_offset;
-  if (!WasDue(result_.reason)) return result_;
+  if (!WasDue(result_.reason)) return absl::OkStatus();
   VARVE_RETURN_IF_ERROR(CheckUndamaged());
   VARVE_RETURN_IF_ERROR(MakeReady());
-  absl::Status cleaned = CleanAll();
-  if (absl::IsCancelled(cleaned)) {
-    result_.cancelled = true;
-    cleaned = absl::OkStatus();
-  }
-  (void)appender_.deleted_files_.RemoveDue();
-  VARVE_RETURN_IF_ERROR(cleaned);
-  return result_;
+  return CleanAll();
 }
 
 // --- Planning ---

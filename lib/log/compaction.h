@@ -49,6 +49,7 @@ class Compaction {
     CleanableRange range;
   };
 
+  [[nodiscard]] absl::Status RunIfDue();
   [[nodiscard]] absl::Status MakePlan();
   [[nodiscard]] absl::StatusOr<Plan> PlanFor(std::shared_ptr<const SegmentList> list, int64_t last_stable_offset);
   [[nodiscard]] absl::StatusOr<CleaningSegment> Measure(SegmentHandle* handle, bool with_timestamps) const;
