@@ -191,7 +191,12 @@ class Log {
   // DeleteBefore; kInvalidArgument: an option out of range. Cost: the segments that go and the next are opened, once;
   // all of them where deletion by time is blocked.
   [[nodiscard]] absl::StatusOr<RetentionResult> ApplyRetention(const RetentionOptions& options = {});
-  // What it would do now; nothing is changed. Of read-only logs too.
+  // Removes the files of deleted segments, and of those that compaction replaced, whose file_delete_delay_ms is over,
+  // until it has taken so long: one at least, unless that is 0. ApplyRetention and Compact do so as well. One that cannot
+  // be removed is tried again the next time. Cost: a listing of the directory; the writer is not held up.
+  [[nodiscard]] absl::StatusOr<FileRemovalResult> RemoveDeletedFiles(
+      std::chrono::nanoseconds time_limit = std::chrono::nanoseconds::max());
+  // What ApplyRetention would do now; nothing is changed. Of read-only logs too.
   [[nodiscard]] absl::StatusOr<RetentionResult> PlanRetention(const RetentionOptions& options = {}) const;
 
   // Compacts the log by the rules of compaction.h, if it is due by them. Never done unasked. Durable when it returns; a

@@ -36,6 +36,9 @@ struct RetentionOptions {
   // Where to move the log start to first, as Log::DeleteBefore does; -1: the high watermark.
   std::optional<int64_t> before_offset = std::nullopt;
   std::optional<int64_t> now_ms = std::nullopt;  // absent: the clock's
+  // At least 1: no more than so many go, and no file of theirs or of earlier ones is removed from the disk
+  // (Log::RemoveDeletedFiles does), so that the call is short. Absent: all that are due.
+  std::optional<int64_t> max_segments = std::nullopt;
 };
 
 enum class RetentionRule { kLogStart, kSize, kTime };
@@ -69,11 +72,24 @@ struct RetentionResult {
   std::optional<RetentionBlock> block = std::nullopt;
   // The active segment was due and stays: the disk had no room to begin another. Asking again takes it.
   bool active_left = false;
+  // RetentionOptions::max_segments have gone, and more are due; `block` then tells nothing.
+  bool more_due = false;
   // Of deleted segments, in the directory for LogOptions::file_delete_delay_ms yet.
   int64_t files_left = 0;
 
   [[nodiscard]] int64_t DeletedSegments(RetentionRule rule) const;
   [[nodiscard]] int64_t DeletedBytes(RetentionRule rule) const;
+};
+
+// What Log::RemoveDeletedFiles did.
+struct FileRemovalResult {
+  int64_t removed = 0;
+  int64_t left = 0;
+  // When the next of those that are left is due; 0: at once, as the time was up before. Absent: none is left, or only
+  // such as could not be removed.
+  std::optional<int64_t> next_due_ms = std::nullopt;
+
+  friend bool operator==(const FileRemovalResult&, const FileRemovalResult&) = default;
 };
 
 }  // namespace varve

@@ -9,6 +9,7 @@
 #ifndef VARVE_LIB_LOG_DELETED_FILES_H_
 #define VARVE_LIB_LOG_DELETED_FILES_H_
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -17,16 +18,19 @@
 #include "absl/synchronization/mutex.h"
 #include "varve/clock.h"
 #include "varve/file_system.h"
+#include "varve/retention.h"
 
 namespace varve::internal {
+
+inline constexpr std::chrono::nanoseconds kNoTimeLimit = std::chrono::nanoseconds::max();
 
 class DeletedFiles {
  public:
   DeletedFiles(FileSystem* file_system, Clock* clock, std::string directory, int64_t delay_ms);
 
-  // Notes the files that are new, removes those whose time is up, and answers how many are left. Cost: a listing of the
-  // directory.
-  int64_t RemoveDue();
+  // Notes the files that are new, and removes those whose time is up until it has taken so long, the oldest first: one at
+  // least, unless that is 0. Cost: a listing of the directory.
+  FileRemovalResult RemoveDue(std::chrono::nanoseconds time_limit = kNoTimeLimit);
 
   // Removes all that RemoveDue has noted and left.
   void RemoveAll();

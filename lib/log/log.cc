@@ -257,6 +257,11 @@ absl::StatusOr<RetentionResult> Log::ApplyRetention(const RetentionOptions& opti
   return result;
 }
 
+absl::StatusOr<FileRemovalResult> Log::RemoveDeletedFiles(std::chrono::nanoseconds time_limit) {
+  if (impl_->appender == nullptr) return impl_->ReadOnly();
+  return Retention(impl_->appender.get()).RemoveFiles(time_limit);
+}
+
 absl::StatusOr<RetentionResult> Log::PlanRetention(const RetentionOptions& options) const {
   return Retention::Foresee(*impl_->core, options);
 }

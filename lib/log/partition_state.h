@@ -28,7 +28,7 @@ enum class PendingOperation : uint8_t {
   kNone = 0,
   kTruncateTo = 1,    // drop everything at and above pending_offset, which is all behind the durable point
   kStartAt = 2,       // drop everything; an empty log at pending_offset
-  kDeleteBefore = 3,  // drop the segments wholly below pending_offset, the new log start
+  kDeleteBefore = 3,  // drop the segments wholly below pending_offset, which is not above log_start_offset
 };
 
 // Everything below `offset` is on stable storage. Named by the last batch below it, so that a directory that somebody

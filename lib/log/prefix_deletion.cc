@@ -27,16 +27,16 @@ absl::StatusOr<int64_t> DeletionTarget(const LogCore& core, int64_t offset) {
   return std::max(offset, offsets.log_start_offset);
 }
 
-absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t offset) {
+absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t log_start_offset, int64_t first_kept) {
   // Everything is durable first: what is left of the log must not depend on what goes.
   VARVE_RETURN_IF_ERROR(appender.flusher_->Sync());
   VARVE_RETURN_IF_ERROR(appender.flusher_->UpdateState([&](PartitionStateValues* values) {
     values->pending = PendingOperation::kDeleteBefore;
-    values->pending_offset = offset;
-    values->log_start_offset = offset;
+    values->pending_offset = first_kept;
+    values->log_start_offset = log_start_offset;
     values->clean = false;
   }));
-  return Finish(appender, offset);
+  return Finish(appender, log_start_offset, first_kept);
 }
 
 bool PrefixDeletion::IsHalfWay(const Appender& appender) {
@@ -45,22 +45,23 @@ bool PrefixDeletion::IsHalfWay(const Appender& appender) {
 
 absl::Status PrefixDeletion::Resume(Appender& appender) {
   if (!IsHalfWay(appender)) return absl::OkStatus();
-  return Finish(appender, appender.core_->frontiers.log_start());
+  const int64_t log_start_offset = appender.core_->frontiers.log_start();
+  return Finish(appender, log_start_offset, log_start_offset);
 }
 
-absl::Status PrefixDeletion::Finish(Appender& appender, int64_t offset) {
-  absl::Status dropped = DropPrefix(appender, offset);
+absl::Status PrefixDeletion::Finish(Appender& appender, int64_t log_start_offset, int64_t first_kept) {
+  absl::Status dropped = DropPrefix(appender, log_start_offset, first_kept);
   // The log start is durable: what a full disk kept from being renamed is a leftover to the next opening or deletion.
   if (!dropped.ok() && !absl::IsResourceExhausted(dropped)) appender.core_->frontiers.Poison(dropped);
   return dropped;
 }
 
-absl::Status PrefixDeletion::DropPrefix(Appender& appender, int64_t offset) {
+absl::Status PrefixDeletion::DropPrefix(Appender& appender, int64_t log_start_offset, int64_t first_kept) {
   LogCore& core = *appender.core_;
   const SegmentTable::Snapshot snapshot = core.table.Load();
   size_t below = 0;
-  while (below + 1 < snapshot.list->size() && snapshot.list->base_offset(below + 1) <= offset) ++below;
-  core.frontiers.AdvanceLogStart(offset);
+  while (below + 1 < snapshot.list->size() && snapshot.list->base_offset(below + 1) <= first_kept) ++below;
+  core.frontiers.AdvanceLogStart(log_start_offset);
   if (below > 0) {
     core.table.DropPrefix(below);
     ++appender.live_generation_;
@@ -70,12 +71,12 @@ absl::Status PrefixDeletion::DropPrefix(Appender& appender, int64_t offset) {
   const bool told = appender.TryStoreLive().ok();
   PartitionStateValues announced;
   announced.pending = PendingOperation::kDeleteBefore;
-  announced.pending_offset = offset;
+  announced.pending_offset = first_kept;
   VARVE_RETURN_IF_ERROR(CarryThrough(core.options.file_system, core.directory, announced));
   if (!told) appender.StoreLive();
   // A full disk may have no room for the new checkpoint: the old one holds the same epochs and an earlier start, which
   // opening moves up.
-  absl::Status epochs = core.epochs()->TruncateFromStart(offset);
+  absl::Status epochs = core.epochs()->TruncateFromStart(log_start_offset);
   if (!epochs.ok() && !absl::IsResourceExhausted(epochs)) return epochs;
   return appender.flusher_->UpdateState([](PartitionStateValues* values) {
     values->pending = PendingOperation::kNone;

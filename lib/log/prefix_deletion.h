@@ -21,21 +21,22 @@ namespace varve::internal {
 
 class PrefixDeletion {
  public:
-  // Moves the log start up to `offset`, which lies between it and the high watermark, and removes the segments wholly
-  // below. Durable when it returns. kResourceExhausted: it has not begun, or is announced and to be resumed.
-  [[nodiscard]] static absl::Status MoveLogStart(Appender& appender, int64_t offset)
+  // Moves the log start up to `log_start_offset`, which lies between it and the high watermark, and removes the segments
+  // wholly below `first_kept`, which does not exceed it. Durable when it returns. kResourceExhausted: it has not begun,
+  // or is announced and to be resumed.
+  [[nodiscard]] static absl::Status MoveLogStart(Appender& appender, int64_t log_start_offset, int64_t first_kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
 
   // True if one that a full disk stopped half way is still announced, and the files below the log start are there.
   [[nodiscard]] static bool IsHalfWay(const Appender& appender) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
-  // Finishes that one, if there is one; before anything else is announced.
+  // Finishes that one, if there is one, and removes all that lies below the log start; before anything else is announced.
   [[nodiscard]] static absl::Status Resume(Appender& appender) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
 
  private:
   // Carries through what is announced; the log start is durable.
-  [[nodiscard]] static absl::Status Finish(Appender& appender, int64_t offset)
+  [[nodiscard]] static absl::Status Finish(Appender& appender, int64_t log_start_offset, int64_t first_kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
-  [[nodiscard]] static absl::Status DropPrefix(Appender& appender, int64_t offset)
+  [[nodiscard]] static absl::Status DropPrefix(Appender& appender, int64_t log_start_offset, int64_t first_kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
 };
 

@@ -1,6 +1,7 @@
 #include "log/retention.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -50,6 +51,9 @@ absl::StatusOr<Foreseen> ForeseeIn(const LogCore& core, const RetentionOptions& 
   VARVE_ASSIGN_OR_RETURN(limits.retention_ms, Limit("retention_ms", options.retention_ms, settings.retention_ms, -1));
   VARVE_ASSIGN_OR_RETURN(limits.retention_bytes,
                          Limit("retention_bytes", options.retention_bytes, settings.retention_bytes, -1));
+  constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
+  VARVE_ASSIGN_OR_RETURN(const int64_t max_segments, Limit("max_segments", options.max_segments, kAll, 1));
+  limits.max_segments = static_cast<size_t>(max_segments);
   Foreseen foreseen;
   RetentionView& view = foreseen.view;
   VARVE_ASSIGN_OR_RETURN(view.now_ms, Limit("now_ms", options.now_ms, settings.clock->WallMs(), 0));
@@ -74,7 +78,7 @@ absl::StatusOr<Foreseen> ForeseeIn(const LogCore& core, const RetentionOptions& 
 }
 
 RetentionResult ResultOf(const RetentionView& view, const RetentionPlan& plan) {
-  RetentionResult result{.log_start_offset = view.log_start_offset, .block = plan.block};
+  RetentionResult result{.log_start_offset = view.log_start_offset, .block = plan.block, .more_due = plan.more_due};
   for (size_t index = 0; index < view.segments.size(); ++index) {
     const RetentionView::Segment& segment = view.segments[index];
     if (index >= plan.rules.size()) {
@@ -105,7 +109,7 @@ absl::Status Retention::DeleteBefore(int64_t offset) {
     VARVE_RETURN_IF_ERROR(appender_.Writable());
     VARVE_ASSIGN_OR_RETURN(const int64_t target, DeletionTarget(*appender_.core_, offset));
     if (target > appender_.core_->frontiers.log_start()) {
-      VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, target));
+      VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, target, target));
     } else if (PrefixDeletion::IsHalfWay(appender_)) {
       VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));
     } else {
@@ -124,8 +128,17 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
     const absl::MutexLock lock(&appender_.mutex_);
     VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
   }
-  result.files_left = appender_.deleted_files_.RemoveDue();
+  const auto removal_time = options.max_segments.has_value() ? std::chrono::nanoseconds(0) : kNoTimeLimit;
+  result.files_left = appender_.deleted_files_.RemoveDue(removal_time).left;
   return result;
+}
+
+absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {
+  {
+    const absl::MutexLock lock(&appender_.mutex_);
+    VARVE_RETURN_IF_ERROR(appender_.Writable());
+  }
+  return appender_.deleted_files_.RemoveDue(time_limit);
 }
 
 absl::StatusOr<RetentionResult> Retention::ApplyLocked(const RetentionOptions& options) {
@@ -143,7 +156,8 @@ absl::StatusOr<RetentionResult> Retention::ApplyLocked(const RetentionOptions& o
   RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
   result.active_left = active_left;
   if (result.deleted.empty() && result.log_start_offset == appender_.core_->frontiers.log_start()) return result;
-  VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, result.log_start_offset));
+  const int64_t first_kept = result.deleted.empty() ? 0 : result.deleted.back().next_offset;
+  VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, result.log_start_offset, first_kept));
   return result;
 }
 

@@ -5,6 +5,7 @@
 #ifndef VARVE_LIB_LOG_RETENTION_H_
 #define VARVE_LIB_LOG_RETENTION_H_
 
+#include <chrono>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -19,9 +20,10 @@ class Retention {
  public:
   explicit Retention(Appender* appender) : appender_(*appender) {}
 
-  // As the operations of Log; Foresee is Log::PlanRetention.
+  // As the operations of Log; Foresee is Log::PlanRetention, RemoveFiles Log::RemoveDeletedFiles.
   [[nodiscard]] absl::Status DeleteBefore(int64_t offset);
   [[nodiscard]] absl::StatusOr<RetentionResult> Apply(const RetentionOptions& options);
+  [[nodiscard]] absl::StatusOr<FileRemovalResult> RemoveFiles(std::chrono::nanoseconds time_limit);
   [[nodiscard]] static absl::StatusOr<RetentionResult> Foresee(const LogCore& core, const RetentionOptions& options);
 
  private:

@@ -27,7 +27,7 @@ class Planner {
     }
     if (limits_.retention_ms >= 0) {
       Take(RetentionRule::kTime, [this](size_t index) { return IsDue(index); });
-      plan_.block = BlockAt(next());
+      if (!plan_.more_due) plan_.block = BlockAt(next());
     }
     return plan_;
   }
@@ -47,7 +47,11 @@ class Planner {
 
   template <typename Predicate>
   void Take(RetentionRule rule, Predicate goes) {
-    while (next() < view_.segments.size() && MayGo(next()) && goes(next())) plan_.rules.push_back(rule);
+    while (next() < view_.segments.size() && MayGo(next()) && goes(next())) {
+      plan_.more_due = next() == limits_.max_segments;
+      if (plan_.more_due) break;
+      plan_.rules.push_back(rule);
+    }
   }
 
   // Of a timestamp, which is never negative: no difference of two overflows.

@@ -34,6 +34,7 @@ struct RetentionLimits {
   // How far a timestamp may lie from now to be believed.
   int64_t ahead_max_ms = std::numeric_limits<int64_t>::max();
   int64_t behind_max_ms = std::numeric_limits<int64_t>::max();
+  size_t max_segments = std::numeric_limits<size_t>::max();  // no more go
 };
 
 // The largest timestamp of the segment of that index, which may have to be read; absent where it has none, or where it
@@ -42,6 +43,7 @@ using LargestTimestampOf = std::function<std::optional<int64_t>(size_t index)>;
 
 struct RetentionPlan {
   std::vector<RetentionRule> rules = {};  // of the segments that go, from the first on; all of them: roll first
+  bool more_due = false;                  // max_segments go, and another would
   std::optional<RetentionBlock> block = std::nullopt;
 
   friend bool operator==(const RetentionPlan&, const RetentionPlan&) = default;

@@ -278,7 +278,8 @@ TEST_F(LogRetentionTest, LimitsOutOfRangeAreNamed) {
   AppendMany(log.get(), kRecords);
   for (const auto& [name, options] : {std::pair<const char*, RetentionOptions>{"retention_ms", {.retention_ms = -2}},
                                       {"retention_bytes", {.retention_bytes = -2}},
-                                      {"now_ms", {.now_ms = -1}}}) {
+                                      {"now_ms", {.now_ms = -1}},
+                                      {"max_segments", {.max_segments = 0}}}) {
     EXPECT_THAT(log->ApplyRetention(options), StatusIs(absl::StatusCode::kInvalidArgument, ::testing::HasSubstr(name)));
   }
   ExpectRecords(*log, 0, kRecords);
@@ -567,6 +568,11 @@ INSTANTIATE_TEST_SUITE_P(, LogRetentionCrashTest, ::testing::Values(IoMode::kMap
 
 TEST_P(LogRetentionCrashTest, OfAPrefixIsAllOrNone) {
   CrashAtEveryOperation({.retention_ms = -1, .before_offset = 13}, 13, 60'000);
+}
+
+// The log start moves at once, the segments below it go one by one.
+TEST_P(LogRetentionCrashTest, OfAPartIsAllOrNone) {
+  CrashAtEveryOperation({.retention_ms = -1, .before_offset = 13, .max_segments = 1}, 13, 0);
 }
 
 TEST_P(LogRetentionCrashTest, OfEverythingIsAllOrNone) {

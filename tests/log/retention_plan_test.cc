@@ -41,6 +41,7 @@ struct Case {
   std::optional<int64_t> log_start = std::nullopt;
   std::optional<int64_t> high_watermark = std::nullopt;
   std::optional<RetentionBlock> block = std::nullopt;
+  bool more_due = false;
 };
 
 const RetentionLimits kWeek{.retention_ms = 7 * kDayMs};
@@ -52,6 +53,11 @@ constexpr int64_t kFuture = Aged(-365 * kDayMs);
 constexpr int64_t kAncient = Aged(1000 * kDayMs);
 
 RetentionLimits Bytes(int64_t retention_bytes) { return {.retention_bytes = retention_bytes}; }
+
+RetentionLimits AtMost(size_t max_segments, RetentionLimits limits = kWeek) {
+  limits.max_segments = max_segments;
+  return limits;
+}
 
 const Case kCases[] = {
     {"NoLimits", {{kOld}, {kOld}, {kYoung}}, {}, {}},
@@ -164,6 +170,39 @@ const Case kCases[] = {
      std::nullopt,
      std::nullopt,
      RetentionBlock{.next_offset = 10, .due_segments = 1, .due_bytes = 100}},
+
+    // So many at once.
+    {.name = "AtMostAsManyAsAreDue",
+     .segments = {{kOld}, {kOld}, {kYoung}},
+     .limits = AtMost(2),
+     .expected = {kTime, kTime}},
+    {.name = "AtMostOneOfTwo",
+     .segments = {{kOld}, {kOld}, {kYoung}},
+     .limits = AtMost(1),
+     .expected = {kTime},
+     .more_due = true},
+    {.name = "AtMostOneBelowTheLogStart",
+     .segments = {{kYoung}, {kYoung}, {kYoung}},
+     .limits = AtMost(1),
+     .expected = {kLogStart},
+     .log_start = 20,
+     .more_due = true},
+    {.name = "AtMostOneWhereAnotherRuleTakesTheNext",
+     .segments = {{kYoung}, {kYoung}, {kYoung}},
+     .limits = AtMost(1, Bytes(100)),
+     .expected = {kLogStart},
+     .log_start = 10,
+     .more_due = true},
+    {.name = "AtMostOneWhereNoOtherRuleTakesTheNext",
+     .segments = {{kYoung}, {kYoung}, {kYoung}},
+     .limits = AtMost(1, Bytes(200)),
+     .expected = {kLogStart},
+     .log_start = 10},
+    {.name = "AtMostSoManyTellsOfNoBlockBeforeItIsReached",
+     .segments = {{kOld}, {kOld}, {kFuture}, {kOld}, {kYoung}},
+     .limits = AtMost(1),
+     .expected = {kTime},
+     .more_due = true},
 };
 
 RetentionView ViewOf(const Case& test_case) {
@@ -195,6 +234,7 @@ TEST_P(RetentionPlanTest, Plan) {
   const RetentionPlan plan = PlanRetention(ViewOf(GetParam()), GetParam().limits, TimestampsOf(GetParam()));
   EXPECT_EQ(plan.rules, GetParam().expected);
   EXPECT_EQ(plan.block, GetParam().block);
+  EXPECT_EQ(plan.more_due, GetParam().more_due);
 }
 
 // A timestamp may cost opening a segment.
@@ -207,6 +247,8 @@ TEST(RetentionPlanCostTest, AsksForTheTimestampsOfWhatGoesAndOneMore) {
   asked.clear();
   (void)PlanRetention(ViewOf(test_case), Bytes(100), TimestampsOf(test_case, &asked));
   EXPECT_TRUE(asked.empty());
+  (void)PlanRetention(ViewOf(test_case), AtMost(1), TimestampsOf(test_case, &asked));
+  EXPECT_THAT(asked, ElementsAre(0, 1));
 }
 
 }  // namespace
