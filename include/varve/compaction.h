@@ -49,6 +49,8 @@ struct CompactionOptions {
   int64_t key_map_bytes = int64_t{128} << 20;
   // Due or not, and even where nothing is dirty: there may be tombstones whose time has come.
   bool force = false;
+  // A pass that would take out a record without a key is refused before it changes anything.
+  bool refuse_unkeyed = false;
   // In the place of LogOptions' values, and of the clock's time.
   std::optional<int64_t> delete_retention_ms = std::nullopt;
   std::optional<int64_t> min_compaction_lag_ms = std::nullopt;

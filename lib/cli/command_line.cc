@@ -15,6 +15,7 @@
 #include "CLI/Formatter.hpp"
 #include "absl/status/statusor.h"
 #include "cli/append.h"
+#include "cli/compact.h"
 #include "cli/dump.h"
 #include "cli/explain.h"
 #include "cli/find.h"
@@ -352,6 +353,36 @@ void AddRetain(CLI::App* app, Command* chosen) {
   });
 }
 
+void AddCompact(CLI::App* app, Command* chosen) {
+  CLI::App* const command = app->add_subcommand(
+      "compact", "Keep the latest record of each key, from the log's end too: a new active segment is begun");
+  const auto settings = std::make_shared<CompactSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory")->required();
+  command
+      ->add_option("--delete-retention-ms", settings->delete_retention_ms,
+                   "How long a tombstone stays from its first compaction on")
+      ->transform(WholeNumber())
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--min-lag-ms", settings->min_lag_ms, "Segments stay as they are that hold anything younger")
+      ->transform(WholeNumber())
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--map-bytes", settings->map_bytes,
+                   "Memory for the keys, 24 bytes each; too little takes several passes")
+      ->transform(SizeInBytes(1, std::numeric_limits<int64_t>::max()))
+      ->default_str("128MiB");
+  command->add_option("--segment-bytes", settings->segment_bytes, "Up to which segments grow together")
+      ->transform(SizeInBytes(14))
+      ->default_str("1GiB");
+  command->add_flag("--drop-unkeyed", settings->drop_unkeyed,
+                    "Take records without a key out; a partition that holds any is refused otherwise");
+  command->add_option("--now", settings->now_ms, "The time it is taken to be")->transform(TimeInMs());
+  command->add_flag("--json", settings->json, "Print the summary as JSON");
+  command->callback([settings, chosen] { *chosen = [settings] { return RunCompact(*settings); }; });
+}
+
 }  // namespace
 
 Command ParseCommandLine(int argc, char** argv) {
@@ -370,6 +401,7 @@ Command ParseCommandLine(int argc, char** argv) {
   AddExplain(&app, &chosen);
   AddTruncate(&app, &chosen);
   AddRetain(&app, &chosen);
+  AddCompact(&app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

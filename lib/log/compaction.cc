@@ -172,6 +172,7 @@ absl::StatusOr<BuiltKeyMap> Compaction::MapKeys(const CleanedTransactions& trans
                       .segments = dirty,
                       .first_dirty_offset = plan_.range.first_dirty_offset,
                       .budget_bytes = static_cast<size_t>(options_.key_map_bytes),
+                      .refuse_unkeyed = options_.refuse_unkeyed,
                       .transactions = transactions,
                       .on_read = [this](int64_t bytes) { return OnRead(bytes); }});
 }

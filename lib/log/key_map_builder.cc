@@ -6,9 +6,16 @@
 
 #include "base/status.h"
 #include "varve/compression.h"
+#include "varve/errors.h"
 
 namespace varve::internal {
 namespace {
+
+absl::Status RefuseUnkeyed(int64_t offset) {
+  return WithKafkaError(
+      Error(absl::StatusCode::kInvalidArgument, "a key expected in every record, found none at offset {}", offset),
+      KafkaError::kInvalidRecord);
+}
 
 class KeyMapBuilder {
  public:
@@ -51,6 +58,7 @@ class KeyMapBuilder {
     for (RecordView record; cursor.Next(&record);) {
       ++built_.records_read;
       if (record.offset() < input_.first_dirty_offset) continue;
+      if (!record.key().has_value() && input_.refuse_unkeyed) return RefuseUnkeyed(record.offset());
       if (record.key().has_value() && !built_.map.Put(*record.key(), record.offset())) return false;
       built_.map_end_offset = record.offset();
     }

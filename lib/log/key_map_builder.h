@@ -26,6 +26,7 @@ struct KeyMapInput {
   std::span<const SourceSegment> segments;
   int64_t first_dirty_offset = 0;
   size_t budget_bytes = 0;
+  bool refuse_unkeyed = false;
   CleanedTransactions transactions;  // at their beginning
   ReadObserver on_read = nullptr;
 };
@@ -41,7 +42,7 @@ struct BuiltKeyMap {
 // Puts the keyed records at and above first_dirty_offset into a map, but for those of control batches and of aborted
 // transactions, up to the first key that it has no room for. Covers one record at least, if there is one. Errors: as SourceReader,
 // CleanedTransactions and KeyOffsetMap::Create; kDataLoss, a malformed batch; kResourceExhausted, a batch that decodes
-// to more than a reader allows. Cost: reads and decodes the range once.
+// to more than a reader allows; kInvalidArgument (kInvalidRecord), a record without a key that is refused. Cost: reads and decodes the range once.
 [[nodiscard]] absl::StatusOr<BuiltKeyMap> BuildKeyMap(const KeyMapInput& input);
 
 }  // namespace varve::internal

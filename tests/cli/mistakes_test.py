@@ -7,7 +7,7 @@ import unittest
 from varve_command import GOLDEN, TIMEOUT_S, VARVE, VarveTest, files_of, manifest_of, varve
 
 READERS = [["read"], ["find", "--offset", 0], ["stat"], ["dump"], ["dump", "--as-opened"], ["verify"], ["explain"]]
-WRITERS = [["repair"], ["truncate", "--to", 0]]
+WRITERS = [["repair"], ["truncate", "--to", 0], ["compact"]]
 PLAIN = GOLDEN / "plain" / "plain-0"
 
 
@@ -103,7 +103,10 @@ class WrongUseTest(VarveTest):
         ["append", "t-0", "--segment-ms", "9223372036854775808"], ["append", "t-0", "--batch-records", "true"],
         ["retain", PLAIN], ["retain", PLAIN, "--now", "0"], ["retain", PLAIN, "--retention-ms", "-1"],
         ["retain", PLAIN, "--retention-bytes", "1XB"], ["retain", PLAIN, "--before-offset", "-1"],
-        ["retain", PLAIN, "--retention-ms", "1", "--now", "noon"], ["compact", PLAIN],
+        ["retain", PLAIN, "--retention-ms", "1", "--now", "noon"],
+        ["compact"], ["compact", PLAIN, "--map-bytes", "0"], ["compact", PLAIN, "--segment-bytes", "13"],
+        ["compact", PLAIN, "--delete-retention-ms", "-1"], ["compact", PLAIN, "--min-lag-ms", "1 day"],
+        ["compact", PLAIN, "--now", "noon"],
     ]
 
     def test_is_answered_with_2_and_a_message(self):
@@ -118,7 +121,8 @@ class WrongUseTest(VarveTest):
     def test_help_and_version_are_no_mistakes(self):
         self.assertIn("append", self.run_ok("--help").text)
         self.assertRegex(self.run_ok("--version").text, r"^\d+\.\d+\.\d+\n$")
-        for command in ["append", "read", "find", "stat", "dump", "verify", "repair", "explain", "truncate", "retain"]:
+        for command in ["append", "read", "find", "stat", "dump", "verify", "repair", "explain", "truncate", "retain",
+                        "compact"]:
             self.assertIn("--json", self.run_ok(command, "--help").text, command)
 
 

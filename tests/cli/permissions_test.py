@@ -5,7 +5,7 @@ import unittest
 from varve_command import VarveTest, files_of
 
 READERS = [["read"], ["find", "--offset", 0], ["dump"], ["verify"], ["stat"]]
-WRITERS = [["append"], ["repair", "--force"], ["truncate", "--to", 0]]
+WRITERS = [["append"], ["repair", "--force"], ["truncate", "--to", 0], ["compact"]]
 
 
 class PermissionsTest(VarveTest):

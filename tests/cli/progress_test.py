@@ -125,6 +125,10 @@ class ProgressTest(VarveTest):
             with self.subTest(command=command):
                 self.check_bar(f"{command[0]}: recovery", command[0], self.partition, *command[1:])
 
+    def test_a_compaction_has_a_bar(self):
+        self.close_cleanly()
+        self.check_bar("compact", "compact", self.partition, "--drop-unkeyed")
+
     def test_several_input_files_have_one_bar(self):
         sources = []
         for i in range(3):
@@ -135,7 +139,8 @@ class ProgressTest(VarveTest):
     def test_nothing_is_drawn_where_no_terminal_is(self):
         # The same work at the same pace as above, where the bar is seen.
         self.close_cleanly()
-        for command in [["stat"], ["dump"], ["read"], ["verify"], ["repair", "--force", "--all"]]:
+        for command in [["stat"], ["dump"], ["read"], ["verify"], ["repair", "--force", "--all"],
+                        ["compact", "--drop-unkeyed"]]:
             with self.subTest(command=command):
                 self.assertNotIn(b"\r", self.run_on_pipe(command[0], self.partition, *command[1:]))
 

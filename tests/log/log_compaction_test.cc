@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::EndsWith;
+using ::testing::HasSubstr;
 using ::testing::Not;
 using testing_support::AppendKeyed;
 using testing_support::CompactedOptions;
@@ -106,6 +107,30 @@ TEST_F(LogCompactionTest, TheMarkIsKeptAcrossOpenings) {
   }
   VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, Open()->Compact());
   EXPECT_EQ(result.first_dirty_offset, mark);
+}
+
+TEST_F(LogCompactionTest, ARecordWithoutAKeyIsRefusedWhereAskedElseItGoes) {
+  options_.cleanup_policy = CleanupPolicy::kDelete;  // one that compacts takes no such record
+  {
+    const auto log = Open();
+    AppendKeyed(log.get(), 7);
+    VARVE_ASSERT_OK(log->Append({{.value = "without a key"}}).status());
+    AppendKeyed(log.get(), kRecords);
+  }
+  options_.cleanup_policy = CleanupPolicy::kCompact;
+  const auto log = Open();
+  const std::vector<std::string> names = Names();
+  const absl::Status refused = log->Compact({.refuse_unkeyed = true}).status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("found none at offset 7")));
+  EXPECT_EQ(KafkaErrorOf(refused), KafkaError::kInvalidRecord);
+  EXPECT_EQ(Names(), names);
+  int64_t count = 0;
+  for (LogScan scan = log->Scan(0); scan.Next();) ++count;
+  EXPECT_EQ(count, 7 + 1 + kRecords);
+  VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, log->Compact());
+  EXPECT_EQ(result.removed.unkeyed, 1);
+  ExpectLatest(*log, 7 + 1 + kRecords);
+  VARVE_ASSERT_OK(log->Compact({.force = true, .refuse_unkeyed = true}).status());
 }
 
 TEST_F(LogCompactionTest, TooSmallAMapCleansTheOldestPart) {
