@@ -172,7 +172,8 @@ class Log {
 
   // Removes everything at and above `offset`, which must be a batch's base offset or the log end: kInvalidArgument
   // naming the batch's two ends otherwise. Durable when it returns; a crash leaves all of it or none. Readers keep what
-  // they hold.
+  // they hold. Where compaction left a gap before `offset` the log ends, and at most begins, below it: behind the last
+  // batch that is left.
   [[nodiscard]] absl::Status TruncateTo(int64_t offset);
 
   // Removes everything and starts an empty log at `offset` (Kafka UnifiedLog.truncateFullyAndStartAt).

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,7 @@ class ModelRun {
   void StartAt();
   void DeleteBefore();
   void Retain();
+  void Compact();
   void Roll();
   void Flush();
   void Reopen();
@@ -53,6 +55,15 @@ class ModelRun {
   void LetTimePass();
 
   void Open();
+  void TruncateModel(int64_t offset);
+
+  // Of what a pass took out: each had to go, or could.
+  void CheckRemoved(const std::vector<ReferenceRecord>& left);
+  void CheckRemovedMarkers(const std::set<int64_t>& offsets);
+  // Of what it left below where it came to: nothing that it should have taken out.
+  void CheckCompacted(const std::vector<ReferenceRecord>& left, int64_t end_offset);
+  [[nodiscard]] bool IsHorizonPassed(int64_t offset);
+
   void CheckOffsets();
   void CheckRecords();
   void CheckLookups();
@@ -69,6 +80,7 @@ class ModelRun {
   LogOptions options_;
   std::unique_ptr<Log> log_;
   ReferenceLog model_;
+  std::map<int64_t, int64_t> horizons_;    // by offset: no tombstone and no marker may go before that time
   std::map<int64_t, int16_t> epochs_;      // of the producers
   std::vector<std::byte> last_batch_;      // of a producer, as it was sent
   std::optional<AppendResult> last_sent_;  // the answer to it, as long as the log must know it

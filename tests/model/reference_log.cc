@@ -19,7 +19,14 @@ void ReferenceLog::Append(ReferenceBatch batch) {
 
 void ReferenceLog::TruncateTo(int64_t offset) {
   while (!batches_.empty() && batches_.back().last_offset >= offset) batches_.pop_back();
+  if (offset < log_end_offset_) {
+    // Compaction may have taken these out altogether, as their producers had later ones.
+    for (ReferenceBatch& batch : batches_) {
+      if (HasNothingLeft(batch)) batch.base_sequence = kNoSequence;
+    }
+  }
   log_end_offset_ = offset;
+  log_start_offset_ = std::min(log_start_offset_, offset);  // it can be lower where compaction left a gap
 }
 
 void ReferenceLog::StartAt(int64_t offset) {
@@ -29,11 +36,10 @@ void ReferenceLog::StartAt(int64_t offset) {
 
 void ReferenceLog::DeleteBefore(int64_t offset) { log_start_offset_ = std::max(log_start_offset_, offset); }
 
-void ReferenceLog::Keep(const std::vector<ReferenceRecord>& left) {
+void ReferenceLog::Keep(const std::set<int64_t>& offsets) {
   for (ReferenceBatch& batch : batches_) {
-    if (batch.control.has_value() || batch.last_offset < log_start_offset_) continue;
     std::erase_if(batch.records, [&](const ReferenceRecord& record) {
-      return record.offset >= log_start_offset_ && std::find(left.begin(), left.end(), record) == left.end();
+      return record.offset >= log_start_offset_ && !offsets.contains(record.offset);
     });
   }
 }
@@ -49,6 +55,10 @@ std::vector<ReferenceRecord> ReferenceLog::Records() const {
   return records;
 }
 
+bool ReferenceLog::HasNothingLeft(const ReferenceBatch& batch) const {
+  return batch.records.empty() || batch.records.back().offset < log_start_offset_;
+}
+
 std::optional<ControlType> ReferenceLog::MarkerOf(size_t index) const {
   for (size_t later = index + 1; later < batches_.size(); ++later) {
     if (batches_[later].control.has_value() && batches_[later].producer_id == batches_[index].producer_id) {
@@ -61,7 +71,7 @@ std::optional<ControlType> ReferenceLog::MarkerOf(size_t index) const {
 int64_t ReferenceLog::LastStableOffset(DeletedTransactions deleted) const {
   for (size_t index = 0; index < batches_.size(); ++index) {
     const ReferenceBatch& batch = batches_[index];
-    if (deleted == DeletedTransactions::kForgotten && batch.last_offset < log_start_offset_) continue;
+    if (deleted == DeletedTransactions::kForgotten && HasNothingLeft(batch)) continue;
     if (batch.transactional && !batch.control.has_value() && !MarkerOf(index).has_value()) {
       return std::max(batch.base_offset, log_start_offset_);
     }
@@ -95,6 +105,7 @@ std::optional<int32_t> ReferenceLog::NextSequence(int64_t producer_id, int16_t e
   for (auto batch = batches_.rbegin(); batch != batches_.rend(); ++batch) {
     if (batch->producer_id != producer_id || batch->control.has_value()) continue;
     if (batch->producer_epoch != epoch || batch->last_offset < log_start_offset_) return std::nullopt;
+    if (batch->base_sequence == kNoSequence) return std::nullopt;
     return batch->base_sequence + static_cast<int32_t>(batch->last_offset - batch->base_offset) + 1;
   }
   return std::nullopt;
@@ -105,6 +116,29 @@ bool ReferenceLog::IsOpen(int64_t producer_id) const {
     if (batch->producer_id == producer_id) return batch->transactional && !batch->control.has_value();
   }
   return false;
+}
+
+bool ReferenceLog::IsAborted(int64_t offset) const {
+  for (size_t index = 0; index < batches_.size(); ++index) {
+    const ReferenceBatch& batch = batches_[index];
+    if (offset < batch.base_offset || offset > batch.last_offset) continue;
+    return batch.transactional && !batch.control.has_value() && MarkerOf(index) == ControlType::kAbort;
+  }
+  return false;
+}
+
+std::vector<int64_t> ReferenceLog::TransactionOf(int64_t marker_offset) const {
+  std::vector<int64_t> offsets;
+  int64_t producer_id = kNoProducerId;
+  for (auto batch = batches_.rbegin(); batch != batches_.rend(); ++batch) {
+    if (batch->base_offset == marker_offset) {
+      producer_id = batch->producer_id;
+    } else if (producer_id != kNoProducerId && batch->producer_id == producer_id) {
+      if (batch->control.has_value()) break;
+      for (const ReferenceRecord& record : batch->records) offsets.push_back(record.offset);
+    }
+  }
+  return offsets;
 }
 
 }  // namespace varve::testing_support

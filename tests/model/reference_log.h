@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,13 +48,14 @@ class ReferenceLog {
   void TruncateTo(int64_t offset);
   void StartAt(int64_t offset);
   void DeleteBefore(int64_t offset);
-  // Takes records for what is left of them after a compaction.
-  void Keep(const std::vector<ReferenceRecord>& left);
+  // Takes records and markers out that a compaction has removed.
+  void Keep(const std::set<int64_t>& offsets);
 
   // What consumers get: no markers, nothing below the log start.
   [[nodiscard]] std::vector<ReferenceRecord> Records() const;
-  // Where the first transaction that is still open begins, else the log end. One that has no data left above the log
-  // start may be remembered or not: a log forgets it when it must read its producers anew.
+  // Where the first transaction that is still open begins, else the log end. Data that is below the log start or was
+  // compacted away (a truncation can open a transaction again) may be remembered or not: a log forgets it when it must
+  // read its producers anew.
   enum class DeletedTransactions { kRemembered, kForgotten };
   [[nodiscard]] int64_t LastStableOffset(DeletedTransactions deleted) const;
   // What read_committed consumers get where that is the last stable offset: nothing of aborted transactions.
@@ -63,8 +65,13 @@ class ReferenceLog {
   // The next sequence of a producer's epoch; absent where the log holds no data of it, and so may not know it.
   [[nodiscard]] std::optional<int32_t> NextSequence(int64_t producer_id, int16_t epoch) const;
   [[nodiscard]] bool IsOpen(int64_t producer_id) const;  // has it a transaction without a marker?
+  [[nodiscard]] bool IsAborted(int64_t offset) const;    // is the record there of an aborted transaction?
+  // The offsets of data of the transaction that the marker at this offset ends.
+  [[nodiscard]] std::vector<int64_t> TransactionOf(int64_t marker_offset) const;
 
  private:
+  // No record at or above the log start.
+  [[nodiscard]] bool HasNothingLeft(const ReferenceBatch& batch) const;
   // The marker that ends the transaction which the batch at `index` belongs to; absent where it is open.
   [[nodiscard]] std::optional<ControlType> MarkerOf(size_t index) const;
 
