@@ -136,7 +136,7 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
     believed.durable_offset = state->durable.offset;
     believed.log_start_offset = believed.deleted_before_offset = state->log_start_offset;
     believed.first_dirty_offset = state->first_dirty_offset;
-    believed.written_by_varve = !marks.clean.has_value();  // else Kafka may have gone on after it
+    if (!marks.clean.has_value() && !state->clean) believed.unbroken_from_offset = state->durable.offset;
   }
   if (marks.recovery_point.has_value() && (!state_counts || *marks.recovery_point < believed.durable_offset)) {
     believed.durable_offset = std::max<int64_t>(0, *marks.recovery_point);

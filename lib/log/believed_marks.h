@@ -31,9 +31,10 @@ struct BelievedMarks {
   int64_t durable_offset = 0;
   // Set where varve.state says where durable_offset lies, and nobody else has changed that.
   std::optional<DurablePoint> durable_point = std::nullopt;
-  // True where the directory was last written by varve, so that its segments follow one another without gaps above the
-  // durable point.
-  bool written_by_varve = false;
+  // From here on varve's segments follow one another without gaps: varve.state's durable offset, also where a checkpoint
+  // lowers the point itself, as compaction leaves gaps below. Absent where somebody else may have gone on: beside Kafka's
+  // clean marker, or since varve closed the log.
+  std::optional<int64_t> unbroken_from_offset = std::nullopt;
   int64_t log_start_offset = 0;
   // Of a state whose point is void: counts if the log holds it.
   std::optional<int64_t> doubtful_log_start_offset = std::nullopt;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -130,7 +131,7 @@ class Planner {
       NoteUnclean(SegmentFileName(found_.back().base_offset, SegmentFileKind::kLog), tail.fault);
       return absl::OkStatus();
     }
-    if (plan_.marks.durable_point.has_value() && plan_.marks.written_by_varve && state.has_value() &&
+    if (plan_.marks.durable_point.has_value() && !options_.marks.clean.has_value() && state.has_value() &&
         state->durable.offset != tail.next_offset) {
       NoteUnclean(PartitionState::kFileName,
                   fmt::format("closed at offset {}, the log ends at {}", state->durable.offset, tail.next_offset));
@@ -186,7 +187,7 @@ class Planner {
           continue;
         }
       }
-      if (BreaksRow(found_[i], expected_offset, required)) return EndBefore(i, expected_offset);
+      if (BreaksRow(found_[i], expected_offset)) return EndBefore(i, expected_offset);
       plan_.segments.push_back({.found = found_[i]});
       VARVE_RETURN_IF_ERROR(Recover(i, required, &plan_.segments.back()));
       const SegmentRecovery& recovery = *plan_.segments.back().recovery;
@@ -227,11 +228,12 @@ class Planner {
   }
 
   // After a restart a segment whose name or bytes never reached the disk leaves a hole between its neighbours. A
-  // follower's gap looks the same, but varve moves the durable point behind one before it appends there; and none that
-  // is too wide for a segment is a lost tail.
-  bool BreaksRow(const FoundSegment& segment, int64_t expected_offset, const RequiredEnd& required) const {
-    return !plan_.marks.cache_survived && plan_.marks.written_by_varve && expected_offset != kUnknown &&
-           segment.base_offset != expected_offset && expected_offset >= required.offset &&
+  // follower's gap looks the same, and so does one of compaction, but varve moves the durable point behind both before
+  // it makes them; and none that is too wide for a segment is a lost tail.
+  bool BreaksRow(const FoundSegment& segment, int64_t expected_offset) const {
+    const std::optional<int64_t>& unbroken_from_offset = plan_.marks.unbroken_from_offset;
+    if (plan_.marks.cache_survived || !unbroken_from_offset.has_value()) return false;
+    return expected_offset >= *unbroken_from_offset && segment.base_offset != expected_offset &&
            segment.base_offset - expected_offset <= std::numeric_limits<int32_t>::max();
   }
 

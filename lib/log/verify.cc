@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -234,7 +235,10 @@ class Verifier {
   // Kafka's own logs have them too.
   void CheckRow(const FoundSegment& segment) {
     const bool is_gap = expected_offset_.has_value() && segment.base_offset > *expected_offset_;
-    if (!is_gap || !marks_.written_by_varve || writer_.exists || *expected_offset_ < marks_.durable_offset) return;
+    const std::optional<int64_t>& unbroken_from_offset = marks_.unbroken_from_offset;
+    if (!is_gap || !unbroken_from_offset.has_value() || writer_.exists || *expected_offset_ < *unbroken_from_offset) {
+      return;
+    }
     report_.damage.push_back(
         {.segment = segment.base_offset,
          .position = 0,

@@ -82,7 +82,7 @@ TEST_F(BelievedMarksTest, AStateThatMatchesTheFilesIsBelieved) {
   EXPECT_EQ(believed.durable_point, state_.durable);
   EXPECT_EQ(believed.durable_offset, 8);
   EXPECT_TRUE(believed.cache_survived);
-  EXPECT_TRUE(believed.written_by_varve);
+  EXPECT_EQ(believed.unbroken_from_offset, 8);
   EXPECT_FALSE(believed.clean);
   EXPECT_EQ(believed.log_start_offset, 3);
   EXPECT_EQ(believed.deleted_before_offset, 3);
@@ -214,12 +214,15 @@ TEST_F(BelievedMarksTest, OfTwoLogStartsTheHigherCounts) {
   EXPECT_EQ(Believe({.log_start_offset = 6}, /*with_state=*/false).log_start_offset, 6);
 }
 
-// Kafka may have left gaps between segments, which varve does not.
-TEST_F(BelievedMarksTest, BesideKafkasMarksNobodyKnowsWhoWroteLast) {
-  EXPECT_TRUE(Believe({.recovery_point = 9}).written_by_varve);
-  EXPECT_FALSE(Believe({.clean = false}).written_by_varve);
-  EXPECT_FALSE(Believe({.clean = true}).written_by_varve);
-  EXPECT_FALSE(Believe({}, /*with_state=*/false).written_by_varve);
+// Others leave gaps between segments, too, where varve does not.
+TEST_F(BelievedMarksTest, BesideKafkasMarksAndAfterACloseNobodyKnowsWhoWroteLast) {
+  EXPECT_EQ(Believe({.recovery_point = 9}).unbroken_from_offset, 8);
+  EXPECT_EQ(Believe({.recovery_point = 2}).unbroken_from_offset, 8) << "a checkpoint moves no gap of compaction";
+  EXPECT_EQ(Believe({.clean = false}).unbroken_from_offset, std::nullopt);
+  EXPECT_EQ(Believe({.clean = true}).unbroken_from_offset, std::nullopt);
+  EXPECT_EQ(Believe({}, /*with_state=*/false).unbroken_from_offset, std::nullopt);
+  state_.clean = true;
+  EXPECT_EQ(Believe().unbroken_from_offset, std::nullopt);
 }
 
 TEST_F(BelievedMarksTest, CleanIsWhatAllThatSpeakOfItSay) {

@@ -195,6 +195,31 @@ TEST(LoadRulesTest, ASegmentThatDoesNotBeginWhereTheOneBeforeEndsWasOrphanedByTh
   }
 }
 
+// A checkpoint that lags behind, as a host may keep one, moves the point from which on everything is read.
+TEST(LoadRulesTest, AGapOfCompactionBelowTheDurablePointIsNoLostTailAboveACheckpoint) {
+  Partition partition;
+  partition.AddSegment(0, BatchesBytes(0, 5));
+  partition.AddSegment(8, BatchesBytes(8, 12));
+  partition.SetDurablePoint(8, SizeOf(BatchesBytes(8, 12)), 12, /*survived=*/false);
+  partition.options.marks.recovery_point = 0;
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_EQ(loaded.log_end_offset, 12);
+  EXPECT_EQ(loaded.report.bytes_cut, 0);
+}
+
+// Somebody who knows nothing of varve's notes went on, and compacted, after varve had closed the log.
+TEST(LoadRulesTest, AGapAboveACleanCloseIsNoLostTail) {
+  Partition partition;
+  partition.AddSegment(0, BatchesBytes(0, 5));
+  partition.AddSegment(8, BatchesBytes(8, 12));
+  partition.SetDurablePoint(0, SizeOf(BatchesBytes(0, 2)), 2, /*survived=*/false, /*clean=*/true);
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_EQ(loaded.log_end_offset, 12);
+  EXPECT_EQ(loaded.report.bytes_cut, 0);
+  VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport report, Verify(partition.fs.get(), kDirectory));
+  EXPECT_TRUE(report.damage.empty());
+}
+
 TEST(LoadRulesTest, AFollowersGapSurvivesARestart) {
   // A gap inside a segment, one below the durable point between segments, and one too wide for a segment.
   Partition partition;
