@@ -30,20 +30,17 @@ absl::StatusOr<KeyOffsetMap> KeyOffsetMap::Create(size_t budget_bytes, uint64_t 
   // Draws from the system's random numbers; may be called again and from any thread.
   if (sodium_init() < 0) return absl::InternalError("the system gives no random numbers, which compaction needs");
   const size_t slot_count = std::max(kMinSlotCount, SlotsFor(max_key_count, budget_bytes / kEntryBytes));
-  // The system hands out pages of zeros as they are touched.
-  auto* const entries = static_cast<Entry*>(std::calloc(slot_count, sizeof(Entry)));
-  if (entries == nullptr) {
-    return Error(absl::StatusCode::kResourceExhausted, "no memory for the {} bytes of a map of {} keys",
-                 slot_count * sizeof(Entry), slot_count);
-  }
+  absl::StatusOr<ZeroedPages> pages = MapZeroedPages(slot_count * sizeof(Entry));
+  if (!pages.ok()) return Annotate(pages.status(), fmt::format("a map of {} keys", slot_count));
   HashKey hash_key;
   static_assert(sizeof hash_key == crypto_shorthash_siphashx24_KEYBYTES);
   randombytes_buf(hash_key.data(), hash_key.size());
-  return KeyOffsetMap(std::unique_ptr<Entry[], Free>(entries), slot_count, hash_key);
+  return KeyOffsetMap(*std::move(pages), slot_count, hash_key);
 }
 
-KeyOffsetMap::KeyOffsetMap(std::unique_ptr<Entry[], Free> entries, size_t slot_count, const HashKey& hash_key)
-    : entries_(std::move(entries)),
+KeyOffsetMap::KeyOffsetMap(ZeroedPages pages, size_t slot_count, const HashKey& hash_key)
+    : pages_(std::move(pages)),
+      entries_(reinterpret_cast<Entry*>(pages_.get())),
       slot_count_(slot_count),
       // Nine tenths, without overflow; one of two.
       capacity_(std::max<size_t>(1, slot_count / 10 * kFilledTenths + slot_count % 10 * kFilledTenths / 10)),

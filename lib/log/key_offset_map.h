@@ -7,20 +7,19 @@
 // key drawn later, and any n different keys, however chosen, have two with the same hash with a chance of about
 // n²/2^129, less than 10^-25 for the 5 million keys of 128 MiB.
 //
-// Thread rules: one thread at a time; concurrent const calls are fine. Cost: a hash and a probe of neighbouring entries;
-// memory is taken from the system as it is touched, so a map with few keys takes little of what it may.
+// Thread rules: one thread at a time; concurrent const calls are fine. Cost: a hash and a probe of neighbouring entries
+// in huge pages; the system hands them out as they are touched, which by keys at random is soon.
 #ifndef VARVE_LIB_LOG_KEY_OFFSET_MAP_H_
 #define VARVE_LIB_LOG_KEY_OFFSET_MAP_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "io/zeroed_pages.h"
 
 namespace varve::internal {
 
@@ -53,18 +52,16 @@ class KeyOffsetMap {
     uint64_t offset_plus_one = 0;  // 0: no entry
   };
   static_assert(sizeof(Entry) == kEntryBytes);
-  struct Free {
-    void operator()(Entry* entries) const { std::free(entries); }
-  };
   using HashKey = std::array<unsigned char, 16>;
 
-  KeyOffsetMap(std::unique_ptr<Entry[], Free> entries, size_t slot_count, const HashKey& hash_key);
+  KeyOffsetMap(ZeroedPages pages, size_t slot_count, const HashKey& hash_key);
 
   [[nodiscard]] Hash HashOf(std::string_view key) const;
   // The entry of the hash, or the free one where it belongs. There is always a free one.
   [[nodiscard]] Entry* Locate(const Hash& hash) const;
 
-  std::unique_ptr<Entry[], Free> entries_;
+  ZeroedPages pages_;
+  Entry* entries_;  // in the pages
   size_t slot_count_;
   size_t capacity_;
   size_t key_count_ = 0;
