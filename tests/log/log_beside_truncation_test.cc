@@ -138,7 +138,8 @@ TEST_F(LookupsBesideTruncationTest, FindNothingAtAnyStepOfAFreshStart) {
   }
 }
 
-// While one segment is being opened, the others are open already, with records that are gone then.
+// While the first segment is being opened, the others are open already, with records that are gone then. (A truncation
+// that asked for the one being opened would wait for it.)
 TEST_F(LookupsBesideTruncationTest, ALargestTimestampThatGoesMeanwhileHidesNoOther) {
   options_.max_open_segments = 100;
   HookedFileSystem hooked(&memory_);
@@ -146,18 +147,19 @@ TEST_F(LookupsBesideTruncationTest, ALargestTimestampThatGoesMeanwhileHidesNoOth
   { AppendMany(Open().get(), kRecords); }
   int64_t opened = 0;
   const auto log = Open();
+  const int64_t kept_end = log->segments()[1].base_offset + 1;
   for (const LogSegmentInfo& segment : log->segments()) {
-    if (segment.base_offset == log->segments()[1].base_offset) continue;
+    if (segment.base_offset == 0) continue;
     VARVE_ASSERT_OK(log->Read(segment.base_offset));
   }
   hooked.before_open = [&](const std::string& path) {
     if (!path.ends_with(".index") || ++opened > 1) return;
-    VARVE_ASSERT_OK(log->TruncateTo(3));
+    VARVE_ASSERT_OK(log->TruncateTo(kept_end));
   };
   VARVE_ASSERT_OK_AND_ASSIGN(const auto largest, log->OffsetForTimestamp(kMaxTimestamp));
   EXPECT_GE(opened, 1);
   ASSERT_TRUE(largest.has_value());
-  EXPECT_EQ(largest->offset, 2);
+  EXPECT_EQ(largest->offset, kept_end - 1);
 }
 
 // A reader in the middle of a lookup holds a list that is out of date: files that are gone or shorter say nothing then.
