@@ -1,6 +1,7 @@
 #include "varve/log_reader.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "base/status.h"
@@ -70,21 +71,24 @@ absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindInLis
 
 absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindVisible(int64_t offset,
                                                                                    Isolation isolation) {
-  VARVE_ASSIGN_OR_RETURN(std::optional<Place> place, FindPlace(offset));
-  if (!place.has_value() || core_->frontiers.SeesLogEnd(isolation)) return place;
-  if (place->batch.last_offset >= core_->frontiers.VisibleEnd(isolation)) return std::nullopt;
-  return place;
+  for (;;) {
+    VARVE_ASSIGN_OR_RETURN(std::optional<Place> place, FindPlace(offset));
+    if (!place.has_value()) return place;
+    if (!core_->frontiers.SeesLogEnd(isolation)) place->visible_end = core_->frontiers.VisibleEnd(isolation);
+    // The end says nothing of a batch that is not the log's any more.
+    if (OutOfDate()) continue;
+    if (place->batch.last_offset >= place->visible_end) return std::nullopt;
+    return place;
+  }
 }
 
-absl::StatusOr<PublishedEnd> LogReader::Impl::VisibleEndOf(const Place& place, Isolation isolation) {
-  if (core_->frontiers.SeesLogEnd(isolation)) return place.end;
-  const int64_t visible = core_->frontiers.VisibleEnd(isolation);
-  if (visible >= place.end.next_offset) return place.end;
+absl::StatusOr<PublishedEnd> LogReader::Impl::VisibleEndOf(const Place& place) {
+  if (place.visible_end >= place.end.next_offset) return place.end;
   VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> first_hidden,
-                         internal::FindBatch(*place.segment, visible, place.end));
+                         internal::FindBatch(*place.segment, place.visible_end, place.end));
   if (!first_hidden.has_value()) return place.end;
   // The frontier may lie inside that batch, which is read from its beginning once all of it is visible.
-  return PublishedEnd{first_hidden->position, std::min(visible, first_hidden->base_offset)};
+  return PublishedEnd{first_hidden->position, std::min(place.visible_end, first_hidden->base_offset)};
 }
 
 absl::StatusOr<FileRange> LogReader::Read(int64_t offset, const ReadOptions& options) {
@@ -92,12 +96,13 @@ absl::StatusOr<FileRange> LogReader::Read(int64_t offset, const ReadOptions& opt
   if (!place.has_value() || (!options.min_one_batch && place->batch.size_bytes > options.max_bytes)) {
     return FileRange(offset);
   }
-  VARVE_ASSIGN_OR_RETURN(const PublishedEnd visible, impl_->VisibleEndOf(*place, options.isolation));
+  VARVE_ASSIGN_OR_RETURN(const PublishedEnd visible, Impl::VisibleEndOf(*place));
   VARVE_ASSIGN_OR_RETURN(const PublishedEnd run,
                          internal::EndOfRun(*place->segment, place->batch, options.max_bytes, visible));
   FileRange range(run.next_offset);
   range.data_ = place->segment->log() + place->batch.position;
   range.size_ = run.end_position - place->batch.position;
+  assert(range.size_ >= place->batch.size_bytes);
   range.position_ = place->batch.position;
   range.segment_base_ = place->segment->base_offset();
   range.base_offset_ = place->batch.base_offset;
@@ -150,11 +155,12 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
         timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
     // An answer beyond what a consumer may see is none to it.
     const int64_t visible_end = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
+    const absl::Status current = core_->CheckGeneration();
+    if (OutOfDate()) continue;  // as in FindVisible; an error says nothing either
     if (found.ok() && found->has_value() && (*found)->offset < visible_end) {
       return WithEpoch((*found)->timestamp_ms, (*found)->offset);
     }
-    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
-    if (OutOfDate()) continue;
+    VARVE_RETURN_IF_ERROR(current);
     VARVE_RETURN_IF_ERROR(found.status());
     return std::nullopt;
   }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -30,17 +31,19 @@ class LogReader::Impl {
     size_t index = 0;                                              // in the list
     internal::FoundBatch batch;
     internal::PublishedEnd end;
+    int64_t visible_end = std::numeric_limits<int64_t>::max();  // what may be seen lies below
   };
 
   // The first batch that ends at or above `offset`, wherever the log goes on; absent at its end. kOutOfRange,
   // kDataLoss, kAborted.
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindPlace(int64_t offset);
 
-  // FindPlace, clamped to what `isolation` may see.
+  // FindPlace, clamped to what `isolation` may see. The visible end may fall at any time: it is asked for once, here.
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindVisible(int64_t offset, Isolation isolation);
 
-  // Where reading stops in the segment of `place`, given what may be seen: a batch boundary.
-  [[nodiscard]] absl::StatusOr<internal::PublishedEnd> VisibleEndOf(const Place& place, Isolation isolation);
+  // Where reading stops in the segment of `place`, given its visible end: a batch boundary, behind its batch where that
+  // lies below.
+  [[nodiscard]] static absl::StatusOr<internal::PublishedEnd> VisibleEndOf(const Place& place);
 
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> OffsetForTimestamp(int64_t timestamp_ms);
 

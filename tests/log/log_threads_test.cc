@@ -1,6 +1,9 @@
 // Writers, readers, waiters and truncations of one log at the same time: short, to be run under the thread sanitizer.
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <limits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -154,6 +157,88 @@ TEST_P(LogThreadsTest, RetentionAmongWritersReadersAndTruncations) {
   ReadAll(*log);
   VARVE_ASSERT_OK(log->Close());
   ReadAll(*OpenLog("orders-0", options_));
+}
+
+// --- Readers that stop before the log end ---
+
+constexpr int64_t kProducer = 7;
+
+absl::Status AppendOfTransaction(Log* log) {
+  const ProducerStamp producer{.producer_id = kProducer, .transactional = true};
+  return log->Append({{.value = "of a transaction"}}, {.producer = producer}).status();
+}
+
+absl::Status AppendPlain(Log* log, int count) {
+  absl::Status status;
+  for (int number = 0; number < count && status.ok(); ++number) status = log->Append({{.value = "plain"}}).status();
+  return status;
+}
+
+class HeldBackReadersTest : public LogThreadsTest {
+ protected:
+  HeldBackReadersTest() {
+    options_.segment_bytes = 1 << 20;
+    options_.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, HeldBackReadersTest, ::testing::Values(IoMode::kMapped, IoMode::kWrite),
+                         [](const auto& param) { return param.param == IoMode::kMapped ? "Mapped" : "Write"; });
+
+// What is asked for, up to the high watermark of some moment: nothing, or from there on, never backwards.
+TEST_P(HeldBackReadersTest, AHighWatermarkThatFallsLeavesRangesWhole) {
+  const auto log = OpenLog("orders-0", options_);
+  VARVE_ASSERT_OK(AppendPlain(log.get(), 100));
+  log->SetHighWatermark(60);
+  std::atomic<bool> done{false};
+  std::thread moving([&] {
+    while (!done.load()) {
+      log->SetHighWatermark(5);
+      log->SetHighWatermark(60);
+    }
+  });
+  LogReader reader = log->NewReader();
+  for (int read = 0; read < 20'000; ++read) {
+    const auto range = reader.Read(50);
+    if (!range.ok() || range->size_bytes() < 0 || range->next_offset() < 50 || range->next_offset() > 60) {
+      done.store(true);
+      VARVE_EXPECT_OK(range.status());
+      if (range.ok()) {
+        ADD_FAILURE() << range->size_bytes() << " bytes up to offset " << range->next_offset() << ", read " << read;
+      }
+      break;
+    }
+  }
+  done.store(true);
+  moving.join();
+}
+
+// A batch that a truncation took is not judged by the end of the log that was written on afterwards. To find it takes
+// as long as a truncation: no index entry leads to it.
+TEST_P(HeldBackReadersTest, WhatATruncationTookUndecidedIsNeverCommitted) {
+  constexpr int64_t kPlain = 300;
+  options_.index_interval_bytes = 1 << 20;
+  const auto log = OpenLog("orders-0", options_);
+  VARVE_ASSERT_OK(AppendPlain(log.get(), kPlain));
+  std::atomic<bool> done{false};
+  std::atomic<int64_t> undecided{0};
+  std::thread reading([&] {
+    LogReader reader = log->NewReader();
+    while (!done.load()) {
+      const auto batch = reader.ReadBatch(kPlain, Isolation::kCommitted);
+      ASSERT_TRUE(batch.ok() || absl::IsOutOfRange(batch.status())) << batch.status();
+      if (batch.ok() && batch->has_value() && (*batch)->is_transactional()) undecided.fetch_add(1);
+    }
+  });
+  for (int round = 0; round < 50; ++round) {
+    VARVE_EXPECT_OK(AppendOfTransaction(log.get()));
+    VARVE_EXPECT_OK(log->TruncateTo(kPlain));
+    VARVE_EXPECT_OK(AppendPlain(log.get(), 3));
+    VARVE_EXPECT_OK(log->TruncateTo(kPlain));
+  }
+  done.store(true);
+  reading.join();
+  EXPECT_EQ(undecided.load(), 0);
 }
 
 }  // namespace
