@@ -13,9 +13,10 @@
 //   varve::FetchAnswer answer =
 //       varve::JudgeFetch(last_epoch, offset, log->EndOffsetForEpoch(last_epoch), log->log_start_offset());
 //   // The follower, if that is kDiverging:
-//   varve::DivergenceStep step = varve::StepAfterDivergence(
-//       answer.diverging, log->EndOffsetForEpoch(answer.diverging.epoch), log->log_end_offset());
-//   status = log->TruncateTo(step.truncate_to);  // then it asks again
+//   varve::TruncationStep step =
+//       varve::StepAfterDivergence(answer.diverging, log->EndOffsetForEpoch(answer.diverging.epoch),
+//                                  log->log_start_offset(), log->log_end_offset());
+//   CarryOut(step);  // then it asks again
 #ifndef VARVE_LEADER_EPOCH_H_
 #define VARVE_LEADER_EPOCH_H_
 
@@ -52,38 +53,35 @@ struct FetchAnswer {
 [[nodiscard]] FetchAnswer JudgeFetch(int32_t last_fetched_epoch, int64_t fetch_offset,
                                      const std::optional<LeaderEpoch>& end_of_epoch, int64_t leader_log_start_offset);
 
-struct DivergenceStep {
-  // Log::TruncateTo wants a batch's base offset: where this lies inside a batch, the whole batch goes.
-  int64_t truncate_to = 0;
+// What a follower does to its log.
+enum class TruncationAction {
+  kTruncateTo,  // Log::TruncateTo. That wants a batch's base offset: of a batch that `offset` lies in, all goes
+  kTruncateFullyAndStart,  // Log::TruncateFullyAndStartAt
+  kGoOn,                   // nothing: it fetches at `offset`
+};
+
+struct TruncationStep {
+  TruncationAction action = TruncationAction::kGoOn;
+  int64_t offset = 0;
   // True if the logs may part further down still: the follower names its latest epoch anew. (A fetch finds the same
   // out; that one is asked again in any case.)
   bool ask_again = false;
 
-  friend bool operator==(const DivergenceStep&, const DivergenceStep&) = default;
+  friend bool operator==(const TruncationStep&, const TruncationStep&) = default;
 };
 
-// What a follower does with a diverging answer. `own_end` is its own EndOffsetForEpoch of the epoch in the answer. (Kafka
-// AbstractFetcherThread.getOffsetTruncationState.) A follower without any epoch truncates to its high watermark instead.
-[[nodiscard]] DivergenceStep StepAfterDivergence(const LeaderEpoch& diverging,
-                                                 const std::optional<LeaderEpoch>& own_end, int64_t log_end_offset);
-
-enum class OutOfRangeAction {
-  kTruncateTo,             // Log::TruncateTo
-  kTruncateFullyAndStart,  // Log::TruncateFullyAndStartAt
-  kGoOn,                   // fetch at `offset`
-};
-
-struct OutOfRangeStep {
-  OutOfRangeAction action = OutOfRangeAction::kGoOn;
-  int64_t offset = 0;
-
-  friend bool operator==(const OutOfRangeStep&, const OutOfRangeStep&) = default;
-};
+// What a follower does with a diverging answer, that holds the offsets from log start to log end. `own_end` is its own
+// EndOffsetForEpoch of the epoch in the answer. Where the logs part below its log start nothing of its own stays. (Kafka
+// AbstractFetcherThread.getOffsetTruncationState, UnifiedLog.truncateTo.) A follower without any epoch truncates to its
+// high watermark instead.
+[[nodiscard]] TruncationStep StepAfterDivergence(const LeaderEpoch& diverging,
+                                                 const std::optional<LeaderEpoch>& own_end, int64_t log_start_offset,
+                                                 int64_t log_end_offset);
 
 // What a follower does whose leader answers kOutOfRange, and holds the offsets from log start to log end. (Kafka
 // AbstractFetcherThread.fetchOffsetAndApplyTruncateAndBuild.)
-[[nodiscard]] OutOfRangeStep StepAfterOutOfRange(int64_t leader_log_start_offset, int64_t leader_log_end_offset,
-                                                 int64_t log_end_offset);
+[[nodiscard]] TruncationStep StepAfterOutOfRange(int64_t leader_log_start_offset, int64_t leader_log_end_offset,
+                                                 int64_t log_start_offset, int64_t log_end_offset);
 
 }  // namespace varve
 

@@ -91,10 +91,11 @@ class ReplicasTest : public LogTest {
       const int64_t offset = follower_->log_end_offset();
       const FetchAnswer answer = Fetch(offset);
       if (answer.verdict == FetchVerdict::kOutOfRange) {
-        done.push_back(FindBackIn());
+        done.push_back("out of range, " + FindBackIn());
       } else if (answer.verdict == FetchVerdict::kDiverging) {
-        done.push_back(Truncate(
-            StepAfterDivergence(answer.diverging, follower_->EndOffsetForEpoch(answer.diverging.epoch), offset)));
+        done.push_back(
+            CarryOut(StepAfterDivergence(answer.diverging, follower_->EndOffsetForEpoch(answer.diverging.epoch),
+                                         follower_->log_start_offset(), offset)));
       } else if (!Take(offset)) {
         return done;
       }
@@ -124,24 +125,23 @@ class ReplicasTest : public LogTest {
     return taken.ok();
   }
 
-  std::string Truncate(const DivergenceStep& step) {
+  std::string CarryOut(const TruncationStep& step) {
+    if (step.action == TruncationAction::kGoOn) return "goes on at " + std::to_string(step.offset);
+    if (step.action == TruncationAction::kTruncateFullyAndStart) {
+      VARVE_EXPECT_OK(follower_->TruncateFullyAndStartAt(step.offset));
+      return "starts at " + std::to_string(step.offset);
+    }
     // Whole batches go.
-    const auto batch = follower_->NewReader().Find(step.truncate_to, Isolation::kLogEnd);
+    const auto batch = follower_->NewReader().Find(step.offset, Isolation::kLogEnd);
     EXPECT_TRUE(batch.ok()) << batch.status();
-    const int64_t offset = batch.ok() && batch->has_value() ? (*batch)->base_offset : step.truncate_to;
-    const absl::Status truncated = follower_->TruncateTo(offset);
-    EXPECT_TRUE(truncated.ok()) << truncated;
+    const int64_t offset = batch.ok() && batch->has_value() ? (*batch)->base_offset : step.offset;
+    VARVE_EXPECT_OK(follower_->TruncateTo(offset));
     return "truncated to " + std::to_string(offset) + (step.ask_again ? ", asks again" : "");
   }
 
   std::string FindBackIn() {
-    const OutOfRangeStep step =
-        StepAfterOutOfRange(leader_->log_start_offset(), leader_->log_end_offset(), follower_->log_end_offset());
-    const bool fully = step.action == OutOfRangeAction::kTruncateFullyAndStart;
-    const absl::Status carried_out =
-        fully ? follower_->TruncateFullyAndStartAt(step.offset) : follower_->TruncateTo(step.offset);
-    EXPECT_TRUE(carried_out.ok()) << carried_out;
-    return (fully ? "starts at " : "out of range, truncated to ") + std::to_string(step.offset);
+    return CarryOut(StepAfterOutOfRange(leader_->log_start_offset(), leader_->log_end_offset(),
+                                        follower_->log_start_offset(), follower_->log_end_offset()));
   }
 
   // The other one leads from now on.
@@ -238,9 +238,23 @@ TEST_F(ReplicasTest, AFollowerThatWasDownPastRetentionStartsAnew) {
   EXPECT_EQ(Replicate(), Steps{});
   Produce(leader_.get(), 1, 70);
   VARVE_ASSERT_OK(leader_->DeleteBefore(100));
-  EXPECT_EQ(Replicate(), Steps{"starts at 100"});
+  EXPECT_EQ(Replicate(), Steps{"out of range, starts at 100"});
   ExpectSame();
   EXPECT_EQ(follower_->log_start_offset(), 100);
+}
+
+// The follower's retention has gone further than the logs agree.
+TEST_F(ReplicasTest, AFollowerWhoseWholeLogPartedStartsAnewWhereTheyAgreed) {
+  Produce(leader_.get(), 0, 40);
+  EXPECT_EQ(Replicate(), Steps{});
+  Produce(leader_.get(), 5, 20);
+  Produce(follower_.get(), 0, 10);
+  Produce(follower_.get(), 3, 20);
+  VARVE_ASSERT_OK(follower_->DeleteBefore(50));
+  EXPECT_EQ(Replicate(), Steps{"starts at 40"});
+  EXPECT_EQ(follower_->log_start_offset(), 40);
+  EXPECT_EQ(follower_->log_end_offset(), 60);
+  EXPECT_EQ(follower_->leader_epochs(), (Epochs{{5, 40}}));
 }
 
 TEST_F(ReplicasTest, AFollowerMayTruncateBelowItsHighWatermark) {

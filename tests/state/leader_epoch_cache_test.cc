@@ -194,9 +194,10 @@ int64_t TruncationPoint(const LeaderEpochCache& leader, int64_t leader_end, Lead
     const FetchAnswer answer =
         JudgeFetch(latest->epoch, follower_end, leader.EndOffsetFor(latest->epoch, leader_end), 0);
     if (answer.verdict != FetchVerdict::kDiverging) return follower_end;
-    const DivergenceStep step = StepAfterDivergence(
-        answer.diverging, follower.EndOffsetFor(answer.diverging.epoch, follower_end), follower_end);
-    follower_end = step.truncate_to;
+    const TruncationStep step = StepAfterDivergence(
+        answer.diverging, follower.EndOffsetFor(answer.diverging.epoch, follower_end), 0, follower_end);
+    EXPECT_EQ(step.action, TruncationAction::kTruncateTo);
+    follower_end = step.offset;
     EXPECT_TRUE(follower.TruncateFromEnd(follower_end).ok());
     if (!step.ask_again) return follower_end;
   }

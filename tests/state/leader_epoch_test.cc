@@ -15,12 +15,9 @@ void PrintTo(const FetchAnswer& answer, std::ostream* out) {
        << answer.diverging.start_offset;
 }
 
-void PrintTo(const DivergenceStep& step, std::ostream* out) {
-  *out << "truncate to " << step.truncate_to << (step.ask_again ? ", ask again" : ", done");
-}
-
-void PrintTo(const OutOfRangeStep& step, std::ostream* out) {
-  *out << "action " << static_cast<int>(step.action) << " at " << step.offset;
+void PrintTo(const TruncationStep& step, std::ostream* out) {
+  *out << "action " << static_cast<int>(step.action) << " at " << step.offset
+       << (step.ask_again ? ", ask again" : ", done");
 }
 
 namespace {
@@ -56,33 +53,56 @@ TEST(LeaderEpochTest, ALeaderServesWhatAgreesAndTellsWhereTheLogsPart) {
 }
 
 TEST(LeaderEpochTest, AFollowerTruncatesToWhatBothVouchFor) {
+  using enum TruncationAction;
   struct Case {
     const char* name;
     LeaderEpoch diverging;
     std::optional<LeaderEpoch> own_end;
-    DivergenceStep step;
+    TruncationStep step;
   };
+  constexpr int64_t kLogStartOffset = 11;
   constexpr int64_t kLogEndOffset = 20;
   const std::vector<Case> cases = {
-      {"the leader's end is lower", {3, 12}, LeaderEpoch{3, 18}, {12, false}},
-      {"the own end is lower", {3, 18}, LeaderEpoch{3, 12}, {12, false}},
-      {"both are beyond the log end", {3, 25}, LeaderEpoch{3, 30}, {20, false}},
-      {"an epoch that the follower never had", {3, 25}, LeaderEpoch{2, 15}, {15, true}},
-      {"which ends at the log end", {3, 12}, LeaderEpoch{2, 30}, {20, true}},
-      {"no answer of its own", {3, 12}, std::nullopt, {12, false}},
-      {"no answer of its own, and a short log", {3, 25}, std::nullopt, {20, false}},
+      {"the leader's end is lower", {3, 12}, LeaderEpoch{3, 18}, {kTruncateTo, 12, false}},
+      {"the own end is lower", {3, 18}, LeaderEpoch{3, 12}, {kTruncateTo, 12, false}},
+      {"both are beyond the log end", {3, 25}, LeaderEpoch{3, 30}, {kTruncateTo, 20, false}},
+      {"an epoch that the follower never had", {3, 25}, LeaderEpoch{2, 15}, {kTruncateTo, 15, true}},
+      {"which ends at the log end", {3, 12}, LeaderEpoch{2, 30}, {kTruncateTo, 20, true}},
+      {"no answer of its own", {3, 12}, std::nullopt, {kTruncateTo, 12, false}},
+      {"no answer of its own, and a short log", {3, 25}, std::nullopt, {kTruncateTo, 20, false}},
+      {"at the log start", {3, 11}, LeaderEpoch{3, 18}, {kTruncateTo, 11, false}},
+      {"below the log start", {3, 10}, LeaderEpoch{3, 18}, {kTruncateFullyAndStart, 10, false}},
+      {"below the log start, of another epoch", {3, 18}, LeaderEpoch{2, 10}, {kTruncateFullyAndStart, 10, true}},
   };
-  for (const Case& c : cases) EXPECT_EQ(StepAfterDivergence(c.diverging, c.own_end, kLogEndOffset), c.step) << c.name;
+  for (const Case& c : cases) {
+    EXPECT_EQ(StepAfterDivergence(c.diverging, c.own_end, kLogStartOffset, kLogEndOffset), c.step) << c.name;
+  }
 }
 
 TEST(LeaderEpochTest, AFollowerOutOfRangeFindsBackIn) {
+  using enum TruncationAction;
+  struct Case {
+    const char* name;
+    int64_t leader_log_start_offset;
+    int64_t leader_log_end_offset;
+    TruncationStep step;
+  };
+  constexpr int64_t kLogStartOffset = 15;
   constexpr int64_t kLogEndOffset = 40;
-  using enum OutOfRangeAction;
-  EXPECT_EQ(StepAfterOutOfRange(0, 39, kLogEndOffset), (OutOfRangeStep{kTruncateTo, 39}));
-  EXPECT_EQ(StepAfterOutOfRange(0, 40, kLogEndOffset), (OutOfRangeStep{kGoOn, 40}));
-  EXPECT_EQ(StepAfterOutOfRange(40, 90, kLogEndOffset), (OutOfRangeStep{kGoOn, 40}));
-  EXPECT_EQ(StepAfterOutOfRange(41, 90, kLogEndOffset), (OutOfRangeStep{kTruncateFullyAndStart, 41}));
-  EXPECT_EQ(StepAfterOutOfRange(10, 20, kLogEndOffset), (OutOfRangeStep{kTruncateTo, 20}));
+  const std::vector<Case> cases = {
+      {"the leader's log is shorter", 0, 39, {kTruncateTo, 39}},
+      {"it ends where the follower's starts", 0, 15, {kTruncateTo, 15}},
+      {"it ends below", 0, 14, {kTruncateFullyAndStart, 14}},
+      {"both end alike", 0, 40, {kGoOn, 40}},
+      {"the leader's starts where the follower's ends", 40, 90, {kGoOn, 40}},
+      {"it starts behind", 41, 90, {kTruncateFullyAndStart, 41}},
+      {"it starts behind the follower's start, and is shorter", 16, 20, {kTruncateTo, 20}},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(StepAfterOutOfRange(c.leader_log_start_offset, c.leader_log_end_offset, kLogStartOffset, kLogEndOffset),
+              c.step)
+        << c.name;
+  }
 }
 
 }  // namespace
