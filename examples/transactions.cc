@@ -12,7 +12,14 @@ int main(int argc, char** argv) {
   // A broker's clients have id and epoch from a coordinator. Each start is a new epoch, which fences the one before.
   varve::ProducerStamp producer{.producer_id = 7, .transactional = true};
   for (const varve::ProducerStateEntry& known : (*log)->producers()) {
-    if (known.producer_id == producer.producer_id) producer.producer_epoch = static_cast<int16_t>(known.epoch + 1);
+    if (known.producer_id != producer.producer_id) continue;
+    producer.producer_epoch = static_cast<int16_t>(known.epoch + 1);
+    // What a crash left open would be joined by what comes next: nobody but the host decides it.
+    if (known.current_transaction_first_offset.has_value()) {
+      const auto aborted = (*log)->AppendEndTransaction(producer.producer_id, producer.producer_epoch,
+                                                        varve::ControlType::kAbort, /*coordinator_epoch=*/0);
+      if (!aborted.ok()) return Fail(aborted.status());
+    }
   }
   for (const varve::ControlType end : {varve::ControlType::kAbort, varve::ControlType::kCommit}) {
     const bool commits = end == varve::ControlType::kCommit;

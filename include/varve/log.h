@@ -171,8 +171,9 @@ class Log {
   void SetHighWatermark(int64_t offset);
 
   // Removes everything at and above `offset`, which must be a batch's base offset or the log end: kInvalidArgument
-  // naming the batch's two ends otherwise. Durable when it returns; a crash leaves all of it or none. Readers keep what
-  // they hold. Where compaction left a gap before `offset` the log ends, and at most begins, below it: behind the last
+  // naming the batch's two ends otherwise. kOutOfRange: below the log start or above the log end; kResourceExhausted: no
+  // room for what is written first, and nothing is removed. Durable when it returns; a crash leaves all of it or none.
+  // Readers keep what they hold. Where compaction left a gap before `offset` the log ends, and at most begins, below it: behind the last
   // batch that is left.
   [[nodiscard]] absl::Status TruncateTo(int64_t offset);
 
@@ -231,7 +232,8 @@ class Log {
   [[nodiscard]] std::vector<LeaderEpoch> leader_epochs() const;
   // (epoch, end offset) for a follower's question (Kafka OffsetsForLeaderEpoch); absent where there is no answer.
   [[nodiscard]] std::optional<LeaderEpoch> EndOffsetForEpoch(int32_t epoch) const;
-  // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset).
+  // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset). Those that are
+  // known of the same or a higher epoch go, and so do those that start there. kInvalidArgument: a negative epoch.
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
   // Forgets the producers without an open transaction whose last batch or marker bears a timestamp that is

@@ -56,6 +56,7 @@ absl::Status Appender::Install(LoadedLog loaded) {
   rolled_.insert(rolled_.end(), loaded.reindexed.begin(), loaded.reindexed.end());
   epochs_ = std::move(loaded.epochs);
   core_->SetEpochs(epochs_);
+  if (producers_ != nullptr) loaded.producers->KeepClosedTransactions(*producers_, loaded.log_end_offset);
   producers_ = std::move(loaded.producers);
   core_->frontiers.Reset(loaded.log_start_offset, loaded.log_end_offset, loaded.report.durable_offset);
   committed_below_ = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);

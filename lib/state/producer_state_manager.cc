@@ -217,6 +217,12 @@ std::optional<int64_t> ProducerStateManager::FirstOpenOffset() const {
   return open_.begin()->first;
 }
 
+void ProducerStateManager::KeepClosedTransactions(const ProducerStateManager& before, int64_t log_end_offset) {
+  for (const auto& [first_offset, marker_offset] : before.unreplicated_) {
+    if (marker_offset < log_end_offset) unreplicated_.emplace(first_offset, marker_offset);
+  }
+}
+
 bool ProducerStateManager::AdvanceHighWatermark(int64_t high_watermark) {
   return std::erase_if(unreplicated_, [high_watermark](const auto& entry) { return entry.second < high_watermark; }) >
          0;

@@ -98,6 +98,8 @@ class ProducerStateManager {
   // Transactions that were closed and whose markers are not below the high watermark: first offset -> the marker's.
   [[nodiscard]] const std::map<int64_t, int64_t>& closed_transactions() const { return unreplicated_; }
 
+  // Takes over those of `before` whose markers lie below the log end, which a snapshot tells nothing of.
+  void KeepClosedTransactions(const ProducerStateManager& before, int64_t log_end_offset);
   // Transactions whose markers lie below are stable from now on, and forgotten. True if there were any.
   bool AdvanceHighWatermark(int64_t high_watermark);
 

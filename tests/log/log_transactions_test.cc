@@ -124,6 +124,23 @@ TEST_F(LogTransactionsTest, TheHighWatermarkOfTheHostMustPassTheMarker) {
   }
 }
 
+// The marker is not committed, and may go yet; the snapshot that a truncation above it begins with knows it closed.
+TEST_F(LogTransactionsTest, ATruncationAboveAMarkerThatIsNotCommittedDecidesNothing) {
+  const auto log = Open();
+  log->SetHighWatermark(0);
+  AppendTransaction(log.get(), ControlType::kCommit);
+  VARVE_ASSERT_OK(log->Roll());
+  for (int64_t offset = 3; offset < 9; ++offset) Take(log.get(), DataBatch({.base_offset = offset}));
+  log->SetHighWatermark(2);
+  EXPECT_EQ(LastStable(*log), 0);
+  VARVE_ASSERT_OK(log->TruncateTo(7));
+  EXPECT_EQ(LastStable(*log), 0);
+  log->SetHighWatermark(3);
+  EXPECT_EQ(LastStable(*log), 3);
+  VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(3));
+  EXPECT_EQ(LastStable(*log), 3);
+}
+
 TEST_F(LogTransactionsTest, WhereDurabilityCommitsTheMarkerMustBeDurable) {
   options_.visibility = Visibility::kDurable;
   const auto log = Open();
