@@ -12,6 +12,7 @@
 //                        or sync; reopen it
 //   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
 //   kAborted             a reader of another process: the directory has changed under it; call Log::Refresh and go on.
+//                        LogReader::IsAborted: segments were truncated or replaced since; read the batch again.
 //                        A wait for records to be durable: a truncation took them meanwhile
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong
 //   kDataLoss            damaged bytes; the message names the file, the position and the offsets that cannot be served

@@ -72,17 +72,22 @@ class LogReader {
   [[nodiscard]] absl::StatusOr<std::optional<RecordBatchView>> ReadBatch(
       int64_t offset, Isolation isolation = Isolation::kHighWatermark);
 
-  // The aborted transactions with offsets in [from_offset, to_offset), as a broker lists them with what a read_committed
-  // consumer has fetched (Kafka UnifiedLog.collectAbortedTransactions): from the offset that was asked for to
-  // range.next_offset(). Below the last stable offset the answer does not change. What this reader holds stays valid.
-  // Errors: kDataLoss, naming the .txnindex; kAborted. Cost: the index of each sealed segment from there on is read once
-  // in the log's life, the active one's each time.
+  // The aborted transactions with offsets in [from_offset, to_offset), as a broker lists them with what a
+  // read_committed consumer has fetched (Kafka UnifiedLog.collectAbortedTransactions): from the offset that was asked
+  // for to range.next_offset(). They are those of the log as it is now: below the last stable offset the answer changes
+  // only with what a truncation or a compaction takes away. What this reader holds stays valid. Errors: kDataLoss,
+  // naming the .txnindex; kAborted. Cost: the index of each sealed segment from there on is read once in the log's
+  // life, the active one's each time.
   [[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> AbortedTransactions(int64_t from_offset,
                                                                                     int64_t to_offset) const;
 
-  // True if `batch`, read with Isolation::kCommitted, holds data of an aborted transaction, which a read_committed
-  // consumer leaves out. Errors and holds: as AbortedTransactions. Cost: AbortedTransactions from the batch to the last
-  // stable offset, then a lookup for each batch of a transaction until that is reached; nothing for other batches.
+  // True if `batch`, which this reader has read with Isolation::kCommitted, holds data of an aborted transaction, which
+  // a read_committed consumer leaves out. A high watermark that has fallen since changes nothing. kAborted, too: the
+  // batch's segment or one behind it was truncated, compacted or deleted since, and what told of the transaction may be
+  // gone with it; read on from the batch's base offset. A reader that has read nothing tells of the log as it is now,
+  // which may hold another batch there. Other errors and holds: as AbortedTransactions. Cost: AbortedTransactions from
+  // the batch to the last stable offset, then a lookup for each batch of a transaction until that is reached; nothing
+  // for other batches.
   [[nodiscard]] absl::StatusOr<bool> IsAborted(const RecordBatchView& batch);
 
   // As Log::OffsetForTimestamp.

@@ -34,6 +34,8 @@ class LogBatches {
   [[nodiscard]] absl::StatusOr<bool> Next();
 
   [[nodiscard]] const RecordBatchView& batch() const { return batch_; }
+  // As LogReader::IsAborted, of the batch.
+  [[nodiscard]] absl::StatusOr<bool> IsAborted() { return reader_.IsAborted(batch_); }
   // Where the next call goes on: behind the batch, or behind the damage just met.
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }
 

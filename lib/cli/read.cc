@@ -74,7 +74,6 @@ bool CanBeLeftOf(const BatchPrint& before, const RecordBatchView& found) {
   if (found.base_offset() != before.base_offset || found.last_offset() != before.last_offset) return false;
   return found.crc() == before.crc || found.record_count() < before.record_count ||
          found.delete_horizon_ms().has_value();
-  found.delete_horizon_ms().has_value();
 }
 
 // Reads from one offset on, as far as the log goes at the time.
@@ -84,7 +83,6 @@ class RecordPrinter {
       : settings_(settings),
         log_(log),
         next_offset_(from_offset),
-        transactions_(log->NewReader()),
         out_(out),
         total_bytes_(BytesFrom(from_offset, *log)),
         bar_(kCommand, ProgressBar::Beside::kOutput) {}
@@ -145,7 +143,7 @@ class RecordPrinter {
       absl::Status status = more.status();
       if (status.ok() && *more) {
         ShowProgress(batches.batch());
-        status = PrintBatch(batches.batch());
+        status = PrintBatch(&batches);
         if (status.ok()) last_batch_ = PrintOf(batches.batch());
       }
       if (!status.ok() && !absl::IsDataLoss(status)) return status;  // what was not printed is met again
@@ -167,10 +165,11 @@ class RecordPrinter {
     if (done_bytes_ <= total_bytes_) bar_.Update(done_bytes_, total_bytes_);  // beyond, it follows
   }
 
-  absl::Status PrintBatch(const RecordBatchView& batch) {
+  absl::Status PrintBatch(LogBatches* batches) {
+    const RecordBatchView& batch = batches->batch();
     if (batch.is_control()) return absl::OkStatus();
     if (settings_.committed) {
-      const absl::StatusOr<bool> aborted = transactions_.IsAborted(batch);
+      const absl::StatusOr<bool> aborted = batches->IsAborted();
       if (!aborted.ok() || *aborted) return aborted.status();
     }
     RecordCursor cursor(batch, &scratch_);
@@ -191,7 +190,6 @@ class RecordPrinter {
   int64_t next_offset_;
   std::optional<BatchPrint> last_batch_;
   DecodeBuffer scratch_;
-  LogReader transactions_;
   int64_t records_ = 0;
   ExitStatus exit_status_ = ExitStatus::kDone;
   Output* const out_;

@@ -32,7 +32,7 @@ class AbortedSet {
   AbortedSet() = default;
 
   // `transactions`, last offsets rising, are all that overlap [from_offset, to_offset) of the list of segments of that
-  // generation.
+  // generation, where everything below to_offset is decided.
   AbortedSet(std::span<const AbortedTransaction> transactions, int64_t from_offset, int64_t to_offset,
              uint64_t generation);
 

@@ -51,9 +51,8 @@ class LogReader::Impl {
   [[nodiscard]] absl::StatusOr<std::vector<AbortedTransaction>> AbortedTransactions(int64_t from_offset,
                                                                                     int64_t to_offset,
                                                                                     uint64_t* generation) const;
-  [[nodiscard]] absl::StatusOr<bool> IsAborted(const RecordBatchView& batch);
-  // False if the list of segments that IsAborted went by is not the one that the last batch was read from.
-  [[nodiscard]] bool AbortedAreOfList() const { return aborted_.generation() == snapshot_.generation; }
+  // As LogReader's; absent where that is kAborted because of this log's own segments: the batch is to be read again.
+  [[nodiscard]] absl::StatusOr<std::optional<bool>> IsAborted(const RecordBatchView& batch);
 
   // The first offset behind the damaged range that `offset` lies in; `offset` itself in none that is known.
   [[nodiscard]] int64_t BehindDamage(int64_t offset) const;
@@ -75,6 +74,8 @@ class LogReader::Impl {
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximumInAll();
+  // Makes aborted_ tell of this batch, and of those behind it that are stable.
+  [[nodiscard]] absl::Status CollectAbortedFor(const RecordBatchView& batch);
   [[nodiscard]] TimestampLookup WithEpoch(int64_t timestamp_ms, int64_t offset) const;
 
   const std::shared_ptr<internal::LogCore> core_;

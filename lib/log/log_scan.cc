@@ -71,11 +71,11 @@ bool LogScan::NextBatchOfLog() {
       continue;
     }
     if (options_.isolation == Isolation::kCommitted && view.is_transactional() && !view.is_control()) {
-      const absl::StatusOr<bool> aborted = reader_.IsAborted(view);
+      const absl::StatusOr<std::optional<bool>> aborted = reader_.impl_->IsAborted(view);
       status_ = aborted.status();
       if (!status_.ok()) return false;
-      if (!reader_.impl_->AbortedAreOfList()) continue;  // the log may have been truncated since the batch was read
-      if (*aborted) {
+      if (!aborted->has_value()) continue;
+      if (**aborted) {
         next_offset_ = view.next_offset();
         continue;
       }

@@ -311,6 +311,88 @@ TEST_F(LogCommittedTest, AScanGoesOnAcrossATruncation) {
   EXPECT_FALSE(is_aborted);
 }
 
+// A batch that was read below the last stable offset stays decided, wherever the high watermark goes.
+TEST_F(LogCommittedTest, AHighWatermarkThatFellTakesNoAbortBack) {
+  const auto log = Open();
+  AppendAborted(log.get());
+  log->SetHighWatermark(3);
+  LogReader reader = log->NewReader();
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, reader.ReadBatch(0, Isolation::kCommitted));
+  ASSERT_TRUE(batch.has_value());
+  log->SetHighWatermark(0);
+  VARVE_ASSERT_OK_AND_ASSIGN(const bool aborted, reader.IsAborted(*batch));
+  EXPECT_TRUE(aborted);
+}
+
+// What a reader was told of beyond the last stable offset does not count once it is stable.
+TEST_F(LogCommittedTest, WhatWasAskedTooEarlyIsAskedAgain) {
+  const auto log = Open();
+  VARVE_ASSERT_OK(log->AppendAsFollower(DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true}), 0));
+  LogReader reader = log->NewReader();
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto undecided, reader.ReadBatch(0, Isolation::kLogEnd));
+  EXPECT_THAT(reader.IsAborted(*undecided), testing_support::IsOkAndHolds(false));
+  VARVE_ASSERT_OK(log->AppendAsFollower(MarkerBatch(ControlType::kAbort, 1, 7), 0));
+  EXPECT_THAT(reader.IsAborted(*undecided), testing_support::IsOkAndHolds(true));
+}
+
+// Whether a batch was aborted is known as long as the segments are the log's that it was read from, it and what came
+// behind it; and is not guessed at afterwards.
+TEST_F(LogCommittedTest, WhatHappensToTheLogSinceABatchWasRead) {
+  using Answer = std::optional<bool>;  // absent: the batch is to be read again
+  struct Change {
+    const char* name;
+    std::function<absl::Status(Log*)> make;
+    Answer of_aborted;
+    Answer of_committed;
+  };
+  const Change changes[] = {
+      {"a roll", [](Log* log) { return log->Roll(); }, true, false},
+      {"what was before is deleted", [](Log* log) { return log->DeleteBefore(1); }, true, false},
+      {"the aborted one is deleted", [](Log* log) { return log->DeleteBefore(3); }, {}, false},
+      {"the abort is truncated", [](Log* log) { return log->TruncateTo(2); }, {}, {}},
+      {"what came behind is truncated", [](Log* log) { return log->TruncateTo(5); }, {}, {}},
+      {"all starts anew", [](Log* log) { return log->TruncateFullyAndStartAt(0); }, {}, {}},
+      {"a compaction", [](Log* log) { return log->Compact({.force = true}).status(); }, {}, false},
+      {"a compaction of it all",
+       [](Log* log) {
+         const absl::Status rolled = log->Roll();
+         return rolled.ok() ? log->Compact({.force = true}).status() : rolled;
+       },
+       {},
+       {}}};
+  options_.cleanup_policy = CleanupPolicy::kCompactAndDelete;
+  const auto append = [](Log* log, std::optional<ProducerStamp> producer) {
+    return log->Append({{.key = "key", .value = "value"}}, {.producer = producer}).status();
+  };
+  for (const Change& change : changes) {
+    SCOPED_TRACE(change.name);
+    directory_ = std::string("orders-") + std::to_string(&change - changes);
+    const auto log = Open();
+    VARVE_ASSERT_OK(append(log.get(), {}));
+    VARVE_ASSERT_OK(log->Roll());
+    VARVE_ASSERT_OK(append(log.get(), ProducerStamp{.producer_id = 7, .transactional = true}));
+    VARVE_ASSERT_OK(log->AppendEndTransaction(7, 0, ControlType::kAbort, 0));
+    VARVE_ASSERT_OK(log->Roll());
+    VARVE_ASSERT_OK(append(log.get(), ProducerStamp{.producer_id = 8, .transactional = true}));
+    VARVE_ASSERT_OK(log->AppendEndTransaction(8, 0, ControlType::kCommit, 0));
+    VARVE_ASSERT_OK(append(log.get(), {}));
+    LogReader of_aborted = log->NewReader();
+    LogReader of_committed = log->NewReader();
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto aborted, of_aborted.ReadBatch(1, Isolation::kCommitted));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto committed, of_committed.ReadBatch(3, Isolation::kCommitted));
+    VARVE_ASSERT_OK(change.make(log.get()));
+    const auto expect = [](const absl::StatusOr<bool>& answer, const Answer& expected) {
+      if (expected.has_value()) {
+        EXPECT_THAT(answer, testing_support::IsOkAndHolds(*expected));
+      } else {
+        EXPECT_THAT(answer, StatusIs(absl::StatusCode::kAborted, HasSubstr("read them again")));
+      }
+    };
+    expect(of_aborted.IsAborted(aborted.value()), change.of_aborted);
+    expect(of_committed.IsAborted(committed.value()), change.of_committed);
+  }
+}
+
 // A transaction whose abort marker goes is open again. Whoever reads while the files are being cut gets nothing of it,
 // neither before nor after the index has lost its entry.
 TEST_F(LogCommittedTest, ATransactionThatATruncationReopensIsNeverCommitted) {

@@ -241,5 +241,55 @@ TEST_P(HeldBackReadersTest, WhatATruncationTookUndecidedIsNeverCommitted) {
   EXPECT_EQ(undecided.load(), 0);
 }
 
+// Offset 10 is of a transaction that is aborted at 11 whenever committed readers see it, by whatever they read.
+void ReadAllButTheAborted(const Log& log, LogReader* reader) {
+  LogScan scan = log.Scan(9, {.isolation = Isolation::kCommitted});
+  for (const RecordView& record : scan) ASSERT_EQ(record.value(), "plain") << record.offset();
+  VARVE_ASSERT_OK(scan.status());
+  const auto batch = reader->ReadBatch(10, Isolation::kCommitted);
+  VARVE_ASSERT_OK(batch);
+  if (!batch->has_value()) return;
+  const auto aborted = reader->IsAborted(**batch);
+  if (absl::IsAborted(aborted.status())) return;
+  VARVE_ASSERT_OK(aborted);
+  ASSERT_TRUE(*aborted);
+}
+
+TEST_P(HeldBackReadersTest, AbortedDataIsNeverGivenOutWhereverTheHighWatermarkGoes) {
+  const auto log = OpenLog("orders-0", options_);
+  VARVE_ASSERT_OK(AppendPlain(log.get(), 10));
+  VARVE_ASSERT_OK(AppendOfTransaction(log.get()));
+  VARVE_ASSERT_OK(log->AppendEndTransaction(kProducer, 0, ControlType::kAbort, 0));
+  VARVE_ASSERT_OK(AppendPlain(log.get(), 1));
+  std::atomic<bool> done{false};
+  std::thread moving([&] {
+    while (!done.load()) {
+      log->SetHighWatermark(5);
+      log->SetHighWatermark(13);
+    }
+  });
+  LogReader reader = log->NewReader();
+  for (int read = 0; read < 5'000 && !HasFatalFailure(); ++read) ReadAllButTheAborted(*log, &reader);
+  done.store(true);
+  moving.join();
+}
+
+TEST_P(HeldBackReadersTest, AbortedDataIsNeverGivenOutWhileItsMarkerIsTruncated) {
+  const auto log = OpenLog("orders-0", options_);
+  VARVE_ASSERT_OK(AppendPlain(log.get(), 10));
+  VARVE_ASSERT_OK(AppendOfTransaction(log.get()));
+  std::atomic<bool> done{false};
+  std::thread reading([&] {
+    LogReader reader = log->NewReader();
+    while (!done.load() && !HasFatalFailure()) ReadAllButTheAborted(*log, &reader);
+  });
+  for (int round = 0; round < 60; ++round) {
+    VARVE_EXPECT_OK(log->AppendEndTransaction(kProducer, 0, ControlType::kAbort, 0));
+    VARVE_EXPECT_OK(log->TruncateTo(11));
+  }
+  done.store(true);
+  reading.join();
+}
+
 }  // namespace
 }  // namespace varve
