@@ -235,7 +235,7 @@ absl::StatusOr<bool> Compaction::CleanOne(const CleaningGroup& group, CleaningPa
   absl::StatusOr<std::shared_ptr<SegmentHandle>> made = OpenCleaned(group, *cleaned);
   absl::StatusOr<bool> swapped = false;
   if (made.ok()) {
-    swapped = Swap(group, *std::move(made));
+    swapped = Swap(group, *cleaned, *std::move(made));
   } else if (absl::Status status = GiveUp(group, made.status()); !status.ok()) {
     swapped = status;  // else a truncation cleared the files up
   }
@@ -286,7 +286,8 @@ absl::Status Compaction::GiveUp(const CleaningGroup& group, absl::Status status)
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, std::shared_ptr<SegmentHandle> made) {
+absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, const CleanedSegment& cleaned,
+                                      std::shared_ptr<SegmentHandle> made) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   const std::optional<size_t> at = Locate(group);
@@ -300,7 +301,7 @@ absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, std::shared_pt
   LiveValues values = appender_.LiveValuesAt(appender_.active_->base_offset(), appender_.active_->end());
   values.served = false;
   absl::Status exchanged = appender_.live_->Store(values);
-  if (exchanged.ok()) exchanged = Exchange(group, *at, std::move(made));
+  if (exchanged.ok()) exchanged = Exchange(group, *at, cleaned, std::move(made));
   // Who loaded the files meanwhile, without the line, is told to come again.
   ++appender_.live_generation_;
   if (core_.frontiers.Writable().ok()) appender_.StoreLive();
@@ -308,7 +309,8 @@ absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, std::shared_pt
   return true;
 }
 
-absl::Status Compaction::Exchange(const CleaningGroup& group, size_t at, std::shared_ptr<SegmentHandle> made) {
+absl::Status Compaction::Exchange(const CleaningGroup& group, size_t at, const CleanedSegment& cleaned,
+                                  std::shared_ptr<SegmentHandle> made) {
   FileSystem* const file_system = core_.options.file_system;
   if (absl::Status proposed = ProposeSwap(file_system, core_.directory, made->base_offset()); !proposed.ok()) {
     // Appends must not go on beside files of which nobody knows whether the next opening takes them.
@@ -325,7 +327,7 @@ absl::Status Compaction::Exchange(const CleaningGroup& group, size_t at, std::sh
     plan_.list->at(index)->Retire();
     replaced.push_back(plan_.list->base_offset(index));
   }
-  absl::Status completed = CompleteSwap(file_system, core_.directory, replaced);
+  absl::Status completed = CompleteSwap(file_system, core_.directory, replaced, cleaned.next_offset);
   if (!completed.ok()) {
     core_.frontiers.Poison(completed);
     return completed;

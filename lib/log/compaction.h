@@ -63,8 +63,10 @@ class Compaction {
   [[nodiscard]] absl::StatusOr<bool> CleanOne(const CleaningGroup& group, CleaningPass* pass);
   [[nodiscard]] absl::StatusOr<std::shared_ptr<SegmentHandle>> OpenCleaned(const CleaningGroup& group,
                                                                            const CleanedSegment& cleaned) const;
-  [[nodiscard]] absl::StatusOr<bool> Swap(const CleaningGroup& group, std::shared_ptr<SegmentHandle> made);
-  [[nodiscard]] absl::Status Exchange(const CleaningGroup& group, size_t at, std::shared_ptr<SegmentHandle> made)
+  [[nodiscard]] absl::StatusOr<bool> Swap(const CleaningGroup& group, const CleanedSegment& cleaned,
+                                          std::shared_ptr<SegmentHandle> made);
+  [[nodiscard]] absl::Status Exchange(const CleaningGroup& group, size_t at, const CleanedSegment& cleaned,
+                                      std::shared_ptr<SegmentHandle> made)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
   [[nodiscard]] absl::Status MoveMark(int64_t end_offset);
   void Count(const CleaningGroup& group, const CleanedSegment& cleaned);

@@ -122,6 +122,9 @@ absl::Status ClearLeftovers(FileSystem* file_system, const std::string& director
   VARVE_RETURN_IF_ERROR(
       RemoveAll(file_system, directory, listing.unfinished, "a copy that had not taken its file's name", findings));
   if (listing.leftovers.empty()) return absl::OkStatus();
+  // The names that decide are known to the disk before anything is removed for their sake: a process that was killed
+  // may have left them unsynced.
+  VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(directory));
   VARVE_ASSIGN_OR_RETURN(const std::optional<SwapRange> covered, CoveredRange(file_system, directory, listing));
   const LeftoversPlan plan = PlanLeftovers(listing, covered);
   const std::string reason =

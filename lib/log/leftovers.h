@@ -12,9 +12,9 @@
 //   an index without its .log                   removed
 //   varve.truncate, NAME.tmp                    removed: a copy that had not taken its file's name
 //
-// The directory is synced after each of these steps: a .swap that does not count would count once the .cleaned file
-// that revokes it is gone, and power loss could keep the renames and bring a covered segment back. Doing it again finds
-// nothing to do.
+// The directory is synced before and after each of these steps: power loss could take a .swap away again and leave the
+// removals for its sake, a .swap that does not count would count once the .cleaned file that revokes it is gone, and a
+// covered segment could come back beside what was renamed. Doing it again finds nothing to do.
 #ifndef VARVE_LIB_LOG_LEFTOVERS_H_
 #define VARVE_LIB_LOG_LEFTOVERS_H_
 

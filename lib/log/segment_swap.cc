@@ -1,6 +1,7 @@
 #include "log/segment_swap.h"
 
 #include <array>
+#include <cstddef>
 #include <vector>
 
 #include "base/path.h"
@@ -83,14 +84,17 @@ absl::Status RevokeSwap(FileSystem* file_system, const std::string& directory) {
   return absl::OkStatus();
 }
 
-absl::Status CompleteSwap(FileSystem* file_system, const std::string& directory, std::span<const int64_t> replaced) {
+absl::Status CompleteSwap(FileSystem* file_system, const std::string& directory, std::span<const int64_t> replaced,
+                          int64_t next_offset) {
   Names names(file_system, directory);
   VARVE_RETURN_IF_ERROR(names.Sync());
   const int64_t base_offset = replaced.front();
-  for (const int64_t old_base : replaced) {
-    VARVE_RETURN_IF_ERROR(names.SetAside(old_base, SegmentFileKind::kLog));
+  size_t covered = 1;  // the first one's name is the new segment's
+  while (covered < replaced.size() && replaced[covered] < next_offset) ++covered;
+  for (size_t index = 0; index < replaced.size(); ++index) {
+    VARVE_RETURN_IF_ERROR(names.SetAside(replaced[index], SegmentFileKind::kLog));
+    if (index + 1 >= covered) VARVE_RETURN_IF_ERROR(names.Sync());
   }
-  VARVE_RETURN_IF_ERROR(names.Sync());
   for (const int64_t old_base : replaced) {
     for (const SegmentFileKind kind : kIndexKinds) VARVE_RETURN_IF_ERROR(names.SetAside(old_base, kind));
     if (old_base != base_offset) VARVE_RETURN_IF_ERROR(names.SetAside(old_base, SegmentFileKind::kSnapshot));

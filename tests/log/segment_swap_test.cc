@@ -1,6 +1,7 @@
 // A swap that is stopped anywhere leaves the old segments or the new one, with its own transaction index: by the death
 // of the process, by power loss with any of the renames kept, by an operation that fails, while it goes forward, while
-// it is taken back, and while an opening finishes it.
+// it is taken back, and while an opening finishes it. Old segments behind all that the new one holds may come back with
+// it, the newest first: never a value without the tombstone that followed it.
 #include "log/segment_swap.h"
 
 #include <array>
@@ -35,7 +36,9 @@ using testing_support::SplitBatches;
 using testing_support::SyncAll;
 using testing_support::WriteFile;
 
-constexpr std::array<int64_t, 2> kReplaced = {0, 10};
+constexpr std::array<int64_t, 3> kReplaced = {0, 10, 20};
+constexpr int64_t kActive = 30;
+constexpr int64_t kEnd = 40;
 
 std::string Aborted(int64_t producer_id, int64_t first_offset) {
   const std::vector<AbortedTransaction> entries = {{.producer_id = producer_id,
@@ -45,18 +48,20 @@ std::string Aborted(int64_t producer_id, int64_t first_offset) {
   return std::string(AsText(TransactionIndex::Encode(entries)));
 }
 
-// What becomes of segments 0 to 9 and 10 to 19. The active one is 20 to 29.
+// What becomes of segments 0 to 9, 10 to 19 and 20 to 29. The active one is 30 to 39.
 struct Output {
   std::string name;
   std::string log;
-  std::string aborted;  // the content of its transaction index; empty: there is no such file
+  int64_t next_offset = 0;  // behind the last batch
+  std::string aborted;      // the content of its transaction index; empty: there is no such file
 };
 
 std::vector<Output> Outputs() {
-  return {{"Some", BatchesBytes(1, 3) + BatchesBytes(15, 20), Aborted(2, 12)},
-          {"WithoutATransactionIndex", BatchesBytes(1, 3) + BatchesBytes(15, 20), ""},
-          {"NothingOfTheSecondSegment", BatchesBytes(1, 3), ""},
-          {"Nothing", "", ""}};
+  const std::string of_two = BatchesBytes(1, 3) + BatchesBytes(15, 20);
+  return {{"SomeOfEach", of_two + BatchesBytes(28, 29), 29, Aborted(2, 12)},
+          {"WithoutATransactionIndex", of_two + BatchesBytes(28, 29), 29, ""},
+          {"NothingOfTheLastTwo", BatchesBytes(1, 3), 3, ""},
+          {"Nothing", "", 0, ""}};
 }
 
 class SegmentSwapTest : public ::testing::TestWithParam<Output> {
@@ -71,8 +76,9 @@ class SegmentSwapTest : public ::testing::TestWithParam<Output> {
     partition.AddSegment(0, BatchesBytes(0, 10));
     partition.AddSegment(10, BatchesBytes(10, 20));
     partition.AddSegment(20, BatchesBytes(20, 30));
-    const int64_t active_bytes = static_cast<int64_t>(BatchesBytes(20, 30).size());
-    partition.SetDurablePoint(20, active_bytes, 30, /*survived=*/true);
+    partition.AddSegment(kActive, BatchesBytes(kActive, kEnd));
+    const int64_t active_bytes = static_cast<int64_t>(BatchesBytes(kActive, kEnd).size());
+    partition.SetDurablePoint(kActive, active_bytes, kEnd, /*survived=*/true);
     EXPECT_TRUE(partition.Load().ok()) << "which makes the indexes";
     MemoryFileSystem* const files = partition.fs.get();
     WriteFile(files, Path(0, SegmentFileKind::kTransactionIndex, SegmentFileSuffix::kNone), Aborted(1, 2));
@@ -81,7 +87,7 @@ class SegmentSwapTest : public ::testing::TestWithParam<Output> {
 
     Partition compacted;
     compacted.AddSegment(0, GetParam().log);
-    compacted.AddSegment(20, BatchesBytes(20, 30));
+    compacted.AddSegment(kActive, BatchesBytes(kActive, kEnd));
     EXPECT_TRUE(compacted.Load().ok()) << "which makes its indexes";
     FileMap made = {{SegmentFileName(0, SegmentFileKind::kTransactionIndex), GetParam().aborted}};
     for (const SegmentFileKind kind :
@@ -99,7 +105,7 @@ class SegmentSwapTest : public ::testing::TestWithParam<Output> {
 
   static absl::Status Swap(FileSystem* file_system) {
     absl::Status swapped = ProposeSwap(file_system, kDirectory, 0);
-    return swapped.ok() ? CompleteSwap(file_system, kDirectory, kReplaced) : swapped;
+    return swapped.ok() ? CompleteSwap(file_system, kDirectory, kReplaced, GetParam().next_offset) : swapped;
   }
 
   // What an opening makes of the files; true if that is the new segment.
@@ -108,9 +114,9 @@ class SegmentSwapTest : public ::testing::TestWithParam<Output> {
     const auto loaded = partition.Load();
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_TRUE(loaded->report.damage.empty());
-    ASSERT_EQ(loaded->log_end_offset, 30);
+    ASSERT_EQ(loaded->log_end_offset, kEnd);
     const std::vector<std::string> served = ServedBatches(partition.fs.get(), *loaded);
-    const std::vector<std::string> old_batches = SplitBatches(BatchesBytes(0, 30));
+    const std::vector<std::string> old_batches = SplitBatches(BatchesBytes(0, kEnd));
     *is_new = served != old_batches;
     const FileMap found = ReadFiles(partition.fs.get(), kDirectory);
     for (const auto& [name, content] : found) {
@@ -125,13 +131,12 @@ class SegmentSwapTest : public ::testing::TestWithParam<Output> {
       EXPECT_EQ(aborted_of(10), Aborted(2, 12));
       return;
     }
-    // An old segment that lies wholly behind what the new one holds may come back: its records are all superseded.
-    const std::string new_log = GetParam().log + BatchesBytes(20, 30);
-    const bool second_came_back = loaded->segments.size() == 3;
-    const std::string with_second = GetParam().log + BatchesBytes(10, 30);
-    ASSERT_TRUE(served == SplitBatches(second_came_back ? with_second : new_log));
-    if (second_came_back) {
-      EXPECT_LE(SplitBatches(GetParam().log).size(), 2u);
+    // Old segments that lie wholly behind what the new one holds may come back, each with all that follow it.
+    const int64_t came_back = static_cast<int64_t>(loaded->segments.size()) - 2;
+    const int64_t first_back = kActive - 10 * came_back;
+    EXPECT_GE(first_back, GetParam().next_offset);
+    ASSERT_TRUE(served == SplitBatches(GetParam().log + BatchesBytes(first_back, kEnd)));
+    if (first_back == 10) {
       EXPECT_EQ(aborted_of(10), Aborted(2, 12));
     }
     // Where the new segment has no transaction index, an old one may stay: it is true of the records that went.
@@ -165,7 +170,7 @@ TEST_P(SegmentSwapTest, IsAllOrNoneWhereverItIsStopped) {
       FaultyFileSystem faulty(files.get());
       faulty.AddRule({.nth = nth, .after_effect = after_effect});
       const bool done = Swap(&faulty).ok();
-      ASSERT_NO_FATAL_FAILURE(ExpectOldOrNewAfterAnyCrash(*files, 24, &old_count, &new_count));
+      ASSERT_NO_FATAL_FAILURE(ExpectOldOrNewAfterAnyCrash(*files, 16, &old_count, &new_count));
       if (faulty.faults_fired() == 0) {
         EXPECT_TRUE(done);
         bool is_new = false;
@@ -211,21 +216,23 @@ TEST_P(SegmentSwapTest, IsFinishedByTheNextOpeningWhereverOneWasStopped) {
     faulty.AddRule({.nth = nth});
     (void)Swap(&faulty);
     if (faulty.faults_fired() == 0) return;
-    for (uint64_t opening = 1;; ++opening) {
-      SCOPED_TRACE(::testing::Message() << "operation " << nth << ", opening stopped at its rename or removal "
-                                        << opening);
-      Partition partition(stopped->CloneAfterCrash({.seed = nth}));
-      FaultyFileSystem opened(partition.fs.get());
-      // Everything before the names are in order is names.
-      for (const FileOperation operation :
-           {FileOperation::kRename, FileOperation::kRemove, FileOperation::kSyncDirectory}) {
-        opened.AddRule({.operation = operation, .nth = opening, .for_ever = true});
+    for (const bool power_lost : {false, true}) {
+      for (uint64_t opening = 1;; ++opening) {
+        SCOPED_TRACE(::testing::Message() << "operation " << nth << (power_lost ? ", power lost" : ", process killed")
+                                          << ", opening stopped at its rename or removal " << opening);
+        Partition partition(power_lost ? stopped->CloneAfterCrash({.seed = nth}) : stopped->CloneAfterProcessDeath());
+        FaultyFileSystem opened(partition.fs.get());
+        // Everything before the names are in order is names.
+        for (const FileOperation operation :
+             {FileOperation::kRename, FileOperation::kRemove, FileOperation::kSyncDirectory}) {
+          opened.AddRule({.operation = operation, .nth = opening, .for_ever = true});
+        }
+        (void)LoadLog(&opened, kDirectory, partition.options);
+        int old_count = 0;
+        int new_count = 0;
+        ASSERT_NO_FATAL_FAILURE(ExpectOldOrNewAfterAnyCrash(*partition.fs, 3, &old_count, &new_count));
+        if (opened.faults_fired() == 0) break;
       }
-      (void)LoadLog(&opened, kDirectory, partition.options);
-      int old_count = 0;
-      int new_count = 0;
-      ASSERT_NO_FATAL_FAILURE(ExpectOldOrNewAfterAnyCrash(*partition.fs, 4, &old_count, &new_count));
-      if (opened.faults_fired() == 0) break;
     }
   }
 }
