@@ -7,10 +7,11 @@
 //                               dirty     uncleanable
 //
 // The active segment is not to be touched, nor what lies at or above the last stable offset, nor segments from the first
-// dirty one on whose largest timestamp is less than min_compaction_lag_ms ago. A log is due when its cleanable bytes
-// are more than min_cleanable_dirty_ratio of them and the clean ones together, or when the first batch of a dirty
-// segment is more than max_compaction_lag_ms ago. A pass then rewrites all segments that begin below what the key map
-// covers, clean ones too; neighbours that fit into one segment become one. Of their records these go:
+// dirty one on whose largest timestamp is less than min_compaction_lag_ms ago, nor, unless that is 0, those whose records
+// have no timestamp: nobody can tell how old they are. A log is due when its cleanable bytes are more than
+// min_cleanable_dirty_ratio of them and the clean ones together, or when the first batch of a dirty segment is more than
+// max_compaction_lag_ms ago. A pass then rewrites all segments that begin below what the key map covers, clean ones too;
+// neighbours that fit into one segment become one. Of their records these go:
 //
 //   superseded    the same key has a later record in what is dirty
 //   unkeyed       no key: appended before the log was compacted
@@ -26,7 +27,8 @@
 // Readers: a range or a batch that is held keeps its bytes. Who reads on finds what is there then. A read up to a fixed
 // end, while passes run, may meet neither the record of a key that was the latest below that end nor the one above it
 // that superseded it. A reader in another process is told by kAborted, and calls Log::Refresh. The old segments' files
-// stay under .deleted names for file_delete_delay_ms at most.
+// stay under .deleted names for file_delete_delay_ms at most, less where a later pass gives another file the name: until
+// then a range of them that is held can be sent (FileRange::SendTo).
 //
 //   absl::StatusOr<varve::CompactionResult> result = (*log)->Compact();
 //   if (result.ok() && varve::WasDue(result->reason)) Note("records removed", result->removed.total());

@@ -14,6 +14,11 @@ size_t FloorIndex(std::span<const CleaningSegment> segments, int64_t offset) {
   return index;
 }
 
+bool IsYoung(const CleaningSegment& segment, const CleaningLimits& limits, int64_t now_ms) {
+  if (limits.min_compaction_lag_ms == 0 || segment.size_bytes == 0) return false;
+  return segment.largest_timestamp_ms < 0 || segment.largest_timestamp_ms > now_ms - limits.min_compaction_lag_ms;
+}
+
 }  // namespace
 
 int64_t FirstDirtyOffset(int64_t stored_offset, int64_t log_start_offset, int64_t log_end_offset) {
@@ -32,9 +37,7 @@ CleanableRange FindCleanable(std::span<const CleaningSegment> segments, int64_t 
   const size_t first_dirty = FloorIndex(segments, first_dirty_offset);
   size_t first_uncleanable = std::min(segments.size() - 1, FloorIndex(segments, last_stable_offset));
   for (size_t index = first_dirty; index < first_uncleanable; ++index) {
-    const bool is_young = limits.min_compaction_lag_ms > 0 &&
-                          segments[index].largest_timestamp_ms > now_ms - limits.min_compaction_lag_ms;
-    if (is_young) first_uncleanable = index;
+    if (IsYoung(segments[index], limits, now_ms)) first_uncleanable = index;
   }
   range.first_uncleanable_offset = segments[first_uncleanable].base_offset;
   for (size_t index = 0; index < first_uncleanable; ++index) {
@@ -66,10 +69,11 @@ std::vector<CleaningGroup> GroupSegments(std::span<const CleaningSegment> segmen
   for (size_t index = 0; index + 1 < segments.size() && segments[index].base_offset < end_offset; ++index) {
     const CleaningSegment& segment = segments[index];
     const int64_t last_possible_offset = segments[index + 1].base_offset - 1;
+    // An empty one has no offset to reach: else one would stay every 2^31 offsets.
     const bool fits = !groups.empty() && sums.size_bytes + segment.size_bytes <= limits.segment_bytes &&
                       sums.offset_index_bytes + segment.offset_index_bytes <= limits.segment_index_bytes &&
                       sums.time_index_bytes + segment.time_index_bytes <= limits.segment_index_bytes &&
-                      last_possible_offset - sums.base_offset <= kMaxRelativeOffset;
+                      (segment.size_bytes == 0 || last_possible_offset - sums.base_offset <= kMaxRelativeOffset);
     if (fits) {
       sums.size_bytes += segment.size_bytes;
       sums.offset_index_bytes += segment.offset_index_bytes;

@@ -26,12 +26,12 @@ struct CleaningSegment {
   int64_t offset_index_bytes = 0;
   int64_t time_index_bytes = 0;
   int64_t first_batch_timestamp_ms = -1;  // max timestamp of its first batch; -1 unknown, or it has none
-  int64_t largest_timestamp_ms = -1;
+  int64_t largest_timestamp_ms = -1;      // -1: unknown, or it has none
 };
 
 struct CleaningLimits {
   double min_cleanable_dirty_ratio = 0.5;
-  int64_t min_compaction_lag_ms = 0;
+  int64_t min_compaction_lag_ms = 0;  // unless 0, a segment with records and without a timestamp is young
   int64_t max_compaction_lag_ms = 0;
   int64_t segment_bytes = 0;
   int64_t segment_index_bytes = 0;

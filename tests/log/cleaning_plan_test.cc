@@ -85,6 +85,19 @@ TEST(FindCleanableTest, StopsAtTheFirstThatMayNotBeTouched) {
   }
 }
 
+// Nobody can tell how old it is.
+TEST(FindCleanableTest, ASegmentWithoutATimestampIsYoung) {
+  std::vector<CleaningSegment> segments = Segments();
+  segments[1].largest_timestamp_ms = -1;
+  CleaningLimits limits = kLimits;
+  EXPECT_EQ(FindCleanable(segments, 10, 60, limits, kNowMs).first_uncleanable_offset, 50) << "no lag is asked for";
+  limits.min_compaction_lag_ms = 1;
+  EXPECT_EQ(FindCleanable(segments, 10, 60, limits, kNowMs).first_uncleanable_offset, 20);
+  EXPECT_EQ(FindCleanable(segments, 30, 60, limits, kNowMs).first_uncleanable_offset, 50) << "clean ones never are";
+  segments[1].size_bytes = 0;
+  EXPECT_EQ(FindCleanable(segments, 10, 60, limits, kNowMs).first_uncleanable_offset, 50) << "nothing in it is young";
+}
+
 TEST(FindCleanableTest, ABatchWithoutATimestampIsNoneToWaitFor) {
   std::vector<CleaningSegment> segments = Segments();
   segments[0].first_batch_timestamp_ms = -1;
@@ -182,6 +195,16 @@ TEST(GroupSegmentsTest, NoOffsetIsFurtherFromTheBaseThanAnIndexReaches) {
   constexpr int64_t kReach = std::numeric_limits<int32_t>::max();
   EXPECT_EQ(move_third(10 + kReach + 1), (Groups{{0, 2}}));
   EXPECT_EQ(move_third(10 + kReach + 2), (Groups{{0, 1}, {1, 2}}));
+}
+
+TEST(GroupSegmentsTest, AnEmptySegmentJoinsHoweverFarItIs) {
+  constexpr int64_t kFar = int64_t{1} << 40;
+  const std::vector<CleaningSegment> segments = {{.base_offset = 10, .size_bytes = 100},
+                                                 {.base_offset = kFar},
+                                                 {.base_offset = 2 * kFar},
+                                                 {.base_offset = 3 * kFar, .size_bytes = 100},
+                                                 {.base_offset = 4 * kFar}};
+  EXPECT_EQ(GroupSegments(segments, 4 * kFar, kLimits), (Groups{{0, 3}, {3, 4}}));
 }
 
 }  // namespace
