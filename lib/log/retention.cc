@@ -34,8 +34,9 @@ namespace varve::internal {
 namespace {
 
 absl::StatusOr<int64_t> Limit(std::string_view name, std::optional<int64_t> asked, int64_t otherwise, int64_t least) {
-  if (asked.value_or(otherwise) >= least) return asked.value_or(otherwise);
-  return Error(absl::StatusCode::kInvalidArgument, "{}: expected at least {}, found {}", name, least, *asked);
+  const int64_t value = asked.value_or(otherwise);
+  if (value >= least) return value;
+  return Error(absl::StatusCode::kInvalidArgument, "{}: expected at least {}, found {}", name, least, value);
 }
 
 struct Foreseen {

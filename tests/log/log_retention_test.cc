@@ -285,6 +285,17 @@ TEST_F(LogRetentionTest, LimitsOutOfRangeAreNamed) {
   ExpectRecords(*log, 0, kRecords);
 }
 
+TEST_F(LogRetentionTest, AClockBeforeTheEpochIsRefused) {
+  ManualClock clock{-1, 0};
+  options_.clock = &clock;
+  const auto log = Open();
+  AppendMany(log.get(), kRecords);
+  EXPECT_THAT(
+      log->ApplyRetention({.retention_ms = 0}),
+      StatusIs(absl::StatusCode::kInvalidArgument, ::testing::HasSubstr("now_ms: expected at least 0, found -1")));
+  ExpectRecords(*log, 0, kRecords);
+}
+
 TEST_F(LogRetentionTest, APlanSaysWhatWouldGoAndChangesNothing) {
   const auto log = Open();
   AppendMany(log.get(), kRecords);
