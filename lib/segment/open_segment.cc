@@ -163,7 +163,9 @@ void OpenSegment::ReleaseFile(const FileIdentity& identity) const {
 std::shared_ptr<const File> OpenSegment::Reopened() const {
   const absl::MutexLock lock(&file_mutex_);
   if (file_ != nullptr) return file_;
-  for (const SegmentFileSuffix suffix : {SegmentFileSuffix::kNone, SegmentFileSuffix::kDeleted}) {
+  // In the order in which a file has these names, so that one that is just being renamed is not missed.
+  for (const SegmentFileSuffix suffix :
+       {SegmentFileSuffix::kSwap, SegmentFileSuffix::kNone, SegmentFileSuffix::kDeleted}) {
     const std::string name = SegmentFileName(base_offset_, SegmentFileKind::kLog, suffix);
     absl::StatusOr<std::unique_ptr<File>> file =
         file_system_->Open(JoinPath(ParentDirectory(path_), name), OpenMode::kRead);

@@ -132,8 +132,9 @@ class OpenSegment {
  private:
   [[nodiscard]] IndexHint HintOf(size_t number) const;
 
-  // The file's descriptor, opened again if it was closed to save descriptors, as .deleted for as long as a deleted one
-  // is there; null where the name is gone or is another file by now (then the mapping serves).
+  // The file's descriptor, opened again if it was closed to save descriptors, as .swap while compaction gives it its
+  // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now (then
+  // the mapping serves).
   std::shared_ptr<const File> Reopened() const;
 
   const std::shared_ptr<FileSystem> file_system_;

@@ -1,4 +1,7 @@
 // Log::Compact as its callers see it: what stays, when it is due, what readers and other operations meet meanwhile.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,7 +11,9 @@
 #include "gtest/gtest.h"
 #include "log/compacted_log.h"
 #include "log/log_places.h"
+#include "support/hooked_file_system.h"
 #include "support/status_matchers.h"
+#include "support/temporary_directory.h"
 #include "varve/errors.h"
 #include "varve/log.h"
 
@@ -339,6 +344,30 @@ TEST_F(LogCompactionTest, AReaderThatHasOpenedNothingYetIsSentToTheNewSegments) 
     VARVE_ASSERT_OK(reader.OffsetForTimestamp(1'000'000));
     AppendKeyed(log.get(), 7);
   }
+}
+
+// Whatever the file of a segment is called just then.
+TEST_F(LogCompactionTest, WhatIsReadWhileNamesChangeCanBeSent) {
+  testing_support::TemporaryDirectory temporary;
+  directory_ = temporary.path() + "/" + testing_support::kPartition;
+  testing_support::HookedFileSystem hooked(FileSystem::Default());
+  options_.file_system = &hooked;
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(nowhere, 0);
+  const auto log = Open();
+  AppendKeyed(log.get(), kRecords);
+  int sent = 0;
+  hooked.around_change = [&] {
+    for (const LogSegmentInfo& segment : log->segments()) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const FileRange range, log->Read(segment.base_offset));
+      VARVE_EXPECT_OK(range.SendTo(nowhere));
+      ++sent;
+    }
+  };
+  VARVE_ASSERT_OK(log->Compact());
+  hooked.around_change = nullptr;
+  EXPECT_GT(sent, 0);
+  close(nowhere);
 }
 
 // Another process's view: it is told once, and finds the new segments at its next refresh.
