@@ -132,6 +132,9 @@ class RecordCursor {
   // False at the end, or at the first fault: then status() is not OK.
   [[nodiscard]] bool Next(RecordView* record);
 
+  // As Next, for a record that is not looked at: of its bytes only the length is checked.
+  [[nodiscard]] bool Skip();
+
   // kDataLoss: a malformed record, records missing, or bytes left over; the message names base offset, record number,
   // expected and found. kResourceExhausted, kUnimplemented: as Decompress. kInvalidArgument: no scratch for a
   // compressed batch.
@@ -140,6 +143,8 @@ class RecordCursor {
  private:
   explicit RecordCursor(RecordBatchView batch);
   void Start(std::span<const std::byte> records);
+  const std::byte* DecodeLength(const std::byte** end);
+  bool MoveTo(const std::byte* end);
   bool Fail(std::string_view expected, int64_t found);
   bool CheckHeaders(const std::byte* next, const std::byte* end, HeaderRange* headers);
 

@@ -73,6 +73,11 @@ inline std::byte* EncodeVarlong(std::byte* out, int64_t value) {
     *value = ZigZagDecode(uint32_t{static_cast<uint8_t>(*begin)});
     return begin + 1;
   }
+  if (end - begin >= 2 && static_cast<uint8_t>(begin[1]) < 0x80) {
+    *value =
+        ZigZagDecode((uint32_t{static_cast<uint8_t>(*begin)} & 0x7f) | uint32_t{static_cast<uint8_t>(begin[1])} << 7);
+    return begin + 2;
+  }
   return DecodeLongVarint(begin, end, value);
 }
 

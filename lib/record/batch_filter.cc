@@ -73,9 +73,10 @@ absl::StatusOr<BatchFilter::Decision> BatchFilter::Decide(const RecordBatchView&
 absl::Status BatchFilter::AddKept(const RecordBatchView& batch) {
   const bool is_compressed = batch.codec() != Codec::kNone;
   RecordCursor cursor(batch, is_compressed ? decoded_.bytes() : batch.payload());
-  size_t number = 0;
   int64_t offset_before = SubtractWrapping(batch.base_offset(), 1);
-  for (RecordView record; cursor.Next(&record); ++number) {
+  RecordView record;
+  for (size_t number = 0; number < kept_.size(); ++number) {
+    if (!(kept_[number] ? cursor.Next(&record) : cursor.Skip())) break;
     if (!kept_[number]) continue;
     if (record.offset() <= offset_before || record.offset() > batch.last_offset()) {
       return Error(absl::StatusCode::kDataLoss,

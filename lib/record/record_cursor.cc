@@ -90,13 +90,43 @@ bool RecordCursor::Fail(std::string_view expected, int64_t found) {
   return false;
 }
 
+// Where the next record begins behind its length, and ends; nullptr after a fault.
+inline const std::byte* RecordCursor::DecodeLength(const std::byte** end) {
+  int32_t length = 0;
+  const std::byte* const next = DecodeVarint(next_, end_, &length);
+  if (next == nullptr) {
+    Fail("the length of a record in the bytes left", end_ - next_);
+    return nullptr;
+  }
+  if (length < 0 || length > end_ - next) {
+    Fail("a record length within the bytes left", length);
+    return nullptr;
+  }
+  *end = next + length;
+  return next;
+}
+
+// Behind a record.
+inline bool RecordCursor::MoveTo(const std::byte* end) {
+  next_ = end;
+  --remaining_;
+  // The last record is handed out only if nothing is wrong behind it.
+  if (remaining_ == 0 && next_ != end_) return Fail("no bytes behind the last record", end_ - next_);
+  return true;
+}
+
+bool RecordCursor::Skip() {
+  if (remaining_ <= 0) return false;
+  const std::byte* end = nullptr;
+  return DecodeLength(&end) != nullptr && MoveTo(end);
+}
+
 bool RecordCursor::Next(RecordView* record) {
   if (remaining_ <= 0) return false;
-  int32_t length = 0;
-  const std::byte* next = DecodeVarint(next_, end_, &length);
-  if (next == nullptr) return Fail("the length of a record in the bytes left", end_ - next_);
-  if (length < 0 || length > end_ - next) return Fail("a record length within the bytes left", length);
-  const std::byte* const end = next + length;
+  const std::byte* end = nullptr;
+  const std::byte* next = DecodeLength(&end);
+  if (next == nullptr) return false;
+  const std::ptrdiff_t length = end - next;
   if (next == end) return Fail("a record of at least 6 bytes", length);
   ++next;  // The attributes of a record mean nothing yet.
 
@@ -113,16 +143,13 @@ bool RecordCursor::Next(RecordView* record) {
   next = DecodeText(next, end, &value);
   if (next == nullptr) return Fail("a value within the record length", length);
   HeaderRange headers;
-  if (!CheckHeaders(next, end, &headers)) return false;
+  const bool has_headers = end - next != 1 || *next != std::byte{0};
+  if (has_headers && !CheckHeaders(next, end, &headers)) return false;
 
   const int64_t timestamp_ms =
       has_log_append_time_ ? log_append_time_ms_ : internal::AddWrapping(base_timestamp_ms_, timestamp_delta);
   *record = RecordView(internal::AddWrapping(base_offset_, offset_delta), timestamp_ms, key, value, headers);
-  next_ = end;
-  --remaining_;
-  // The last record is handed out only if nothing is wrong behind it.
-  if (remaining_ == 0 && next_ != end_) return Fail("no bytes behind the last record", end_ - next_);
-  return true;
+  return MoveTo(end);
 }
 
 bool RecordCursor::CheckHeaders(const std::byte* next, const std::byte* end, HeaderRange* headers) {
