@@ -27,6 +27,20 @@ constexpr std::chrono::milliseconds kPatience{100};
 // How often files are opened that the writer replaces meanwhile.
 constexpr int kMaxTries = 100;
 
+// Consumers stop where the log that is left and the one that is taken over both let them, until the segments and all
+// the offsets are the new one's: an old end says nothing of what is decided in the new segments, nor the other way round.
+void HoldBack(const Frontiers::Followed& followed, Frontiers* frontiers) {
+  int64_t stable_end = std::min({frontiers->first_unstable(), followed.first_open_offset, followed.log_end_offset});
+  if (!followed.closed_transactions.empty()) {
+    stable_end = std::min(stable_end, followed.closed_transactions.begin()->first);
+  }
+  if (followed.high_watermark.has_value()) {
+    stable_end = std::min(stable_end, *followed.high_watermark);
+    frontiers->SetHighWatermark(std::min(*followed.high_watermark, frontiers->VisibleEnd(Isolation::kHighWatermark)));
+  }
+  frontiers->SetFirstUnstable(stable_end);
+}
+
 }  // namespace
 
 LogFollower::LogFollower(std::shared_ptr<LogCore> core)
@@ -78,7 +92,7 @@ absl::Status LogFollower::TakeIn(const LiveValues& values) {
   const bool same_line = view_ != nullptr && viewed_line_ == watch_.line();
   if (same_line && view_->Covers(values)) {
     VARVE_RETURN_IF_ERROR(view_->Extend(values));
-    PublishOffsets(values);
+    core_->frontiers.Follow(OffsetsOf(values));
     return absl::OkStatus();
   }
   const bool same_generation = same_line && view_->values().generation == values.generation;
@@ -94,13 +108,18 @@ absl::Status LogFollower::TakeIn(const LiveValues& values) {
   stopped_stamp_.reset();
   producers_.clear();
   core_->SetEpochs(view_->epochs());
-  core_->table.ReplaceRange(0, core_->table.Load().list->size(), view_->handles());
-  PublishOffsets(values);
+  TakeOver(view_->handles(), OffsetsOf(values));
   core_->Follow(viewed_line_, values.generation);
   return absl::OkStatus();
 }
 
-void LogFollower::PublishOffsets(const LiveValues& values) {
+void LogFollower::TakeOver(const SegmentList::Handles& handles, const Frontiers::Followed& followed) {
+  HoldBack(followed, &core_->frontiers);
+  core_->table.ReplaceRange(0, core_->table.Load().list->size(), handles);
+  core_->frontiers.Follow(followed);
+}
+
+Frontiers::Followed LogFollower::OffsetsOf(const LiveValues& values) {
   std::optional<int64_t> high_watermark;
   if (values.rule == HighWatermarkRule::kValue) {
     high_watermark = values.high_watermark;
@@ -121,7 +140,7 @@ void LogFollower::PublishOffsets(const LiveValues& values) {
   if (values.last_marker_offset >= 0) {
     followed.closed_transactions.emplace(values.first_closed_offset, values.last_marker_offset);
   }
-  core_->frontiers.Follow(followed);
+  return followed;
 }
 
 absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
@@ -130,14 +149,14 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
   view_.reset();
   stopped_stamp_ = std::move(stamp);
-  core_->table.ReplaceRange(0, core_->table.Load().list->size(), core_->HandlesOf(loaded, overlay));
+  TakeOver(core_->HandlesOf(loaded, overlay),
+           {.log_start_offset = loaded.log_start_offset,
+            .log_end_offset = loaded.log_end_offset,
+            .durable_offset = loaded.report.durable_offset,
+            .keep_high_watermark = true,
+            .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
+            .closed_transactions = loaded.producers->closed_transactions()});
   core_->SetEpochs(std::move(loaded.epochs));
-  core_->frontiers.Follow({.log_start_offset = loaded.log_start_offset,
-                           .log_end_offset = loaded.log_end_offset,
-                           .durable_offset = loaded.report.durable_offset,
-                           .keep_high_watermark = true,
-                           .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
-                           .closed_transactions = loaded.producers->closed_transactions()});
   // Last: until then readers that meet replaced files are told to come again. So are they where a writer is at work on
   // the names: its line changes once more when it is done.
   if (sight.presence == WriterPresence::kBusy && watch_.line() != nullptr) {

@@ -62,7 +62,11 @@ class LogFollower {
   // As RefreshLocked, but leaves everything as it is where a cheaper look shows that nothing has happened.
   [[nodiscard]] absl::Status Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status TakeIn(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void PublishOffsets(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The offsets of the view, which has taken in `values`.
+  [[nodiscard]] Frontiers::Followed OffsetsOf(const LiveValues& values) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Shows readers other segments, and the offsets that go with them.
+  void TakeOver(const SegmentList::Handles& handles, const Frontiers::Followed& followed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status LoadStopped(const WriterSight& sight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True if what was taken in is all there is to be had of a log whose writer is not serving.
   [[nodiscard]] bool IsCurrentBeside(const WriterSight& busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
