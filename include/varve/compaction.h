@@ -1,4 +1,5 @@
 // CompactionOptions, CompactionResult: what Log::Compact is told, and what it did (Kafka LogCleaner, Cleaner).
+// CompactionPass: the same in steps, for hosts that share a thread or a disk among many logs.
 //
 // Compaction keeps the latest record of each key. What it may touch, and when:
 //
@@ -33,17 +34,25 @@
 //   absl::StatusOr<varve::CompactionResult> result = (*log)->Compact();
 //   if (result.ok() && varve::WasDue(result->reason)) Note("records removed", result->removed.total());
 //
-// Plain values.
+// Thread rules: plain values, but for CompactionPass.
 #ifndef VARVE_COMPACTION_H_
 #define VARVE_COMPACTION_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
+#include <memory>
 #include <optional>
 
+#include "absl/status/statusor.h"
 #include "varve/log_options.h"
 
 namespace varve {
+
+namespace internal {
+class Compaction;
+}  // namespace internal
 
 struct CompactionOptions {
   // For the latest offset of each key, 24 bytes a key. Where it is too small for all that is dirty, the oldest part is
@@ -57,10 +66,9 @@ struct CompactionOptions {
   std::optional<int64_t> delete_retention_ms = std::nullopt;
   std::optional<int64_t> min_compaction_lag_ms = std::nullopt;
   std::optional<int64_t> now_ms = std::nullopt;
-  // These two are called on the calling thread, which holds no lock; they must not close the log.
+  // Of Log::Compact only: called now and then on the calling thread, which holds no lock then.
   ProgressCallback progress = nullptr;
-  // Asked now and then: true stops the pass. Segments that were exchanged by then stay so, and the next pass begins
-  // where this one did.
+  // True stops the pass; first asked when it is planned, and nothing is read yet. Segments that were exchanged by then stay so, and the next pass begins where this one did.
   std::function<bool()> cancel = nullptr;
 };
 
@@ -109,7 +117,57 @@ struct CompactionResult {
 
   // 1 where the pass ended early, as a truncation or a deletion had taken segments that it worked on.
   int64_t segments_dropped = 0;
-  bool cancelled = false;
+  bool cancelled = false;  // CompactionOptions::cancel said so
+};
+
+// What a step may take. It ends at the first of them, but not before some work is done: so it may run over by one unit
+// of that, which is the planning, a batch, or the exchange of one group of segments.
+struct StepBudget {
+  int64_t bytes = std::numeric_limits<int64_t>::max();              // read
+  std::chrono::nanoseconds time = std::chrono::nanoseconds::max();  // by LogOptions::clock's monotonic time
+};
+
+// As ProgressCallback tells of it; the total is 0 until the pass is planned.
+struct CompactionProgress {
+  int64_t done_bytes = 0;
+  int64_t total_bytes = 0;
+};
+
+// A compaction that goes on when it is asked to (Log::BeginCompaction):
+//
+//   absl::StatusOr<std::unique_ptr<varve::CompactionPass>> pass = (*log)->BeginCompaction();
+//   for (bool done = !pass.ok(); !done;) {
+//     const absl::StatusOr<bool> step = (*pass)->Step({.bytes = 1 << 20});
+//     done = !step.ok() || *step;                                             // other work in between
+//   }
+//
+// Between two steps the log takes everything: appends, truncation, deletion, retention, Close. A truncation or a
+// deletion of segments that the pass works on ends it at the next step. To destroy a pass gives it up: segments that
+// were exchanged stay so, files that it was writing are removed, and the next pass begins where this one did. It may
+// outlive the log, whose closing gives it up too.
+// At rest it holds the key map, two files, and the way to all other passes over the log.
+//
+// Thread rules: one thread at a time; the log's other operations from any thread, also during a step.
+class CompactionPass {
+ public:
+  ~CompactionPass();
+  CompactionPass(const CompactionPass&) = delete;
+  CompactionPass& operator=(const CompactionPass&) = delete;
+
+  // Goes on with the pass. True: it has come to its end, because all is done, it was not due, or what it worked on is
+  // gone. Errors: as Log::Compact; kFailedPrecondition once the log is closed, also during the step. An error ends the
+  // pass; later steps answer the same. Cost: the first step plans, and syncs the log if the pass is due; the last lists the
+  // directory. Files that were replaced go by Log::RemoveDeletedFiles.
+  [[nodiscard]] absl::StatusOr<bool> Step(const StepBudget& budget = {});
+
+  // So far. CompactionResult::end_offset moves with the last step.
+  [[nodiscard]] const CompactionResult& result() const;
+  [[nodiscard]] CompactionProgress progress() const;
+
+ private:
+  friend class Log;
+  explicit CompactionPass(std::unique_ptr<internal::Compaction> compaction);
+  std::unique_ptr<internal::Compaction> compaction_;
 };
 
 }  // namespace varve

@@ -211,6 +211,11 @@ class Log {
   // memory at most.
   [[nodiscard]] absl::StatusOr<CompactionResult> Compact(const CompactionOptions& options = {});
 
+  // Begins the same as a pass that goes on when its Step is called. Nothing is read or written yet. The pass counts as
+  // running until it has come to its end, failed, or is destroyed. Errors: kInvalidArgument, kUnavailable, as Compact;
+  // kFailedPrecondition.
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<CompactionPass>> BeginCompaction(const CompactionOptions& options = {});
+
   // Starts a new active segment, if the present one is not empty.
   [[nodiscard]] absl::Status Roll();
 
@@ -218,8 +223,8 @@ class Log {
   [[nodiscard]] absl::Status Refresh();
 
   // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads
-  // from ranges and readers that are still held go on. A compaction under way is stopped and waited for. The first
-  // call's status counts; later calls answer the same.
+  // from ranges and readers that are still held go on. A compaction is given up; a step of it under way is stopped and
+  // waited for. The first call's status counts; later calls answer the same.
   [[nodiscard]] absl::Status Close();
 
   [[nodiscard]] const std::string& directory() const;

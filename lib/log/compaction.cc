@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
 #include <string>
 #include <utility>
@@ -35,41 +36,149 @@ ActiveProducers ActiveProducersOf(const std::vector<ProducerStateEntry>& entries
 
 }  // namespace
 
-Compaction::Compaction(Appender* appender, const CompactionOptions& options, const std::atomic<bool>* closing)
-    : appender_(*appender),
-      core_(*appender->core_),
+Compaction::Compaction(std::shared_ptr<Appender> appender, std::shared_ptr<Flusher> flusher,
+                       std::shared_ptr<CompactionGate> gate, const CompactionOptions& options)
+    : flusher_(std::move(flusher)),
+      appender_hold_(std::move(appender)),
+      appender_(*appender_hold_),
+      gate_(std::move(gate)),
+      core_(*appender_.core_),
       options_(options),
-      closing_(*closing),
       now_ms_(options.now_ms.value_or(core_.options.clock->WallMs())),
       limits_(LimitsOf(core_.options, options)) {}
 
-absl::StatusOr<CompactionResult> Compaction::Run() {
-  absl::Status status = RunIfDue();
-  if (absl::IsCancelled(status)) {
-    result_.cancelled = true;
-    status = absl::OkStatus();
-  }
-  // Those of earlier passes too: where nothing is deleted nobody else asks.
-  (void)appender_.deleted_files_.RemoveDue();
-  VARVE_RETURN_IF_ERROR(status);
-  return result_;
+// --- Coming and going ---
+
+absl::Status Compaction::CheckOpen(const Appender& appender, const CompactionGate& gate) {
+  VARVE_RETURN_IF_ERROR(appender.CheckProcess());
+  if (!gate.closing) return appender.core_->frontiers.Writable();
+  return Error(absl::StatusCode::kFailedPrecondition, "{}: the log is closed", appender.core_->directory);
 }
 
-absl::Status Compaction::RunIfDue() {
-  VARVE_RETURN_IF_ERROR(core_.frontiers.Writable());
+absl::StatusOr<std::unique_ptr<Compaction>> Compaction::Begin(std::shared_ptr<Appender> appender,
+                                                              std::shared_ptr<Flusher> flusher,
+                                                              std::shared_ptr<CompactionGate> gate,
+                                                              const CompactionOptions& options) {
+  VARVE_RETURN_IF_ERROR(CheckOpen(*appender, *gate));
+  if (gate->taken.exchange(true)) {
+    return Error(absl::StatusCode::kUnavailable, "{}: another compaction is running", appender->core_->directory);
+  }
+  auto pass = std::unique_ptr<Compaction>(new Compaction(std::move(appender), std::move(flusher), gate, options));
+  const absl::MutexLock lock(&gate->mutex);
+  gate->pass = pass.get();
+  return pass;
+}
+
+void Compaction::CloseGate(CompactionGate* gate) {
+  gate->closing = true;
+  const absl::MutexLock lock(&gate->mutex);
+  if (gate->pass == nullptr) return;
+  gate->pass->End(CheckOpen(gate->pass->appender_, *gate));
+  gate->pass = nullptr;
+}
+
+Compaction::~Compaction() {
+  const absl::MutexLock lock(&gate_->mutex);
+  if (stage_ != Stage::kDone) Leave(absl::CancelledError("given up"));
+}
+
+void Compaction::Leave(absl::Status status) {
+  End(std::move(status));
+  gate_->pass = nullptr;
+  gate_->taken = false;
+}
+
+void Compaction::End(absl::Status status) {
+  // In a child of fork() they are the parent's.
+  if (cleaner_ != nullptr && appender_.CheckProcess().ok()) cleaner_->Discard();
+  stage_ = Stage::kDone;
+  status_ = std::move(status);
+  cleaner_.reset();
+  cleaning_.reset();
+  built_.reset();
+  builder_.reset();
+  last_made_.reset();
+  plan_ = {};
+}
+
+// --- Going on ---
+
+absl::StatusOr<bool> Compaction::Step(const StepBudget& budget) {
+  absl::StatusOr<bool> done = false;
+  {
+    const absl::MutexLock lock(&gate_->mutex);
+    done = StepLocked(budget);
+  }
+  if (flusher_->callbacks_due()) flusher_->RunReadyCallbacks();
+  return done;
+}
+
+absl::StatusOr<bool> Compaction::StepLocked(const StepBudget& budget) {
+  VARVE_RETURN_IF_ERROR(appender_.CheckProcess());
+  if (stage_ != Stage::kDone) {
+    absl::Status worked = Work(budget);
+    if (worked.ok() && stage_ != Stage::kDone) return false;
+    Leave(std::move(worked));
+    // Removes nothing, which could take long: the time of what was replaced begins.
+    if (!gate_->closing) (void)appender_.deleted_files_.RemoveDue(std::chrono::nanoseconds(0));
+  }
+  VARVE_RETURN_IF_ERROR(status_);
+  return true;
+}
+
+absl::Status Compaction::Work(const StepBudget& budget) {
+  // What a truncation or a deletion took since the last step need not be read.
+  if (stage_ != Stage::kPlan && stage_ != Stage::kMark && !LocateSources().has_value()) {
+    Drop();
+    return absl::OkStatus();
+  }
+  Clock* const clock = core_.options.clock;
+  const bool is_timed = budget.time != std::chrono::nanoseconds::max();
+  const int64_t started_ns = is_timed ? clock->MonotonicNs() : 0;
+  const int64_t started_bytes = progress_.done_bytes;
+  for (;;) {
+    VARVE_RETURN_IF_ERROR(CheckOpen(appender_, *gate_));
+    VARVE_RETURN_IF_ERROR(Advance());
+    if (stage_ == Stage::kDone || progress_.done_bytes - started_bytes >= budget.bytes) return absl::OkStatus();
+    if (is_timed && clock->MonotonicNs() - started_ns >= budget.time.count()) return absl::OkStatus();
+  }
+}
+
+absl::Status Compaction::Advance() {
+  switch (stage_) {
+    case Stage::kPlan:
+      return PlanPass();
+    case Stage::kMap:
+      return MapBatch();
+    case Stage::kClean:
+      return CleanBatch();
+    case Stage::kExchange:
+      return ExchangeGroup();
+    case Stage::kMark:
+      return MoveMark();
+    case Stage::kDone:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+// --- Planning ---
+
+absl::Status Compaction::PlanPass() {
   VARVE_RETURN_IF_ERROR(MakePlan());
   const CleanableRange& range = plan_.range;
   result_.reason = DecideCompaction(range, limits_, options_.force, now_ms_);
   result_.dirty_ratio = range.dirty_ratio();
   result_.first_dirty_offset = result_.end_offset = range.first_dirty_offset;
   result_.first_uncleanable_offset = range.first_uncleanable_offset;
-  if (!WasDue(result_.reason)) return absl::OkStatus();
+  if (!WasDue(result_.reason)) {
+    stage_ = Stage::kDone;
+    return absl::OkStatus();
+  }
   VARVE_RETURN_IF_ERROR(CheckUndamaged());
   VARVE_RETURN_IF_ERROR(MakeReady());
-  return CleanAll();
+  return BeginMap();
 }
-
-// --- Planning ---
 
 // Without the writer lock: what goes meanwhile is met as an error or a list that has changed.
 absl::Status Compaction::MakePlan() {
@@ -86,10 +195,10 @@ absl::Status Compaction::MakePlan() {
 }
 
 absl::StatusOr<Compaction::Plan> Compaction::PlanFor(std::shared_ptr<const SegmentList> list,
-                                                     int64_t last_stable_offset) {
+                                                     int64_t last_stable_offset) const {
   const LogOffsets offsets = core_.frontiers.Load();
   const int64_t first_dirty_offset =
-      FirstDirtyOffset(appender_.flusher_->first_dirty_offset(), offsets.log_start_offset, offsets.log_end_offset);
+      FirstDirtyOffset(flusher_->first_dirty_offset(), offsets.log_start_offset, offsets.log_end_offset);
   const bool lags_count =
       limits_.min_compaction_lag_ms > 0 || limits_.max_compaction_lag_ms < std::numeric_limits<int64_t>::max();
   Plan plan;
@@ -141,117 +250,129 @@ absl::Status Compaction::CheckUndamaged() const {
 // The files to come are complete only together with those that stay: were the point of varve.state in one that goes, it
 // would be void after a crash, and nothing could tell a lost tail from what compaction took out.
 absl::Status Compaction::MakeReady() {
-  VARVE_RETURN_IF_ERROR(appender_.flusher_->Sync());
+  VARVE_RETURN_IF_ERROR(flusher_->Sync());
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   VARVE_RETURN_IF_ERROR(RevokeSwap(core_.options.file_system, core_.directory));
-  return appender_.flusher_->UpdateState([](PartitionStateValues*) {});
+  return flusher_->UpdateState([](PartitionStateValues*) {});
 }
 
-// --- Cleaning ---
+// --- Mapping and cleaning ---
 
-SourceSegment Compaction::SourceAt(size_t index) const {
-  const CleaningSegment& segment = plan_.segments[index];
-  return {.base_offset = segment.base_offset,
-          .next_base_offset = plan_.segments[index + 1].base_offset,
-          .size_bytes = segment.size_bytes};
-}
-
-absl::StatusOr<BuiltKeyMap> Compaction::MapKeys(const CleanedTransactions& transactions) {
+absl::Status Compaction::BeginMap() {
+  std::vector<AbortedTransaction> aborted;
+  for (const std::shared_ptr<SegmentHandle>& handle : plan_.list->handles()) {
+    const absl::StatusOr<std::shared_ptr<const TransactionIndex>> transactions = handle->AbortedIndex();
+    if (!transactions.ok()) return GiveUp(transactions.status());
+    aborted.insert(aborted.end(), (*transactions)->entries().begin(), (*transactions)->entries().end());
+  }
+  transactions_ = CleanedTransactions(std::move(aborted));
   std::vector<SourceSegment> dirty;
   for (size_t index = 0; index + 1 < plan_.segments.size(); ++index) {
     const SourceSegment source = SourceAt(index);
     if (source.base_offset >= plan_.range.first_uncleanable_offset) break;
-    total_bytes_ += source.size_bytes;
+    progress_.total_bytes += source.size_bytes;
     if (source.next_base_offset <= plan_.range.first_dirty_offset) continue;
-    total_bytes_ += source.size_bytes;
+    progress_.total_bytes += source.size_bytes;
     dirty.push_back(source);
   }
-  return BuildKeyMap({.file_system = core_.options.file_system,
-                      .directory = core_.directory,
-                      .segments = dirty,
-                      .first_dirty_offset = plan_.range.first_dirty_offset,
-                      .budget_bytes = static_cast<size_t>(options_.key_map_bytes),
-                      .refuse_unkeyed = options_.refuse_unkeyed,
-                      .transactions = transactions,
-                      .on_read = [this](int64_t bytes) { return OnRead(bytes); }});
-}
-
-absl::Status Compaction::CleanAll() {
-  const CleaningGroup all{.begin = 0, .end = plan_.segments.size() - 1};
-  std::vector<AbortedTransaction> aborted;
-  for (const std::shared_ptr<SegmentHandle>& handle : plan_.list->handles()) {
-    const absl::StatusOr<std::shared_ptr<const TransactionIndex>> transactions = handle->AbortedIndex();
-    if (!transactions.ok()) return GiveUp(all, transactions.status());
-    aborted.insert(aborted.end(), (*transactions)->entries().begin(), (*transactions)->entries().end());
-  }
-  const CleanedTransactions transactions(std::move(aborted));
-  const absl::StatusOr<BuiltKeyMap> built = MapKeys(transactions);
-  if (!built.ok()) return GiveUp(all, built.status());
-  result_.map_keys = static_cast<int64_t>(built->map.key_count());
-  result_.map_bytes = static_cast<int64_t>(built->map.capacity() * KeyOffsetMap::kEntryBytes);
-  const int64_t end_offset = std::min(built->map_end_offset + 1, plan_.range.first_uncleanable_offset);
-  CleaningPass pass{.file_system = core_.options.file_system,
-                    .directory = core_.directory,
-                    .map = &built->map,
-                    .map_end_offset = built->map_end_offset,
-                    .round_end_offset = end_offset,
-                    .now_ms = now_ms_,
-                    .delete_retention_ms = options_.delete_retention_ms.value_or(core_.options.delete_retention_ms),
-                    .segment_index_bytes = core_.options.segment_index_bytes,
-                    .producers = ActiveProducersOf(appender_.producers()),
-                    .transactions = transactions,
-                    .on_read = [this](int64_t bytes) { return OnRead(bytes); }};
-  {
-    const absl::MutexLock lock(&appender_.mutex_);
-    pass.index_interval_bytes = appender_.segment_options_.index_interval_bytes;
-  }
-  VARVE_RETURN_IF_ERROR(CleanGroups(GroupSegments(plan_.segments, end_offset, limits_), &pass));
-  return result_.segments_dropped > 0 ? absl::OkStatus() : MoveMark(end_offset);
-}
-
-absl::Status Compaction::CleanGroups(const std::vector<CleaningGroup>& groups, CleaningPass* pass) {
-  for (const CleaningGroup& group : groups) {
-    VARVE_ASSIGN_OR_RETURN(const bool swapped, CleanOne(group, pass));
-    if (!swapped) break;
-  }
+  VARVE_ASSIGN_OR_RETURN(builder_, KeyMapBuilder::Create({.file_system = core_.options.file_system,
+                                                          .directory = core_.directory,
+                                                          .segments = std::move(dirty),
+                                                          .first_dirty_offset = plan_.range.first_dirty_offset,
+                                                          .budget_bytes = static_cast<size_t>(options_.key_map_bytes),
+                                                          .refuse_unkeyed = options_.refuse_unkeyed,
+                                                          .transactions = transactions_}));
+  stage_ = Stage::kMap;
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> Compaction::CleanOne(const CleaningGroup& group, CleaningPass* pass) {
-  std::vector<SourceSegment> sources;
-  for (size_t index = group.begin; index < group.end; ++index) sources.push_back(SourceAt(index));
-  const absl::StatusOr<CleanedSegment> cleaned = CleanGroup(sources, pass);
-  if (!cleaned.ok()) {
-    VARVE_RETURN_IF_ERROR(GiveUp(group, cleaned.status()));
-    return false;
+absl::Status Compaction::MapBatch() {
+  const absl::StatusOr<bool> more = builder_->Step();
+  if (!more.ok()) return GiveUp(more.status());
+  progress_.done_bytes = builder_->bytes_read();
+  return *more ? absl::OkStatus() : BeginCleaning();
+}
+
+absl::Status Compaction::BeginCleaning() {
+  built_ = std::move(*builder_).Finish();
+  builder_.reset();
+  result_.map_keys = static_cast<int64_t>(built_->map.key_count());
+  result_.map_bytes = static_cast<int64_t>(built_->map.capacity() * KeyOffsetMap::kEntryBytes);
+  const int64_t end_offset = std::min(built_->map_end_offset + 1, plan_.range.first_uncleanable_offset);
+  cleaning_ = {.file_system = core_.options.file_system,
+               .directory = core_.directory,
+               .map = &built_->map,
+               .map_end_offset = built_->map_end_offset,
+               .round_end_offset = end_offset,
+               .now_ms = now_ms_,
+               .delete_retention_ms = options_.delete_retention_ms.value_or(core_.options.delete_retention_ms),
+               .segment_index_bytes = core_.options.segment_index_bytes,
+               .producers = ActiveProducersOf(appender_.producers()),
+               .transactions = std::move(transactions_)};
+  {
+    const absl::MutexLock lock(&appender_.mutex_);
+    cleaning_->index_interval_bytes = appender_.segment_options_.index_interval_bytes;
   }
+  groups_ = GroupSegments(plan_.segments, end_offset, limits_);
+  // A map that filled up covers less than all.
+  progress_.total_bytes = progress_.done_bytes;
+  for (const CleaningGroup& group : groups_) {
+    for (size_t index = group.begin; index < group.end; ++index) {
+      progress_.total_bytes += plan_.segments[index].size_bytes;
+    }
+  }
+  stage_ = groups_.empty() ? Stage::kMark : Stage::kClean;
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::CleanBatch() {
+  if (cleaner_ == nullptr) {
+    std::vector<SourceSegment> sources;
+    for (size_t index = Sources().begin; index < Sources().end; ++index) sources.push_back(SourceAt(index));
+    cleaner_ = std::make_unique<SegmentCleaner>(std::move(sources), &*cleaning_);
+  }
+  const int64_t bytes_before = cleaner_->bytes_read();
+  const absl::StatusOr<bool> more = cleaner_->Step();
+  progress_.done_bytes += cleaner_->bytes_read() - bytes_before;
+  if (!more.ok()) return GiveUp(more.status());
+  if (!*more) stage_ = Stage::kExchange;
+  return absl::OkStatus();
+}
+
+// --- Exchanging ---
+
+absl::Status Compaction::ExchangeGroup() {
+  const absl::StatusOr<CleanedSegment> cleaned = cleaner_->Finish();
+  cleaner_.reset();
+  if (!cleaned.ok()) return GiveUp(cleaned.status());
   // Known to the disk by their present names, they can be taken back by these.
   FileSystem* const file_system = core_.options.file_system;
   if (absl::Status synced = file_system->SyncDirectory(core_.directory); !synced.ok()) {
     core_.frontiers.Poison(synced);
     return synced;
   }
-  absl::StatusOr<std::shared_ptr<SegmentHandle>> made = OpenCleaned(group, *cleaned);
+  absl::StatusOr<std::shared_ptr<SegmentHandle>> made = OpenCleaned(*cleaned);
   absl::StatusOr<bool> swapped = false;
   if (made.ok()) {
-    swapped = Swap(group, *cleaned, *std::move(made));
-  } else if (absl::Status status = GiveUp(group, made.status()); !status.ok()) {
+    swapped = Swap(*cleaned, *std::move(made));
+  } else if (absl::Status status = GiveUp(made.status()); !status.ok()) {
     swapped = status;  // else a truncation cleared the files up
   }
-  if (swapped.ok() && *swapped) {
-    Count(group, *cleaned);
-  } else if (core_.frontiers.Writable().ok()) {
-    VARVE_RETURN_IF_ERROR(RevokeSwap(file_system, core_.directory));
+  if (!swapped.ok() || !*swapped) {
+    if (core_.frontiers.Writable().ok()) VARVE_RETURN_IF_ERROR(RevokeSwap(file_system, core_.directory));
+    return swapped.status();
   }
-  return swapped;
+  Count(*cleaned);
+  ++group_;
+  stage_ = group_ < groups_.size() ? Stage::kClean : Stage::kMark;
+  return absl::OkStatus();
 }
 
 // By the descriptors of the files, which the list must name before they have their names.
-absl::StatusOr<std::shared_ptr<SegmentHandle>> Compaction::OpenCleaned(const CleaningGroup& group,
-                                                                       const CleanedSegment& cleaned) const {
+absl::StatusOr<std::shared_ptr<SegmentHandle>> Compaction::OpenCleaned(const CleanedSegment& cleaned) const {
   const std::shared_ptr<FileSystem> file_system = Unowned(core_.options.file_system);
-  const PublishedEnd end{.end_position = cleaned.size_bytes, .next_offset = plan_.segments[group.end].base_offset};
+  const PublishedEnd end{.end_position = cleaned.size_bytes, .next_offset = plan_.segments[Sources().end].base_offset};
   VARVE_ASSIGN_OR_RETURN(
       std::shared_ptr<const OpenSegment> open,
       OpenSegment::OpenSealed(file_system, core_.directory, cleaned.base_offset, end, {}, SegmentFileSuffix::kCleaned));
@@ -266,33 +387,12 @@ absl::StatusOr<std::shared_ptr<SegmentHandle>> Compaction::OpenCleaned(const Cle
                                          core_.cache);
 }
 
-// --- Swapping ---
-
-std::optional<size_t> Compaction::Locate(const CleaningGroup& group) const {
-  const std::shared_ptr<const SegmentList> list = core_.table.Load().list;
-  const std::optional<size_t> at = list->Floor(plan_.segments[group.begin].base_offset);
-  const size_t count = group.end - group.begin;
-  if (!at.has_value() || *at + count >= list->size()) return std::nullopt;
-  for (size_t index = 0; index < count; ++index) {
-    if (list->at(*at + index) != plan_.list->at(group.begin + index)) return std::nullopt;
-  }
-  return at;
-}
-
-absl::Status Compaction::GiveUp(const CleaningGroup& group, absl::Status status) {
-  const absl::MutexLock lock(&appender_.mutex_);  // a truncation under way comes to its end first
-  if (absl::IsCancelled(status) || Locate(group).has_value()) return status;
-  ++result_.segments_dropped;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, const CleanedSegment& cleaned,
-                                      std::shared_ptr<SegmentHandle> made) {
+absl::StatusOr<bool> Compaction::Swap(const CleanedSegment& cleaned, std::shared_ptr<SegmentHandle> made) {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
-  const std::optional<size_t> at = Locate(group);
+  const std::optional<size_t> at = LocateSources();
   if (!at.has_value()) {
-    ++result_.segments_dropped;
+    Drop();
     return false;
   }
   // Readers of other processes open files by name: they are told before a name changes, and served again once all are
@@ -301,7 +401,7 @@ absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, const CleanedS
   LiveValues values = appender_.LiveValuesAt(appender_.active_->base_offset(), appender_.active_->end());
   values.served = false;
   absl::Status exchanged = appender_.live_->Store(values);
-  if (exchanged.ok()) exchanged = Exchange(group, *at, cleaned, std::move(made));
+  if (exchanged.ok()) exchanged = SwapFiles(*at, cleaned, std::move(made));
   // Who loaded the files meanwhile, without the line, is told to come again.
   ++appender_.live_generation_;
   if (core_.frontiers.Writable().ok()) appender_.StoreLive();
@@ -309,8 +409,8 @@ absl::StatusOr<bool> Compaction::Swap(const CleaningGroup& group, const CleanedS
   return true;
 }
 
-absl::Status Compaction::Exchange(const CleaningGroup& group, size_t at, const CleanedSegment& cleaned,
-                                  std::shared_ptr<SegmentHandle> made) {
+absl::Status Compaction::SwapFiles(size_t at, const CleanedSegment& cleaned, std::shared_ptr<SegmentHandle> made) {
+  const CleaningGroup group = Sources();
   FileSystem* const file_system = core_.options.file_system;
   if (absl::Status proposed = ProposeSwap(file_system, core_.directory, made->base_offset()); !proposed.ok()) {
     // Appends must not go on beside files of which nobody knows whether the next opening takes them.
@@ -338,20 +438,22 @@ absl::Status Compaction::Exchange(const CleaningGroup& group, size_t at, const C
 }
 
 // A truncation after the last swap has made all handles new, and lowered the mark.
-absl::Status Compaction::MoveMark(int64_t end_offset) {
+absl::Status Compaction::MoveMark() {
   const absl::MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   const std::shared_ptr<const SegmentList> list = core_.table.Load().list;
   const std::optional<size_t> at = last_made_ != nullptr ? list->Floor(last_made_->base_offset()) : std::nullopt;
+  stage_ = Stage::kDone;
   if (!at.has_value() || list->at(*at) != last_made_) return absl::OkStatus();
-  const int64_t mark = std::max(end_offset, plan_.range.first_dirty_offset);
+  const int64_t mark = std::max(cleaning_->round_end_offset, plan_.range.first_dirty_offset);
   VARVE_RETURN_IF_ERROR(
-      appender_.flusher_->UpdateState([&](PartitionStateValues* values) { values->first_dirty_offset = mark; }));
+      flusher_->UpdateState([&](PartitionStateValues* values) { values->first_dirty_offset = mark; }));
   result_.end_offset = mark;
   return absl::OkStatus();
 }
 
-void Compaction::Count(const CleaningGroup& group, const CleanedSegment& cleaned) {
+void Compaction::Count(const CleanedSegment& cleaned) {
+  const CleaningGroup group = Sources();
   for (size_t index = group.begin; index < group.end; ++index) {
     ++result_.segments_before;
     result_.bytes_before += plan_.segments[index].size_bytes;
@@ -366,11 +468,42 @@ void Compaction::Count(const CleaningGroup& group, const CleanedSegment& cleaned
   result_.removed.markers += cleaned.removed.markers;
 }
 
-absl::Status Compaction::OnRead(int64_t bytes) {
-  done_bytes_ += bytes;
-  if (options_.progress != nullptr) options_.progress(done_bytes_, total_bytes_);
-  const bool stop = closing_.load(std::memory_order_relaxed) || (options_.cancel != nullptr && options_.cancel());
-  return stop ? absl::CancelledError("the compaction was stopped") : absl::OkStatus();
+// --- Sources ---
+
+SourceSegment Compaction::SourceAt(size_t index) const {
+  const CleaningSegment& segment = plan_.segments[index];
+  return {.base_offset = segment.base_offset,
+          .next_base_offset = plan_.segments[index + 1].base_offset,
+          .size_bytes = segment.size_bytes};
+}
+
+CleaningGroup Compaction::Sources() const {
+  if (stage_ == Stage::kPlan || stage_ == Stage::kMap) return {.begin = 0, .end = plan_.segments.size() - 1};
+  return groups_[group_];
+}
+
+std::optional<size_t> Compaction::LocateSources() const {
+  const CleaningGroup group = Sources();
+  const std::shared_ptr<const SegmentList> list = core_.table.Load().list;
+  const std::optional<size_t> at = list->Floor(plan_.segments[group.begin].base_offset);
+  const size_t count = group.end - group.begin;
+  if (!at.has_value() || *at + count >= list->size()) return std::nullopt;
+  for (size_t index = 0; index < count; ++index) {
+    if (list->at(*at + index) != plan_.list->at(group.begin + index)) return std::nullopt;
+  }
+  return at;
+}
+
+void Compaction::Drop() {
+  ++result_.segments_dropped;
+  stage_ = Stage::kDone;
+}
+
+absl::Status Compaction::GiveUp(const absl::Status& status) {
+  const absl::MutexLock lock(&appender_.mutex_);  // a truncation under way comes to its end first
+  if (LocateSources().has_value()) return status;
+  Drop();
+  return absl::OkStatus();
 }
 
 }  // namespace varve::internal

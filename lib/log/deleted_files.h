@@ -1,6 +1,6 @@
-// DeletedFiles: when the files go that a deletion has renamed to .deleted. They stay for LogOptions::file_delete_delay_ms
-// (Kafka's file.delete.delay.ms), so that who holds a range of them can still send it; a hold alone keeps the bytes, not
-// the name. What is left when the process ends, the next opening removes (leftovers.h).
+// DeletedFiles: when the files go that a deletion or a compaction has renamed to .deleted. They stay for
+// LogOptions::file_delete_delay_ms (Kafka's file.delete.delay.ms), so that who holds a range of them can still send it; a
+// hold alone keeps the bytes, not the name. What is left when the process ends, the next opening removes (leftovers.h).
 //
 // The directory says which files there are; only when each was first seen is kept here, so whoever renames one need not
 // say so. A file that cannot be removed is tried again the next time: it takes room and is in nobody's way.

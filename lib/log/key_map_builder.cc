@@ -1,11 +1,9 @@
 #include "log/key_map_builder.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "base/status.h"
-#include "varve/compression.h"
 #include "varve/errors.h"
 
 namespace varve::internal {
@@ -17,74 +15,64 @@ absl::Status RefuseUnkeyed(int64_t offset) {
       KafkaError::kInvalidRecord);
 }
 
-class KeyMapBuilder {
- public:
-  KeyMapBuilder(const KeyMapInput& input, KeyOffsetMap map)
-      : input_(input),
-        transactions_(input.transactions),
-        built_{.map = std::move(map), .map_end_offset = input.first_dirty_offset - 1} {}
-
-  // False where the map is full.
-  [[nodiscard]] absl::StatusOr<bool> AddSegment(const SourceSegment& segment) {
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<SourceReader> source,
-                           SourceReader::Open(input_.file_system, input_.directory, segment, &input_.on_read));
-    while (true) {
-      VARVE_ASSIGN_OR_RETURN(const bool found, source->Next());
-      if (!found) break;
-      built_.bytes_read += static_cast<int64_t>(source->header().size_bytes);
-      const absl::StatusOr<bool> fits = AddBatch(source->batch());
-      if (!fits.ok()) return source->Locate(fits.status());
-      if (!*fits) return false;
-      built_.map_end_offset = std::max(built_.map_end_offset, source->header().last_offset());
-    }
-    built_.map_end_offset = std::max(built_.map_end_offset, segment.next_base_offset - 1);
-    return true;
-  }
-
-  [[nodiscard]] BuiltKeyMap Finish() && { return std::move(built_); }
-
- private:
-  [[nodiscard]] absl::StatusOr<bool> AddBatch(const RecordBatchView& batch) {
-    if (batch.is_control()) {
-      VARVE_RETURN_IF_ERROR(transactions_.OnControl(batch).status());
-      return true;
-    }
-    if (transactions_.OnData(batch) || batch.last_offset() < input_.first_dirty_offset) return true;
-    return AddRecords(batch);
-  }
-
-  [[nodiscard]] absl::StatusOr<bool> AddRecords(const RecordBatchView& batch) {
-    RecordCursor cursor(batch, &decoded_);
-    for (RecordView record; cursor.Next(&record);) {
-      ++built_.records_read;
-      if (record.offset() < input_.first_dirty_offset) continue;
-      if (!record.key().has_value() && input_.refuse_unkeyed) return RefuseUnkeyed(record.offset());
-      if (record.key().has_value() && !built_.map.Put(*record.key(), record.offset())) return false;
-      built_.map_end_offset = record.offset();
-    }
-    VARVE_RETURN_IF_ERROR(cursor.status());
-    return true;
-  }
-
-  const KeyMapInput& input_;
-  CleanedTransactions transactions_;
-  DecodeBuffer decoded_;
-  BuiltKeyMap built_;
-};
-
 }  // namespace
 
-absl::StatusOr<BuiltKeyMap> BuildKeyMap(const KeyMapInput& input) {
+absl::StatusOr<std::unique_ptr<KeyMapBuilder>> KeyMapBuilder::Create(KeyMapInput input) {
   // A record takes an offset of its own, so there are no more keys than offsets.
   const int64_t end_offset = input.segments.empty() ? input.first_dirty_offset : input.segments.back().next_base_offset;
   const auto offset_count = static_cast<uint64_t>(std::max<int64_t>(0, end_offset - input.first_dirty_offset));
   VARVE_ASSIGN_OR_RETURN(KeyOffsetMap map, KeyOffsetMap::Create(input.budget_bytes, offset_count));
-  KeyMapBuilder builder(input, std::move(map));
-  for (const SourceSegment& segment : input.segments) {
-    VARVE_ASSIGN_OR_RETURN(const bool fits, builder.AddSegment(segment));
-    if (!fits) break;
+  return std::unique_ptr<KeyMapBuilder>(new KeyMapBuilder(std::move(input), std::move(map)));
+}
+
+KeyMapBuilder::KeyMapBuilder(KeyMapInput input, KeyOffsetMap map)
+    : first_dirty_offset_(input.first_dirty_offset),
+      refuse_unkeyed_(input.refuse_unkeyed),
+      source_(input.file_system, std::move(input.directory), std::move(input.segments)),
+      transactions_(std::move(input.transactions)),
+      built_{.map = std::move(map), .map_end_offset = input.first_dirty_offset - 1} {}
+
+absl::StatusOr<bool> KeyMapBuilder::Step() {
+  VARVE_ASSIGN_OR_RETURN(const bool found, source_.Next());
+  if (!found) {
+    // An offset that nothing is left of is covered too.
+    if (!source_.segments().empty()) Cover(source_.segments().back().next_base_offset - 1);
+    return false;
   }
-  return std::move(builder).Finish();
+  Cover(source_.segment().base_offset - 1);
+  const absl::StatusOr<bool> fits = AddBatch(source_.batch());
+  if (!fits.ok()) return source_.Locate(fits.status());
+  if (*fits) Cover(source_.header().last_offset());
+  return *fits;
+}
+
+void KeyMapBuilder::Cover(int64_t offset) { built_.map_end_offset = std::max(built_.map_end_offset, offset); }
+
+absl::StatusOr<bool> KeyMapBuilder::AddBatch(const RecordBatchView& batch) {
+  if (batch.is_control()) {
+    VARVE_RETURN_IF_ERROR(transactions_.OnControl(batch).status());
+    return true;
+  }
+  if (transactions_.OnData(batch) || batch.last_offset() < first_dirty_offset_) return true;
+  return AddRecords(batch);
+}
+
+absl::StatusOr<bool> KeyMapBuilder::AddRecords(const RecordBatchView& batch) {
+  RecordCursor cursor(batch, &decoded_);
+  for (RecordView record; cursor.Next(&record);) {
+    ++built_.records_read;
+    if (record.offset() < first_dirty_offset_) continue;
+    if (!record.key().has_value() && refuse_unkeyed_) return RefuseUnkeyed(record.offset());
+    if (record.key().has_value() && !built_.map.Put(*record.key(), record.offset())) return false;
+    Cover(record.offset());
+  }
+  VARVE_RETURN_IF_ERROR(cursor.status());
+  return true;
+}
+
+BuiltKeyMap KeyMapBuilder::Finish() && {
+  built_.bytes_read = source_.bytes_read();
+  return std::move(built_);
 }
 
 }  // namespace varve::internal

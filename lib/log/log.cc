@@ -1,6 +1,5 @@
 #include "varve/log.h"
 
-#include <atomic>
 #include <limits>
 #include <utility>
 
@@ -23,6 +22,8 @@
 namespace varve {
 
 using internal::Appender;
+using internal::Compaction;
+using internal::CompactionGate;
 using internal::Error;
 using internal::Flusher;
 using internal::LogCore;
@@ -35,11 +36,11 @@ class Log::Impl {
  public:
   std::shared_ptr<LogCore> core;
   RecoveryReport report;
-  std::unique_ptr<Flusher> flusher;
-  std::unique_ptr<Appender> appender;
+  // A CompactionPass may outlive the log.
+  std::shared_ptr<Flusher> flusher;
+  std::shared_ptr<Appender> appender;
+  std::shared_ptr<CompactionGate> compaction_gate = std::make_shared<CompactionGate>();
   std::unique_ptr<LogFollower> follower;
-  absl::Mutex compaction_mutex;  // held for a whole pass
-  std::atomic<bool> closing{false};
 
   [[nodiscard]] absl::Status ReadOnly() const {
     return Error(absl::StatusCode::kFailedPrecondition, "{}: opened read-only", core->directory);
@@ -125,6 +126,22 @@ absl::StatusOr<std::unique_ptr<Appender>> OpenWritten(const std::shared_ptr<LogC
   return appender;
 }
 
+absl::StatusOr<CompactionResult> RunToEnd(CompactionPass* pass, const CompactionOptions& options) {
+  constexpr int64_t kBytesBetweenCallbacks = int64_t{64} << 10;
+  for (int64_t bytes = 0;; bytes = kBytesBetweenCallbacks) {  // the first step only plans
+    VARVE_ASSIGN_OR_RETURN(const bool done, pass->Step({.bytes = bytes}));
+    const CompactionProgress progress = pass->progress();
+    if (options.progress != nullptr && progress.total_bytes > 0) {
+      options.progress(progress.done_bytes, progress.total_bytes);
+    }
+    if (done) return pass->result();
+    if (options.cancel != nullptr && options.cancel()) break;
+  }
+  CompactionResult result = pass->result();
+  result.cancelled = true;
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory, const LogOptions& options) {
@@ -137,7 +154,7 @@ absl::StatusOr<std::unique_ptr<Log>> Log::Open(const std::string& directory, con
     VARVE_RETURN_IF_ERROR(impl->follower->Refresh());
     impl->report = impl->follower->report();
   } else {
-    impl->flusher = std::make_unique<Flusher>(options.file_system, options.clock, directory, &impl->core->frontiers);
+    impl->flusher = std::make_shared<Flusher>(options.file_system, options.clock, directory, &impl->core->frontiers);
     VARVE_ASSIGN_OR_RETURN(impl->appender, OpenWritten(impl->core, impl->flusher.get(), &impl->report));
   }
   return std::unique_ptr<Log>(new Log(std::move(impl)));
@@ -266,7 +283,7 @@ absl::StatusOr<RetentionResult> Log::PlanRetention(const RetentionOptions& optio
   return Retention::Foresee(*impl_->core, options);
 }
 
-absl::StatusOr<CompactionResult> Log::Compact(const CompactionOptions& options) {
+absl::StatusOr<std::unique_ptr<CompactionPass>> Log::BeginCompaction(const CompactionOptions& options) {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
   if (!Compacts(impl_->core->options.cleanup_policy)) {
     return WithKafkaError(Error(absl::StatusCode::kInvalidArgument, "{}: a cleanup_policy that compacts expected",
@@ -274,15 +291,24 @@ absl::StatusOr<CompactionResult> Log::Compact(const CompactionOptions& options) 
                           KafkaError::kPolicyViolation);
   }
   VARVE_RETURN_IF_ERROR(CheckRange("key_map_bytes", options.key_map_bytes, 1, std::numeric_limits<int64_t>::max()));
-  VARVE_RETURN_IF_ERROR(impl_->appender->CheckProcess());
-  if (!impl_->compaction_mutex.TryLock()) {
-    return Error(absl::StatusCode::kUnavailable, "{}: another compaction is running", impl_->core->directory);
-  }
-  absl::StatusOr<CompactionResult> result = internal::Compaction(impl_->appender.get(), options, &impl_->closing).Run();
-  impl_->compaction_mutex.Unlock();
-  impl_->flusher->RunReadyCallbacks();
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Compaction> compaction,
+                         Compaction::Begin(impl_->appender, impl_->flusher, impl_->compaction_gate, options));
+  return std::unique_ptr<CompactionPass>(new CompactionPass(std::move(compaction)));
+}
+
+absl::StatusOr<CompactionResult> Log::Compact(const CompactionOptions& options) {
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<CompactionPass> pass, BeginCompaction(options));
+  absl::StatusOr<CompactionResult> result = RunToEnd(pass.get(), options);
+  // Those of earlier passes too: where nothing is deleted nobody else asks.
+  (void)RemoveDeletedFiles();
   return result;
 }
+
+CompactionPass::CompactionPass(std::unique_ptr<Compaction> compaction) : compaction_(std::move(compaction)) {}
+CompactionPass::~CompactionPass() = default;
+absl::StatusOr<bool> CompactionPass::Step(const StepBudget& budget) { return compaction_->Step(budget); }
+const CompactionResult& CompactionPass::result() const { return compaction_->result(); }
+CompactionProgress CompactionPass::progress() const { return compaction_->progress(); }
 
 absl::Status Log::Roll() {
   if (impl_->appender == nullptr) return impl_->ReadOnly();
@@ -301,13 +327,9 @@ absl::Status Log::Close() {
     impl_->follower->Close();
     return absl::OkStatus();
   }
-  impl_->closing = true;
-  absl::Status closed;
-  {
-    // Without the partition's lock nothing may be written here any more.
-    const absl::MutexLock no_pass(&impl_->compaction_mutex);
-    closed = impl_->appender->Close();
-  }
+  // Without the partition's lock nothing may be written here any more.
+  Compaction::CloseGate(impl_->compaction_gate.get());
+  absl::Status closed = impl_->appender->Close();
   impl_->flusher->RunReadyCallbacks();
   return closed;
 }

@@ -1,5 +1,5 @@
-// CleanGroup: the second half of a compaction, which copies what is left of some neighbouring segments into one (Kafka
-// Cleaner.cleanSegments, format notes §7.4). Each batch in turn:
+// SegmentCleaner: the second half of a compaction, which copies what is left of some neighbouring segments into one, a
+// batch at a time (Kafka Cleaner.cleanSegments, format notes §7.4). Of each batch:
 //
 //   1. It stays, as an empty header if need be, if it is an active producer's last one, so that the producer's sequence
 //      is not forgotten, or if it ends the range that this round cleans, so that the log's end can be told.
@@ -14,8 +14,8 @@
 // being the first source's base offset: of exact sizes, with the index entries that an append of the same batches would
 // have made, synced, their names not. Sources stay untouched.
 //
-// Thread rules: a free function; the segments it reads are sealed. Memory: a batch, decoded and rebuilt, a buffer for
-// reading and one for writing.
+// Thread rules: one thread at a time; the segments it reads are sealed. Memory: a batch, decoded and rebuilt, a buffer
+// for reading and one for writing.
 #ifndef VARVE_LIB_LOG_SEGMENT_CLEANER_H_
 #define VARVE_LIB_LOG_SEGMENT_CLEANER_H_
 
@@ -24,11 +24,15 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "log/cleaned_files.h"
 #include "log/cleaned_transactions.h"
 #include "log/key_offset_map.h"
 #include "log/source_reader.h"
+#include "record/batch_filter.h"
 #include "varve/compaction.h"
 #include "varve/file_system.h"
 #include "varve/record_batch.h"
@@ -57,7 +61,6 @@ struct CleaningPass {
   int64_t segment_index_bytes = 0;
   ActiveProducers producers;
   CleanedTransactions transactions;  // goes on from group to group
-  ReadObserver on_read = nullptr;
 };
 
 struct CleanedSegment {
@@ -88,11 +91,48 @@ struct BatchRetention {
 // be read, should none of it shrink. (Compression of fewer records, by another encoder, can take more bytes.)
 [[nodiscard]] bool MayRebuild(int64_t position, int64_t rebuilt_bytes, int64_t source_bytes, int64_t bytes_to_read);
 
-// Cleans `sources`, neighbours in order: at least one, 2^31-1 bytes and offsets in all at most. Errors: as SourceReader,
-// CleanedTransactions, BatchFilter and the file system; kResourceExhausted where the disk is full; kInvalidArgument for
-// sources beyond those bounds. After an error there is no .cleaned file of the group, unless removing it failed as
-// well, and the pass cannot go on.
-[[nodiscard]] absl::StatusOr<CleanedSegment> CleanGroup(std::span<const SourceSegment> sources, CleaningPass* pass);
+class SegmentCleaner {
+ public:
+  // `sources`: neighbours in order, at least one, 2^31-1 bytes and offsets in all at most. `pass` outlives it.
+  SegmentCleaner(std::vector<SourceSegment> sources, CleaningPass* pass);
+  SegmentCleaner(const SegmentCleaner&) = delete;
+  SegmentCleaner& operator=(const SegmentCleaner&) = delete;
+
+  // Copies what is left of the next batch. False where there is none: Finish is next. Errors: as SourceReader,
+  // CleanedTransactions, BatchFilter and the file system; kResourceExhausted where the disk is full; kInvalidArgument for
+  // sources beyond their bounds. After an error, of Finish too, there is no .cleaned file of the group, unless removing
+  // it failed as well, and the pass cannot go on.
+  [[nodiscard]] absl::StatusOr<bool> Step();
+  [[nodiscard]] int64_t bytes_read() const { return source_.bytes_read(); }
+
+  // Completes the files, which are the caller's from then on. Errors: as Step.
+  [[nodiscard]] absl::StatusOr<CleanedSegment> Finish();
+
+  // Instead of Finish: removes the files as far as there are any.
+  void Discard() { files_.Remove().IgnoreError(); }
+
+ private:
+  [[nodiscard]] absl::Status Create();
+  [[nodiscard]] absl::StatusOr<bool> CopyNext();
+  // What is to be written of the batch.
+  [[nodiscard]] absl::StatusOr<std::span<const std::byte>> CleanBatch(const RecordBatchView& batch);
+  // True for data of an aborted transaction, and for a marker of nothing.
+  [[nodiscard]] absl::StatusOr<bool> EnterTransaction(const RecordBatchView& batch);
+  [[nodiscard]] bool Keep(const RecordView& record);
+
+  CleaningPass& pass_;
+  const int64_t base_offset_;
+  const int64_t size_bytes_;  // of the sources
+  const int64_t new_horizon_ms_;
+  SourceReader source_;
+  CleanedFiles files_;
+  bool created_ = false;
+  BatchFilter filter_;
+  std::optional<int64_t> delete_horizon_ms_;  // of the batch at hand
+  const KeepRecord keep_ = [this](const RecordView& record) { return Keep(record); };
+  const KeepRecord keep_all_ = [](const RecordView&) { return true; };
+  CleanedSegment counts_;
+};
 
 }  // namespace varve::internal
 

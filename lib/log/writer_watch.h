@@ -18,7 +18,7 @@ namespace varve::internal {
 
 enum class WriterPresence {
   kNone,  // the lock is free, or its holder keeps no line
-  kBusy,  // a writer that serves no reader yet: it recovers the log, or replaces files for a truncation
+  kBusy,  // a writer that serves no reader yet: it recovers the log, or replaces files for a truncation or a compaction
   kServing,
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,6 +66,18 @@ inline RecordBatchBuilderOptions InTransaction(int64_t producer_id, int32_t base
   return {.producer_id = producer_id, .producer_epoch = epoch, .base_sequence = base_sequence, .transactional = true};
 }
 
+// All of them in one go.
+inline absl::StatusOr<internal::CleanedSegment> CleanGroup(std::span<const internal::SourceSegment> sources,
+                                                           internal::CleaningPass* pass) {
+  internal::SegmentCleaner cleaner({sources.begin(), sources.end()}, pass);
+  for (bool more = true; more;) {
+    const absl::StatusOr<bool> stepped = cleaner.Step();
+    if (!stepped.ok()) return stepped.status();
+    more = *stepped;
+  }
+  return cleaner.Finish();
+}
+
 class Cleaning {
  public:
   Partition partition;
@@ -75,7 +88,6 @@ class Cleaning {
   std::optional<int64_t> round_end_offset;
   int64_t now_ms = kCleaningTime + 1'000'000;
   int64_t index_interval_bytes = 4096;
-  internal::ReadObserver on_read;
   // Instead of the partition's own.
   FileSystem* file_system = nullptr;
 
@@ -89,13 +101,19 @@ class Cleaning {
 
   absl::StatusOr<internal::BuiltKeyMap> BuildMap(int64_t first_dirty_offset = 0,
                                                  size_t budget_bytes = size_t{1} << 20) {
-    return internal::BuildKeyMap({.file_system = FileSystemInUse(),
-                                  .directory = kDirectory,
-                                  .segments = sources,
-                                  .first_dirty_offset = first_dirty_offset,
-                                  .budget_bytes = budget_bytes,
-                                  .transactions = internal::CleanedTransactions(aborted),
-                                  .on_read = on_read});
+    auto builder = internal::KeyMapBuilder::Create({.file_system = FileSystemInUse(),
+                                                    .directory = kDirectory,
+                                                    .segments = sources,
+                                                    .first_dirty_offset = first_dirty_offset,
+                                                    .budget_bytes = budget_bytes,
+                                                    .transactions = internal::CleanedTransactions(aborted)});
+    if (!builder.ok()) return builder.status();
+    for (bool more = true; more;) {
+      const absl::StatusOr<bool> stepped = (*builder)->Step();
+      if (!stepped.ok()) return stepped.status();
+      more = *stepped;
+    }
+    return std::move(**builder).Finish();
   }
 
   internal::CleaningPass Pass(const internal::BuiltKeyMap& built) {
@@ -109,8 +127,7 @@ class Cleaning {
             .index_interval_bytes = index_interval_bytes,
             .segment_index_bytes = 1024,
             .producers = producers,
-            .transactions = internal::CleanedTransactions(aborted),
-            .on_read = on_read};
+            .transactions = internal::CleanedTransactions(aborted)};
   }
 
   // All sources as one group.
@@ -118,7 +135,7 @@ class Cleaning {
     const absl::StatusOr<internal::BuiltKeyMap> built = BuildMap();
     if (!built.ok()) return built.status();
     internal::CleaningPass pass = Pass(*built);
-    return internal::CleanGroup(sources, &pass);
+    return CleanGroup(sources, &pass);
   }
 
   // What a pass has left, by the names that the files are to get.
@@ -136,7 +153,7 @@ class Cleaning {
     return cleaned.at(internal::SegmentFileName(sources.front().base_offset, internal::SegmentFileKind::kLog));
   }
 
-  // What a swap does: the output of CleanGroup takes the sources' place.
+  // What a swap does: the output of a cleaning takes the sources' place.
   void Swap() {
     const FileMap cleaned = Cleaned();
     const int64_t next_base_offset = sources.back().next_base_offset;

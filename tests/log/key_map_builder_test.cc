@@ -36,7 +36,7 @@ Offsets OffsetsIn(const KeyOffsetMap& map, const std::string& keys) {
 
 constexpr size_t EntriesFor(size_t key_count) { return (key_count + 1) * KeyOffsetMap::kEntryBytes; }
 
-TEST(BuildKeyMap, HoldsTheLatestOffsetOfEachKey) {
+TEST(KeyMapBuilder, HoldsTheLatestOffsetOfEachKey) {
   for (const Codec codec : {Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::kLz4, Codec::kZstd}) {
     if (!CodecAvailable(codec)) continue;
     SCOPED_TRACE(CodecName(codec));
@@ -53,7 +53,7 @@ TEST(BuildKeyMap, HoldsTheLatestOffsetOfEachKey) {
   }
 }
 
-TEST(BuildKeyMap, BeginsInsideABatch) {
+TEST(KeyMapBuilder, BeginsInsideABatch) {
   Cleaning cleaning;
   cleaning.AddSegment(
       0, 5,
@@ -63,7 +63,7 @@ TEST(BuildKeyMap, BeginsInsideABatch) {
   EXPECT_EQ(built.map_end_offset, 4);
 }
 
-TEST(BuildKeyMap, OfNothingCoversNothing) {
+TEST(KeyMapBuilder, OfNothingCoversNothing) {
   Cleaning cleaning;
   VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap none, cleaning.BuildMap(/*first_dirty_offset=*/12));
   EXPECT_EQ(none.map_end_offset, 11);
@@ -74,7 +74,7 @@ TEST(BuildKeyMap, OfNothingCoversNothing) {
   EXPECT_EQ(empty.map_end_offset, 19);
 }
 
-TEST(BuildKeyMap, StopsAtTheFirstKeyWithoutRoom) {
+TEST(KeyMapBuilder, StopsAtTheFirstKeyWithoutRoom) {
   struct Case {
     size_t key_count;
     int64_t map_end_offset;
@@ -99,7 +99,7 @@ TEST(BuildKeyMap, StopsAtTheFirstKeyWithoutRoom) {
   }
 }
 
-TEST(BuildKeyMap, LeavesOutMarkersAndAbortedData) {
+TEST(KeyMapBuilder, LeavesOutMarkersAndAbortedData) {
   Cleaning cleaning;
   cleaning.aborted = {{.producer_id = 7, .first_offset = 1, .last_offset = 20, .last_stable_offset = 21}};
   cleaning.AddSegment(0, 10,
@@ -113,7 +113,7 @@ TEST(BuildKeyMap, LeavesOutMarkersAndAbortedData) {
   EXPECT_EQ(built.map_end_offset, 19);
 }
 
-TEST(BuildKeyMap, RefusesWhatItCannotTrust) {
+TEST(KeyMapBuilder, RefusesWhatItCannotTrust) {
   const std::string first = CleaningBatch({{0, "a", "1"}});
   const std::string second = CleaningBatch({{1, "b", "1"}});
   const std::string at_second = fmt::format("00000000000000000000.log, position {}: ", first.size());
@@ -143,7 +143,7 @@ TEST(BuildKeyMap, RefusesWhatItCannotTrust) {
   }
 }
 
-TEST(BuildKeyMap, RefusesAFileThatIsShorterOrMissing) {
+TEST(KeyMapBuilder, RefusesAFileThatIsShorterOrMissing) {
   Cleaning cleaning;
   cleaning.AddSegment(0, 10, CleaningBatch({{0, "a", "1"}}));
   ++cleaning.sources[0].size_bytes;
@@ -152,7 +152,7 @@ TEST(BuildKeyMap, RefusesAFileThatIsShorterOrMissing) {
   EXPECT_THAT(cleaning.BuildMap().status(), StatusIs(absl::StatusCode::kNotFound));
 }
 
-TEST(BuildKeyMap, RefusesKnownDamageUnread) {
+TEST(KeyMapBuilder, RefusesKnownDamageUnread) {
   Cleaning cleaning;
   cleaning.AddSegment(0, 10, CleaningBatch({{0, "a", "1"}}));
   cleaning.sources[0].damage = {{.segment = 0,
@@ -167,7 +167,7 @@ TEST(BuildKeyMap, RefusesKnownDamageUnread) {
                                  "that is wrong)")));
 }
 
-TEST(BuildKeyMap, RefusesMalformedRecords) {
+TEST(KeyMapBuilder, RefusesMalformedRecords) {
   Cleaning cleaning;
   std::string log = CleaningBatch({{0, "a", "1"}});
   log[60] = 2;  // one record more than there is
@@ -178,18 +178,27 @@ TEST(BuildKeyMap, RefusesMalformedRecords) {
       StatusIs(absl::StatusCode::kDataLoss, HasSubstr("00000000000000000000.log, position 0: batch with base")));
 }
 
-TEST(BuildKeyMap, StopsWhereItsObserverSays) {
+TEST(KeyMapBuilder, AStepIsABatch) {
   Cleaning cleaning;
-  cleaning.AddSegment(0, 10, CleaningBatch({{0, "a", "1"}}) + CleaningBatch({{1, "b", "1"}}));
-  int64_t bytes_read = 0;
-  cleaning.on_read = [&](int64_t bytes) {
-    bytes_read += bytes;
-    return absl::OkStatus();
-  };
-  VARVE_ASSERT_OK(cleaning.BuildMap());
-  EXPECT_EQ(bytes_read, cleaning.sources[0].size_bytes);
-  cleaning.on_read = [](int64_t) { return absl::CancelledError("enough"); };
-  EXPECT_THAT(cleaning.BuildMap().status(), StatusIs(absl::StatusCode::kCancelled, "enough"));
+  const std::string first = CleaningBatch({{0, "a", "1"}});
+  const std::string second = CleaningBatch({{1, "b", "1"}, {2, "c", "1"}});
+  cleaning.AddSegment(0, 10, first + second);
+  cleaning.AddSegment(10, 20, "");
+  cleaning.AddSegment(20, 30, CleaningBatch({{20, "d", "1"}}));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto builder, KeyMapBuilder::Create({.file_system = cleaning.partition.fs.get(),
+                                                                        .directory = testing_support::kDirectory,
+                                                                        .segments = cleaning.sources,
+                                                                        .budget_bytes = 1 << 20,
+                                                                        .transactions = {}}));
+  int64_t expected_bytes = 0;
+  for (const size_t bytes : {first.size(), second.size(), first.size()}) {
+    EXPECT_THAT(builder->Step(), testing_support::IsOkAndHolds(true));
+    expected_bytes += static_cast<int64_t>(bytes);
+    EXPECT_EQ(builder->bytes_read(), expected_bytes);
+  }
+  EXPECT_THAT(builder->Step(), testing_support::IsOkAndHolds(false));
+  EXPECT_EQ(builder->bytes_read(), expected_bytes);
+  EXPECT_EQ(std::move(*builder).Finish().map.key_count(), 4u);
 }
 
 }  // namespace

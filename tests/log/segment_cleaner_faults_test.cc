@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing_support::CleanGroup;
 using testing_support::Cleaning;
 using testing_support::CleaningBatch;
 using testing_support::CleaningMarker;
@@ -41,7 +42,7 @@ void AddSegments(Cleaning* cleaning) {
   cleaning->AddSegment(10, 20, CleaningBatch({{10, "a", "2"}}) + CleaningBatch({{11, "c", ""}}));
 }
 
-TEST(CleanGroupFaults, EveryOperationThatFailsLeavesTheSourcesAlone) {
+TEST(SegmentCleanerFaults, EveryOperationThatFailsLeavesTheSourcesAlone) {
   int fault_count = 0;
   for (uint64_t nth = 1;; ++nth) {
     SCOPED_TRACE(nth);
@@ -67,7 +68,7 @@ TEST(CleanGroupFaults, EveryOperationThatFailsLeavesTheSourcesAlone) {
   EXPECT_GE(fault_count, 4 + 2 * 2 + 4 * 3);
 }
 
-TEST(CleanGroupFaults, AFullDiskIsSaidToBeOne) {
+TEST(SegmentCleanerFaults, AFullDiskIsSaidToBeOne) {
   Cleaning cleaning;
   // Nothing can be removed, so that the output is as large as the source.
   std::string log;
@@ -89,7 +90,7 @@ TEST(CleanGroupFaults, AFullDiskIsSaidToBeOne) {
   VARVE_EXPECT_OK(cleaning.Clean());
 }
 
-TEST(CleanGroupFaults, ABadSectorEndsThePassWithItsPosition) {
+TEST(SegmentCleanerFaults, ABadSectorEndsThePassWithItsPosition) {
   Cleaning cleaning;
   AddSegments(&cleaning);
   VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap());
@@ -101,7 +102,7 @@ TEST(CleanGroupFaults, ABadSectorEndsThePassWithItsPosition) {
   EXPECT_THAT(cleaning.Cleaned(), IsEmpty());
 }
 
-TEST(CleanGroupFaults, DamageEndsThePass) {
+TEST(SegmentCleanerFaults, DamageEndsThePass) {
   Cleaning cleaning;
   AddSegments(&cleaning);
   VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap());
@@ -120,7 +121,7 @@ TEST(CleanGroupFaults, DamageEndsThePass) {
   EXPECT_THAT(cleaning.Cleaned(), IsEmpty());
 }
 
-TEST(CleanGroupFaults, MalformedRecordsAndMarkersEndThePass) {
+TEST(SegmentCleanerFaults, MalformedRecordsAndMarkersEndThePass) {
   // The record count is one too high, under a good checksum.
   std::string data = CleaningBatch({{0, "a", "1"}});
   data[60] = 2;
@@ -139,19 +140,35 @@ TEST(CleanGroupFaults, MalformedRecordsAndMarkersEndThePass) {
   }
 }
 
-TEST(CleanGroupFaults, TheObserverStopsThePass) {
-  Cleaning cleaning;
-  AddSegments(&cleaning);
-  VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap());
-  int calls = 0;
-  cleaning.on_read = [&](int64_t) { return ++calls == 4 ? absl::CancelledError("enough") : absl::OkStatus(); };
-  CleaningPass pass = cleaning.Pass(built);
-  EXPECT_THAT(CleanGroup(cleaning.sources, &pass).status(), StatusIs(absl::StatusCode::kCancelled, "enough"));
-  EXPECT_EQ(calls, 4);
-  EXPECT_THAT(cleaning.Cleaned(), IsEmpty());
+TEST(SegmentCleanerFaults, DiscardedAtAnyStepItLeavesNothing) {
+  for (int steps = 0;; ++steps) {
+    SCOPED_TRACE(steps);
+    Cleaning cleaning;
+    AddSegments(&cleaning);
+    const FileMap before = ReadFiles(cleaning.partition.fs.get(), kDirectory);
+    VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap());
+    CleaningPass pass = cleaning.Pass(built);
+    SegmentCleaner cleaner(cleaning.sources, &pass);
+    bool more = true;
+    int64_t bytes_read = 0;
+    for (int step = 0; step < steps && more; ++step) {
+      VARVE_ASSERT_OK_AND_ASSIGN(more, cleaner.Step());
+      EXPECT_EQ(cleaner.bytes_read() > bytes_read, more) << "a batch a step";
+      bytes_read = cleaner.bytes_read();
+    }
+    if (!more) {
+      VARVE_ASSERT_OK(cleaner.Finish());
+    }
+    cleaner.Discard();
+    EXPECT_EQ(ReadFiles(cleaning.partition.fs.get(), kDirectory), before);
+    if (!more) {
+      EXPECT_EQ(steps, 6);
+      break;
+    }
+  }
 }
 
-TEST(CleanGroupFaults, RefusesMoreThanASegmentHolds) {
+TEST(SegmentCleanerFaults, RefusesMoreThanASegmentHolds) {
   Cleaning cleaning;
   cleaning.AddSegment(0, 10, CleaningBatch({{0, "a", "1"}}));
   cleaning.AddSegment(10, (int64_t{1} << 31) + 10, CleaningBatch({{int64_t{1} << 31, "b", "1"}}));
@@ -165,7 +182,7 @@ TEST(CleanGroupFaults, RefusesMoreThanASegmentHolds) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("segments of at most 2^31-1 bytes expected")));
 }
 
-TEST(CleanGroupFaults, LeftoversOfAnEarlierPassAreNoPartOfThisOne) {
+TEST(SegmentCleanerFaults, LeftoversOfAnEarlierPassAreNoPartOfThisOne) {
   Cleaning cleaning;
   cleaning.AddSegment(0, 10, CleaningBatch({{0, "a", "1"}}));
   for (const char* const extension : {"log", "index", "timeindex", "txnindex"}) {
@@ -177,7 +194,7 @@ TEST(CleanGroupFaults, LeftoversOfAnEarlierPassAreNoPartOfThisOne) {
   EXPECT_EQ(cleaning.CleanedLog(), cleaning.partition.Log(0));
 }
 
-TEST(CleanGroupFaults, WhatIsCleanedOutlivesAPowerLossOnceItsNamesAreSynced) {
+TEST(SegmentCleanerFaults, WhatIsCleanedOutlivesAPowerLossOnceItsNamesAreSynced) {
   Cleaning cleaning;
   AddSegments(&cleaning);
   testing_support::SyncAll(cleaning.partition.fs.get(), kDirectory);
@@ -188,7 +205,7 @@ TEST(CleanGroupFaults, WhatIsCleanedOutlivesAPowerLossOnceItsNamesAreSynced) {
 }
 
 // More than the buffer takes, in batches smaller and larger than it.
-TEST(CleanGroupFaults, AnythingLargeIsWrittenInOrder) {
+TEST(SegmentCleanerFaults, AnythingLargeIsWrittenInOrder) {
   Cleaning cleaning;
   std::string log;
   std::string expected;

@@ -16,6 +16,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::Key;
 using ::testing::Not;
+using testing_support::CleanGroup;
 using testing_support::Cleaning;
 using testing_support::FileMap;
 using testing_support::GoldenCase;

@@ -17,6 +17,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::Key;
 using ::testing::Not;
+using testing_support::CleanGroup;
 using testing_support::Cleaning;
 using testing_support::CleaningBatch;
 using testing_support::CleaningMarker;
@@ -61,7 +62,7 @@ RecordBatchBuilderOptions OfProducer(int64_t producer_id, int32_t base_sequence)
   return {.producer_id = producer_id, .producer_epoch = 0, .base_sequence = base_sequence};
 }
 
-TEST(CleanGroup, KeepsTheLatestRecordOfEachKey) {
+TEST(SegmentCleaner, KeepsTheLatestRecordOfEachKey) {
   Check({"older ones go, within a batch and across",
          CleaningBatch({{0, "a", "1"}, {1, "b", "1"}, {2, "a", "2"}}) + CleaningBatch({{3, "c", "1"}}) +
              CleaningBatch({{4, "b", "2"}}),
@@ -79,7 +80,7 @@ TEST(CleanGroup, KeepsTheLatestRecordOfEachKey) {
   Check({"nothing may be there", "", ""});
 }
 
-TEST(CleanGroup, LetsTombstonesGoInTwoPhases) {
+TEST(SegmentCleaner, LetsTombstonesGoInTwoPhases) {
   Check({"a horizon is set",
          CleaningBatch({{0, "a", "1"}}) + CleaningBatch({{1, "a", ""}, {2, "b", "1"}}),
          "1!: a b=1",
@@ -97,7 +98,7 @@ TEST(CleanGroup, LetsTombstonesGoInTwoPhases) {
 }
 
 // Edge case 39, with the clock going on between the passes.
-TEST(CleanGroup, ATombstoneLivesUntilItsRetentionHasPassed) {
+TEST(SegmentCleaner, ATombstoneLivesUntilItsRetentionHasPassed) {
   Cleaning cleaning;
   cleaning.round_end_offset = kNoRoundEnd;
   cleaning.AddSegment(0, 100, CleaningBatch({{0, "a", "1"}, {1, "a", ""}, {2, "b", "1"}}));
@@ -114,7 +115,7 @@ TEST(CleanGroup, ATombstoneLivesUntilItsRetentionHasPassed) {
   EXPECT_EQ(Picture(cleaning.CleanedLog()), "0!: b=1");
 }
 
-TEST(CleanGroup, AHorizonBeyondAllTimeIsTheLast) {
+TEST(SegmentCleaner, AHorizonBeyondAllTimeIsTheLast) {
   Cleaning cleaning;
   cleaning.AddSegment(0, 100, CleaningBatch({{0, "a", ""}}));
   VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap());
@@ -130,7 +131,7 @@ TEST(CleanGroup, AHorizonBeyondAllTimeIsTheLast) {
 }
 
 // Edge case 40.
-TEST(CleanGroup, KeepsTheHeaderOfAnActiveProducersLastBatch) {
+TEST(SegmentCleaner, KeepsTheHeaderOfAnActiveProducersLastBatch) {
   const std::string log = CleaningBatch({{0, "a", "1"}}, OfProducer(7, 0)) +
                           CleaningBatch({{1, "a", "2"}, {2, "b", "1"}}, OfProducer(7, 1)) +
                           CleaningBatch({{3, "a", "3"}, {4, "b", "2"}});
@@ -156,7 +157,7 @@ TEST(CleanGroup, KeepsTheHeaderOfAnActiveProducersLastBatch) {
   Check({"and no longer", again, "0: a=1"});
 }
 
-TEST(CleanGroup, TheProducerGoesOnAfterItsLastBatchWasEmptied) {
+TEST(SegmentCleaner, TheProducerGoesOnAfterItsLastBatchWasEmptied) {
   Cleaning cleaning;
   cleaning.producers = {{7, {1, 0}}};
   cleaning.AddSegment(
@@ -176,7 +177,7 @@ TEST(CleanGroup, TheProducerGoesOnAfterItsLastBatchWasEmptied) {
 }
 
 // Edge case 41.
-TEST(CleanGroup, KeepsTheHeaderOfTheLastBatchOfTheRound) {
+TEST(SegmentCleaner, KeepsTheHeaderOfTheLastBatchOfTheRound) {
   // The map is built of the next segment, too, which the round does not clean.
   Cleaning cleaning;
   cleaning.round_end_offset = 10;
@@ -197,7 +198,7 @@ TEST(CleanGroup, KeepsTheHeaderOfTheLastBatchOfTheRound) {
 }
 
 // Edge case 43.
-TEST(CleanGroup, RemovesAbortedDataAndKeepsWhatTellsOfIt) {
+TEST(SegmentCleaner, RemovesAbortedDataAndKeepsWhatTellsOfIt) {
   const AbortedTransaction of_seven = {.producer_id = 7, .first_offset = 1, .last_offset = 4, .last_stable_offset = 5};
   const std::string log = CleaningBatch({{0, "a", "1"}}) +
                           CleaningBatch({{1, "a", "2"}, {2, "", "3"}}, InTransaction(7)) +
@@ -241,7 +242,7 @@ TEST(CleanGroup, RemovesAbortedDataAndKeepsWhatTellsOfIt) {
          "3: b=1 | 5!: COMMIT"});
 }
 
-TEST(CleanGroup, WritesTheEntriesOfTheMarkersThatStay) {
+TEST(SegmentCleaner, WritesTheEntriesOfTheMarkersThatStay) {
   Cleaning cleaning;
   cleaning.aborted = {{.producer_id = 7, .first_offset = 0, .last_offset = 11, .last_stable_offset = 12},
                       {.producer_id = 8, .first_offset = 2, .last_offset = 3, .last_stable_offset = 0}};
@@ -265,7 +266,7 @@ TEST(CleanGroup, WritesTheEntriesOfTheMarkersThatStay) {
   EXPECT_EQ(third.transaction_index_bytes, 0);
 }
 
-TEST(CleanGroup, KeepsAllAboveTheEndOfTheMap) {
+TEST(SegmentCleaner, KeepsAllAboveTheEndOfTheMap) {
   Cleaning cleaning;
   cleaning.round_end_offset = kNoRoundEnd;
   cleaning.AddSegment(0, 10,
@@ -278,7 +279,7 @@ TEST(CleanGroup, KeepsAllAboveTheEndOfTheMap) {
   EXPECT_EQ(Picture(cleaning.CleanedLog()), "0: a=2 b=1 (unkeyed)=1 | 4!: a=3 c");
 }
 
-TEST(CleanGroup, PutsNeighboursInOneSegment) {
+TEST(SegmentCleaner, PutsNeighboursInOneSegment) {
   Cleaning cleaning;
   cleaning.index_interval_bytes = 100;
   cleaning.AddSegment(5, 10, CleaningBatch({{6, "a", "1"}, {7, "b", "1"}}));
@@ -301,7 +302,7 @@ TEST(CleanGroup, PutsNeighboursInOneSegment) {
   EXPECT_EQ(times.entry(0), cleaned.largest_timestamp);
 }
 
-TEST(CleanGroup, AnEmptySegmentHasEmptyFiles) {
+TEST(SegmentCleaner, AnEmptySegmentHasEmptyFiles) {
   Cleaning cleaning;
   cleaning.AddSegment(5, 10, "");
   VARVE_ASSERT_OK_AND_ASSIGN(const CleanedSegment cleaned, cleaning.Clean());
