@@ -239,7 +239,10 @@ class Log {
   [[nodiscard]] std::optional<LeaderEpoch> EndOffsetForEpoch(int32_t epoch) const;
   // Notes a new leader epoch that starts at the log end (Kafka UnifiedLog.assignEpochStartOffset). Those that are
   // known of the same or a higher epoch go, and so do those that start there. kInvalidArgument: a negative epoch.
+  // Logs that follow in other processes learn of it at the Refresh behind a roll, a truncation or a compaction; of one
+  // above all others already behind its first batch.
   [[nodiscard]] absl::Status AssignLeaderEpoch(int32_t epoch);
+  // Of read-only logs: empty where the system refuses to list or read the snapshots; the next call asks again.
   [[nodiscard]] std::vector<ProducerStateEntry> producers() const;
   // Forgets the producers without an open transaction whose last batch or marker bears a timestamp that is
   // producer_id_expiration_ms old, as Kafka does every ten minutes; opening does too. Answers how many. A log whose host

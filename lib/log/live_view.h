@@ -53,7 +53,8 @@ class LiveView {
   [[nodiscard]] const std::shared_ptr<LeaderEpochCache>& epochs() const { return epochs_; }
 
   // The producers as of what was taken in. Cost: the newest snapshot and the batches behind it, at the first call;
-  // afterwards those that are new. A snapshot or a batch that cannot be read is passed over.
+  // afterwards those that are new. A snapshot or a batch that cannot be read is passed over; none are known where the
+  // snapshots cannot be listed or read for want of the system, until the next call.
   [[nodiscard]] std::vector<ProducerStateEntry> Producers();
 
  private:

@@ -374,6 +374,40 @@ TEST_F(LogFollowerTest, ProducersAreKnownWhenAFollowerComesLate) {
   EXPECT_EQ(follower->producers().size(), 3u);
 }
 
+// Nobody is known while the directory cannot be listed; whoever asks again is told.
+TEST_F(LogFollowerTest, ProducersOfADirectoryThatCannotBeListedAreAskedForAgain) {
+  options_.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
+  const auto writer = Open();
+  Take(writer.get(), DataBatch({.base_offset = 0, .producer_id = 7}));
+  FaultyFileSystem faulty(&memory_);
+  const auto follower = Follow([&](LogOptions* options) { options->file_system = &faulty; });
+  faulty.AddRule({.operation = FileOperation::kList});
+  EXPECT_TRUE(follower->producers().empty());
+  EXPECT_EQ(faulty.faults_fired(), 1u);
+  EXPECT_EQ(follower->producers(), writer->producers());
+}
+
+// An epoch that no batch has is the writer's alone until the writer rolls; with a batch a refresh brings it.
+TEST_F(LogFollowerTest, AnAssignedEpochComesWithItsFirstBatchOrARoll) {
+  for (const bool rolls : {false, true}) {
+    SCOPED_TRACE(rolls);
+    const auto writer = Open();
+    VARVE_ASSERT_OK(writer->TruncateFullyAndStartAt(0));
+    VARVE_ASSERT_OK(writer->Append({{.value = "v"}}, {.leader_epoch = 1}));
+    const auto follower = Follow();
+    VARVE_ASSERT_OK(writer->AssignLeaderEpoch(5));
+    VARVE_ASSERT_OK(follower->Refresh());
+    EXPECT_EQ(follower->leader_epochs().size(), 1u);
+    if (rolls) {
+      VARVE_ASSERT_OK(writer->Roll());
+    } else {
+      VARVE_ASSERT_OK(writer->Append({{.value = "v"}}, {.leader_epoch = 5}));
+    }
+    VARVE_ASSERT_OK(follower->Refresh());
+    EXPECT_EQ(follower->leader_epochs(), writer->leader_epochs());
+  }
+}
+
 // --- Damage ---
 
 TEST_F(LogFollowerTest, DamageThatStaysIsSteppedOver) {
