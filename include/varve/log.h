@@ -216,6 +216,10 @@ class Log {
   // kFailedPrecondition.
   [[nodiscard]] absl::StatusOr<std::unique_ptr<CompactionPass>> BeginCompaction(const CompactionOptions& options = {});
 
+  // What it would do now: CompactionResult from `reason` to `first_uncleanable_offset`; nothing is changed, and a pass may
+  // be running. Errors: as BeginCompaction, but for kUnavailable. Cost: asks for the sizes of index files.
+  [[nodiscard]] absl::StatusOr<CompactionResult> PlanCompaction(const CompactionOptions& options = {}) const;
+
   // Starts a new active segment, if the present one is not empty.
   [[nodiscard]] absl::Status Roll();
 

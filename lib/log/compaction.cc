@@ -69,6 +69,17 @@ absl::StatusOr<std::unique_ptr<Compaction>> Compaction::Begin(std::shared_ptr<Ap
   return pass;
 }
 
+absl::StatusOr<CompactionResult> Compaction::Foresee(std::shared_ptr<Appender> appender,
+                                                     std::shared_ptr<Flusher> flusher,
+                                                     std::shared_ptr<CompactionGate> gate,
+                                                     const CompactionOptions& options) {
+  VARVE_RETURN_IF_ERROR(CheckOpen(*appender, *gate));
+  Compaction unbegun(std::move(appender), std::move(flusher), std::move(gate), options);
+  unbegun.stage_ = Stage::kDone;  // it is not in, and has nothing to leave
+  VARVE_RETURN_IF_ERROR(unbegun.Judge());
+  return unbegun.result_;
+}
+
 void Compaction::CloseGate(CompactionGate* gate) {
   gate->closing = true;
   const absl::MutexLock lock(&gate->mutex);
@@ -164,13 +175,18 @@ absl::Status Compaction::Advance() {
 
 // --- Planning ---
 
-absl::Status Compaction::PlanPass() {
+absl::Status Compaction::Judge() {
   VARVE_RETURN_IF_ERROR(MakePlan());
   const CleanableRange& range = plan_.range;
   result_.reason = DecideCompaction(range, limits_, options_.force, now_ms_);
   result_.dirty_ratio = range.dirty_ratio();
   result_.first_dirty_offset = result_.end_offset = range.first_dirty_offset;
   result_.first_uncleanable_offset = range.first_uncleanable_offset;
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::PlanPass() {
+  VARVE_RETURN_IF_ERROR(Judge());
   if (!WasDue(result_.reason)) {
     stage_ = Stage::kDone;
     return absl::OkStatus();

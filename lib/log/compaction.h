@@ -51,6 +51,11 @@ class Compaction {
                                                                          std::shared_ptr<Flusher> flusher,
                                                                          std::shared_ptr<CompactionGate> gate,
                                                                          const CompactionOptions& options);
+  // See Log::PlanCompaction.
+  [[nodiscard]] static absl::StatusOr<CompactionResult> Foresee(std::shared_ptr<Appender> appender,
+                                                                std::shared_ptr<Flusher> flusher,
+                                                                std::shared_ptr<CompactionGate> gate,
+                                                                const CompactionOptions& options);
   // For who is about to close the log: the pass that is on its way, if there is one, is given up when it returns.
   static void CloseGate(CompactionGate* gate);
 
@@ -83,6 +88,8 @@ class Compaction {
   [[nodiscard]] absl::Status Advance();
 
   [[nodiscard]] absl::Status PlanPass();
+  // What there is to do, and whether it is due, as the result tells.
+  [[nodiscard]] absl::Status Judge();
   [[nodiscard]] absl::Status MakePlan();
   [[nodiscard]] absl::StatusOr<Plan> PlanFor(std::shared_ptr<const SegmentList> list, int64_t last_stable_offset) const;
   [[nodiscard]] absl::StatusOr<CleaningSegment> Measure(SegmentHandle* handle, bool with_timestamps) const;

@@ -45,6 +45,8 @@ class Log::Impl {
   [[nodiscard]] absl::Status ReadOnly() const {
     return Error(absl::StatusCode::kFailedPrecondition, "{}: opened read-only", core->directory);
   }
+  // That there may be a compaction, by these options.
+  [[nodiscard]] absl::Status CheckCompaction(const CompactionOptions& options) const;
 };
 
 namespace {
@@ -91,6 +93,20 @@ absl::Status CheckOptions(const LogOptions& options) {
   }
   return absl::OkStatus();
 }
+
+}  // namespace
+
+absl::Status Log::Impl::CheckCompaction(const CompactionOptions& options) const {
+  if (appender == nullptr) return ReadOnly();
+  if (!Compacts(core->options.cleanup_policy)) {
+    return WithKafkaError(
+        Error(absl::StatusCode::kInvalidArgument, "{}: a cleanup_policy that compacts expected", core->directory),
+        KafkaError::kPolicyViolation);
+  }
+  return CheckRange("key_map_bytes", options.key_map_bytes, 1, std::numeric_limits<int64_t>::max());
+}
+
+namespace {
 
 // The directory is there when it returns OK; only a new one needs a partition's name.
 absl::Status EnsureDirectory(const std::string& directory, const LogOptions& options) {
@@ -284,16 +300,15 @@ absl::StatusOr<RetentionResult> Log::PlanRetention(const RetentionOptions& optio
 }
 
 absl::StatusOr<std::unique_ptr<CompactionPass>> Log::BeginCompaction(const CompactionOptions& options) {
-  if (impl_->appender == nullptr) return impl_->ReadOnly();
-  if (!Compacts(impl_->core->options.cleanup_policy)) {
-    return WithKafkaError(Error(absl::StatusCode::kInvalidArgument, "{}: a cleanup_policy that compacts expected",
-                                impl_->core->directory),
-                          KafkaError::kPolicyViolation);
-  }
-  VARVE_RETURN_IF_ERROR(CheckRange("key_map_bytes", options.key_map_bytes, 1, std::numeric_limits<int64_t>::max()));
+  VARVE_RETURN_IF_ERROR(impl_->CheckCompaction(options));
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<Compaction> compaction,
                          Compaction::Begin(impl_->appender, impl_->flusher, impl_->compaction_gate, options));
   return std::unique_ptr<CompactionPass>(new CompactionPass(std::move(compaction)));
+}
+
+absl::StatusOr<CompactionResult> Log::PlanCompaction(const CompactionOptions& options) const {
+  VARVE_RETURN_IF_ERROR(impl_->CheckCompaction(options));
+  return Compaction::Foresee(impl_->appender, impl_->flusher, impl_->compaction_gate, options);
 }
 
 absl::StatusOr<CompactionResult> Log::Compact(const CompactionOptions& options) {

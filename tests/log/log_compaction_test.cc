@@ -154,6 +154,29 @@ TEST_F(LogCompactionTest, TooSmallAMapCleansTheOldestPart) {
   EXPECT_GT(passes, 1);
 }
 
+TEST_F(LogCompactionTest, APlanSaysWhatIsDueAndChangesNothing) {
+  const auto log = Open();
+  AppendKeyed(log.get(), kRecords);
+  const std::vector<std::string> names = Names();
+  VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult planned, log->PlanCompaction());
+  EXPECT_EQ(planned.reason, CompactionReason::kDirtyRatio);
+  EXPECT_EQ(planned.dirty_ratio, 1);
+  EXPECT_EQ(planned.first_uncleanable_offset, log->segments().back().base_offset);
+  EXPECT_EQ(log->durable_offset(), 0) << "nor is anything synced";
+  EXPECT_EQ(Names(), names);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto pass, log->BeginCompaction());
+  VARVE_ASSERT_OK(pass->Step({.bytes = 1}));
+  VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult meanwhile, log->PlanCompaction());
+  EXPECT_EQ(meanwhile.reason, planned.reason);
+  VARVE_ASSERT_OK(pass->Step());
+  EXPECT_EQ(pass->result().first_uncleanable_offset, planned.first_uncleanable_offset);
+  VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult afterwards, log->PlanCompaction());
+  EXPECT_EQ(afterwards.reason, CompactionReason::kNothingToClean);
+  EXPECT_EQ(afterwards.first_dirty_offset, pass->result().end_offset);
+  VARVE_ASSERT_OK(log->Close());
+  EXPECT_THAT(log->PlanCompaction(), StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
 TEST_F(LogCompactionTest, WhatIsRefused) {
   options_.cleanup_policy = CleanupPolicy::kDelete;
   {
@@ -164,8 +187,10 @@ TEST_F(LogCompactionTest, WhatIsRefused) {
   }
   options_.cleanup_policy = CleanupPolicy::kCompact;
   EXPECT_THAT(Open()->Compact({.key_map_bytes = 0}), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(Open()->PlanCompaction({.key_map_bytes = 0}), StatusIs(absl::StatusCode::kInvalidArgument));
   options_.read_only = true;
   EXPECT_THAT(Open()->Compact(), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(Open()->PlanCompaction(), StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
 TEST_F(LogCompactionTest, AClosedLogIsLeftAlone) {
