@@ -60,7 +60,8 @@ const std::vector<ModelRun::Choice>& ModelRun::Choices() {
       {"start at", 1, &ModelRun::StartAt},
       {"delete before", 4, &ModelRun::DeleteBefore},
       {"retain", 3, &ModelRun::Retain},
-      {"compact", 4, &ModelRun::Compact},
+      {"compact", 3, &ModelRun::Compact},
+      {"compact in steps", 3, &ModelRun::CompactInSteps},
       {"roll", 2, &ModelRun::Roll},
       {"flush", 4, &ModelRun::Flush},
       {"reopen", 3, &ModelRun::Reopen},
@@ -244,24 +245,46 @@ void ModelRun::Retain() {
   model_.DeleteBefore(result.log_start_offset);
 }
 
-void ModelRun::Compact() {
-  const int64_t delete_retention_ms = Pick(4000);
-  CompactionOptions options{.force = Pick(2) == 0, .delete_retention_ms = delete_retention_ms};
+CompactionOptions ModelRun::RandomPass() {
+  CompactionOptions options{.force = Pick(2) == 0, .delete_retention_ms = Pick(4000)};
   if (Pick(4) == 0) options.key_map_bytes = 24 * (2 + Pick(10));
   if (Pick(4) == 0) options.min_compaction_lag_ms = Pick(3000);
+  return options;
+}
+
+void ModelRun::Compact() {
+  const CompactionOptions options = RandomPass();
   VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, log_->Compact(options));
-  const std::vector<ReferenceRecord> left = Scanned(*log_, Isolation::kHighWatermark);
-  if (!WasDue(result.reason)) {
-    ASSERT_EQ(left, model_.Records());
-    return;
+  if (!WasDue(result.reason)) return;
+  ASSERT_NO_FATAL_FAILURE(TakeOut(clock_.WallMs() + *options.delete_retention_ms));
+  // A truncation may have brought the mark into the active segment, which a pass leaves alone.
+  CheckCompacted(std::min(result.end_offset, result.first_uncleanable_offset));
+}
+
+// Between two steps of a pass anything may happen, and one in some is given up or dies with its process.
+void ModelRun::CompactInSteps() {
+  const CompactionOptions options = RandomPass();
+  const int64_t horizon_ms = clock_.WallMs() + *options.delete_retention_ms;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto pass, log_->BeginCompaction(options));
+  constexpr Step kMeanwhile[] = {
+      &ModelRun::AppendRecords, &ModelRun::AppendOfProducer, &ModelRun::EndTransaction, &ModelRun::AppendRecords,
+      &ModelRun::Truncate,      &ModelRun::DeleteBefore,     &ModelRun::Retain,         &ModelRun::Roll,
+      &ModelRun::LetTimePass};
+  while (Pick(20) != 0) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const bool done, pass->Step({.bytes = 1 + Pick(500)}));
+    ASSERT_NO_FATAL_FAILURE(TakeOut(horizon_ms));
+    if (done) return;
+    ASSERT_NO_FATAL_FAILURE((this->*kMeanwhile[Pick(std::ssize(kMeanwhile))])());
+    ASSERT_NO_FATAL_FAILURE(CheckRecords());
+    if (Pick(20) == 0) return Pick(2) == 0 ? KillProcess() : CutPower();
   }
-  ASSERT_NO_FATAL_FAILURE(CheckRemoved(left));
+}
+
+void ModelRun::TakeOut(int64_t horizon_ms) {
+  ASSERT_NO_FATAL_FAILURE(CheckRemoved(Scanned(*log_, Isolation::kHighWatermark)));
   const std::set<int64_t> offsets = OffsetsIn(*log_);
   ASSERT_NO_FATAL_FAILURE(CheckRemovedMarkers(offsets));
-  // A truncation may have brought the mark into the active segment, which a pass leaves alone.
-  ASSERT_NO_FATAL_FAILURE(CheckCompacted(left, std::min(result.end_offset, result.first_uncleanable_offset)));
   model_.Keep(offsets);
-  const int64_t horizon_ms = clock_.WallMs() + delete_retention_ms;
   for (const int64_t offset : offsets) {
     int64_t& least_ms = horizons_.try_emplace(offset, horizon_ms).first->second;
     least_ms = std::min(least_ms, horizon_ms);
@@ -301,9 +324,9 @@ void ModelRun::CheckRemovedMarkers(const std::set<int64_t>& offsets) {
   }
 }
 
-void ModelRun::CheckCompacted(const std::vector<ReferenceRecord>& left, int64_t end_offset) {
+void ModelRun::CheckCompacted(int64_t end_offset) {
   std::map<std::string, int64_t> latest;
-  for (const ReferenceRecord& record : left) {
+  for (const ReferenceRecord& record : model_.Records()) {
     if (record.offset >= end_offset) break;
     ASSERT_FALSE(model_.IsAborted(record.offset)) << record;
     const auto [earlier, is_first] = latest.try_emplace(*record.key, record.offset);

@@ -47,6 +47,7 @@ class ModelRun {
   void DeleteBefore();
   void Retain();
   void Compact();
+  void CompactInSteps();
   void Roll();
   void Flush();
   void Reopen();
@@ -57,11 +58,13 @@ class ModelRun {
   void Open();
   void TruncateModel(int64_t offset);
 
-  // Of what a pass took out: each had to go, or could.
+  // Takes out of the reference what compaction took out of the log, if it had to go or could. What stays may go by a
+  // horizon that is not lower.
+  void TakeOut(int64_t horizon_ms);
   void CheckRemoved(const std::vector<ReferenceRecord>& left);
   void CheckRemovedMarkers(const std::set<int64_t>& offsets);
-  // Of what it left below where it came to: nothing that it should have taken out.
-  void CheckCompacted(const std::vector<ReferenceRecord>& left, int64_t end_offset);
+  // That compaction has left nothing below that it should have taken out.
+  void CheckCompacted(int64_t end_offset);
   [[nodiscard]] bool IsHorizonPassed(int64_t offset);
 
   void CheckOffsets();
@@ -72,6 +75,7 @@ class ModelRun {
   [[nodiscard]] ReferenceBatch RandomBatch();
   [[nodiscard]] std::vector<Record> RecordsOf(const ReferenceBatch& batch) const;
   [[nodiscard]] AppendOptions RandomAck();
+  [[nodiscard]] CompactionOptions RandomPass();
 
   std::mt19937_64 random_;
   std::string history_;
