@@ -199,9 +199,11 @@ absl::Status Compaction::PlanPass() {
 // Without the writer lock: what goes meanwhile is met as an error or a list that has changed.
 absl::Status Compaction::MakePlan() {
   for (;;) {
-    const int64_t last_stable_offset = core_.frontiers.Load().last_stable_offset;
     const SegmentTable::Snapshot snapshot = core_.table.Load();
-    absl::StatusOr<Plan> plan = PlanFor(snapshot.list, last_stable_offset);
+    const LogOffsets offsets = core_.frontiers.Load();
+    // A transaction that is open in what follows a truncation does not hold back what was there before.
+    if (core_.table.generation() != snapshot.generation) continue;
+    absl::StatusOr<Plan> plan = PlanFor(snapshot.list, offsets);
     if (plan.ok()) {
       plan_ = *std::move(plan);
       return absl::OkStatus();
@@ -211,8 +213,7 @@ absl::Status Compaction::MakePlan() {
 }
 
 absl::StatusOr<Compaction::Plan> Compaction::PlanFor(std::shared_ptr<const SegmentList> list,
-                                                     int64_t last_stable_offset) const {
-  const LogOffsets offsets = core_.frontiers.Load();
+                                                     const LogOffsets& offsets) const {
   const int64_t first_dirty_offset =
       FirstDirtyOffset(flusher_->first_dirty_offset(), offsets.log_start_offset, offsets.log_end_offset);
   const bool lags_count =
@@ -225,7 +226,7 @@ absl::StatusOr<Compaction::Plan> Compaction::PlanFor(std::shared_ptr<const Segme
   }
   plan.segments.push_back({.base_offset = list->base_offset(list->size() - 1)});
   plan.list = std::move(list);
-  plan.range = FindCleanable(plan.segments, first_dirty_offset, last_stable_offset, limits_, now_ms_);
+  plan.range = FindCleanable(plan.segments, first_dirty_offset, offsets.last_stable_offset, limits_, now_ms_);
   return plan;
 }
 

@@ -91,7 +91,7 @@ class Compaction {
   // What there is to do, and whether it is due, as the result tells.
   [[nodiscard]] absl::Status Judge();
   [[nodiscard]] absl::Status MakePlan();
-  [[nodiscard]] absl::StatusOr<Plan> PlanFor(std::shared_ptr<const SegmentList> list, int64_t last_stable_offset) const;
+  [[nodiscard]] absl::StatusOr<Plan> PlanFor(std::shared_ptr<const SegmentList> list, const LogOffsets& offsets) const;
   [[nodiscard]] absl::StatusOr<CleaningSegment> Measure(SegmentHandle* handle, bool with_timestamps) const;
   [[nodiscard]] absl::Status CheckUndamaged() const;
   [[nodiscard]] absl::Status MakeReady();

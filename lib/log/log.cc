@@ -103,7 +103,11 @@ absl::Status Log::Impl::CheckCompaction(const CompactionOptions& options) const 
         Error(absl::StatusCode::kInvalidArgument, "{}: a cleanup_policy that compacts expected", core->directory),
         KafkaError::kPolicyViolation);
   }
-  return CheckRange("key_map_bytes", options.key_map_bytes, 1, std::numeric_limits<int64_t>::max());
+  constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
+  VARVE_RETURN_IF_ERROR(CheckRange("key_map_bytes", options.key_map_bytes, 1, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("delete_retention_ms", options.delete_retention_ms.value_or(0), 0, kMaxInt64));
+  VARVE_RETURN_IF_ERROR(CheckRange("min_compaction_lag_ms", options.min_compaction_lag_ms.value_or(0), 0, kMaxInt64));
+  return CheckRange("now_ms", options.now_ms.value_or(core->options.clock->WallMs()), 0, kMaxInt64);
 }
 
 namespace {
