@@ -59,14 +59,27 @@ absl::StatusOr<bool> KeyMapBuilder::AddBatch(const RecordBatchView& batch) {
 
 absl::StatusOr<bool> KeyMapBuilder::AddRecords(const RecordBatchView& batch) {
   RecordCursor cursor(batch, &decoded_);
+  size_t count = 0;
   for (RecordView record; cursor.Next(&record);) {
     ++built_.records_read;
     if (record.offset() < first_dirty_offset_) continue;
-    if (!record.key().has_value() && refuse_unkeyed_) return RefuseUnkeyed(record.offset());
-    if (record.key().has_value() && !built_.map.Put(*record.key(), record.offset())) return false;
-    Cover(record.offset());
+    prepared_[count] = {.key = std::nullopt, .offset = record.offset()};
+    if (record.key().has_value()) prepared_[count].key = built_.map.Prepare(*record.key());
+    if (++count < prepared_.size()) continue;
+    VARVE_ASSIGN_OR_RETURN(const bool fit, PutAll(prepared_));
+    if (!fit) return false;
+    count = 0;
   }
   VARVE_RETURN_IF_ERROR(cursor.status());
+  return PutAll({prepared_.data(), count});
+}
+
+absl::StatusOr<bool> KeyMapBuilder::PutAll(std::span<const PreparedRecord> records) {
+  for (const PreparedRecord& record : records) {
+    if (!record.key.has_value() && refuse_unkeyed_) return RefuseUnkeyed(record.offset);
+    if (record.key.has_value() && !built_.map.Put(*record.key, record.offset)) return false;
+    Cover(record.offset);
+  }
   return true;
 }
 

@@ -5,9 +5,12 @@
 #ifndef VARVE_LIB_LOG_KEY_MAP_BUILDER_H_
 #define VARVE_LIB_LOG_KEY_MAP_BUILDER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +64,12 @@ class KeyMapBuilder {
   // False where the map is full.
   [[nodiscard]] absl::StatusOr<bool> AddBatch(const RecordBatchView& batch);
   [[nodiscard]] absl::StatusOr<bool> AddRecords(const RecordBatchView& batch);
+  // Several are prepared before the first is put.
+  struct PreparedRecord {
+    std::optional<KeyOffsetMap::Hash> key;
+    int64_t offset = 0;
+  };
+  [[nodiscard]] absl::StatusOr<bool> PutAll(std::span<const PreparedRecord> records);
   void Cover(int64_t offset);
 
   const int64_t first_dirty_offset_;
@@ -68,6 +77,7 @@ class KeyMapBuilder {
   SourceReader source_;
   CleanedTransactions transactions_;
   DecodeBuffer decoded_;
+  std::array<PreparedRecord, 64> prepared_;
   BuiltKeyMap built_;
 };
 

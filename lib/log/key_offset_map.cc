@@ -46,20 +46,25 @@ KeyOffsetMap::KeyOffsetMap(ZeroedPages pages, size_t slot_count, const HashKey& 
       capacity_(std::max<size_t>(1, slot_count / 10 * kFilledTenths + slot_count % 10 * kFilledTenths / 10)),
       hash_key_(hash_key) {}
 
-bool KeyOffsetMap::Put(std::string_view key, int64_t offset) {
+KeyOffsetMap::Hash KeyOffsetMap::Prepare(std::string_view key) const {
   const Hash hash = HashOf(key);
-  Entry* const entry = Locate(hash);
+  __builtin_prefetch(&entries_[FirstSlot(hash)]);
+  return hash;
+}
+
+bool KeyOffsetMap::Put(const Hash& key, int64_t offset) {
+  Entry* const entry = Locate(key);
   if (entry->offset_plus_one == 0) {
     if (key_count_ == capacity_) return false;
     ++key_count_;
-    entry->hash = hash;
+    entry->hash = key;
   }
   entry->offset_plus_one = static_cast<uint64_t>(offset) + 1;
   return true;
 }
 
-std::optional<int64_t> KeyOffsetMap::Find(std::string_view key) const {
-  const Entry* const entry = Locate(HashOf(key));
+std::optional<int64_t> KeyOffsetMap::Find(const Hash& key) const {
+  const Entry* const entry = Locate(key);
   if (entry->offset_plus_one == 0) return std::nullopt;
   return static_cast<int64_t>(entry->offset_plus_one - 1);
 }
@@ -74,10 +79,14 @@ KeyOffsetMap::Hash KeyOffsetMap::HashOf(std::string_view key) const {
   return hash;
 }
 
-KeyOffsetMap::Entry* KeyOffsetMap::Locate(const Hash& hash) const {
+size_t KeyOffsetMap::FirstSlot(const Hash& hash) const {
   // The hash as a fraction of 2^64, of the table: even, and without a division.
   __extension__ using Product = unsigned __int128;
-  auto slot = static_cast<size_t>(static_cast<Product>(hash.first) * slot_count_ >> 64);
+  return static_cast<size_t>(static_cast<Product>(hash.first) * slot_count_ >> 64);
+}
+
+KeyOffsetMap::Entry* KeyOffsetMap::Locate(const Hash& hash) const {
+  size_t slot = FirstSlot(hash);
   while (true) {
     Entry* const entry = &entries_[slot];
     if (entry->offset_plus_one == 0 || entry->hash == hash) return entry;

@@ -35,18 +35,26 @@ class KeyOffsetMap {
   [[nodiscard]] size_t capacity() const { return capacity_; }
   [[nodiscard]] size_t key_count() const { return key_count_; }
 
-  // Stores the offset, which is not negative, of a key. False, with nothing changed, if the key is new and the map full.
-  [[nodiscard]] bool Put(std::string_view key, int64_t offset);
-
-  // The offset that was put last.
-  [[nodiscard]] std::optional<int64_t> Find(std::string_view key) const;
-
- private:
+  // What the map knows a key by.
   struct Hash {
     uint64_t first = 0;
     uint64_t second = 0;
     friend bool operator==(const Hash&, const Hash&) = default;
   };
+
+  // Has the processor fetch the entry where the key belongs. Memory is slow, and waited for but once if some dozen keys
+  // are prepared before the first of them is put or found.
+  [[nodiscard]] Hash Prepare(std::string_view key) const;
+
+  // Stores the offset, which is not negative, of a key. False, with nothing changed, if the key is new and the map full.
+  [[nodiscard]] bool Put(const Hash& key, int64_t offset);
+  [[nodiscard]] bool Put(std::string_view key, int64_t offset) { return Put(HashOf(key), offset); }
+
+  // The offset that was put last.
+  [[nodiscard]] std::optional<int64_t> Find(const Hash& key) const;
+  [[nodiscard]] std::optional<int64_t> Find(std::string_view key) const { return Find(HashOf(key)); }
+
+ private:
   struct Entry {
     Hash hash;
     uint64_t offset_plus_one = 0;  // 0: no entry
@@ -57,6 +65,8 @@ class KeyOffsetMap {
   KeyOffsetMap(ZeroedPages pages, size_t slot_count, const HashKey& hash_key);
 
   [[nodiscard]] Hash HashOf(std::string_view key) const;
+  // Where the search for a key begins.
+  [[nodiscard]] size_t FirstSlot(const Hash& hash) const;
   // The entry of the hash, or the free one where it belongs. There is always a free one.
   [[nodiscard]] Entry* Locate(const Hash& hash) const;
 

@@ -1,5 +1,6 @@
 #include "log/segment_cleaner.h"
 
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -126,13 +127,22 @@ absl::StatusOr<bool> SegmentCleaner::EnterTransaction(const RecordBatchView& bat
   return marker.discardable;
 }
 
-bool SegmentCleaner::Keep(const RecordView& record) {
+void SegmentCleaner::Keep(std::span<const RecordView> records, std::span<bool> keep) {
+  std::array<KeyOffsetMap::Hash, kRecordsAsked> keys;
+  for (size_t index = 0; index < records.size(); ++index) {
+    if (records[index].key().has_value()) keys[index] = pass_.map->Prepare(*records[index].key());
+  }
+  for (size_t index = 0; index < records.size(); ++index) keep[index] = Stays(records[index], keys[index]);
+}
+
+// `key` is that of the record, if it has one.
+bool SegmentCleaner::Stays(const RecordView& record, const KeyOffsetMap::Hash& key) {
   if (record.offset() > pass_.map_end_offset) return true;
   if (!record.key().has_value()) {
     ++counts_.removed.unkeyed;
     return false;
   }
-  const std::optional<int64_t> latest_offset = pass_.map->Find(*record.key());
+  const std::optional<int64_t> latest_offset = pass_.map->Find(key);
   if (latest_offset.has_value() && record.offset() < *latest_offset) {
     ++counts_.removed.superseded;
     return false;

@@ -19,6 +19,7 @@
 #ifndef VARVE_LIB_LOG_SEGMENT_CLEANER_H_
 #define VARVE_LIB_LOG_SEGMENT_CLEANER_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -118,7 +119,8 @@ class SegmentCleaner {
   [[nodiscard]] absl::StatusOr<std::span<const std::byte>> CleanBatch(const RecordBatchView& batch);
   // True for data of an aborted transaction, and for a marker of nothing.
   [[nodiscard]] absl::StatusOr<bool> EnterTransaction(const RecordBatchView& batch);
-  [[nodiscard]] bool Keep(const RecordView& record);
+  void Keep(std::span<const RecordView> records, std::span<bool> keep);
+  [[nodiscard]] bool Stays(const RecordView& record, const KeyOffsetMap::Hash& key);
 
   CleaningPass& pass_;
   const int64_t base_offset_;
@@ -129,8 +131,10 @@ class SegmentCleaner {
   bool created_ = false;
   BatchFilter filter_;
   std::optional<int64_t> delete_horizon_ms_;  // of the batch at hand
-  const KeepRecord keep_ = [this](const RecordView& record) { return Keep(record); };
-  const KeepRecord keep_all_ = [](const RecordView&) { return true; };
+  const KeepRecords keep_ = [this](std::span<const RecordView> records, std::span<bool> keep) { Keep(records, keep); };
+  const KeepRecords keep_all_ = [](std::span<const RecordView>, std::span<bool> keep) {
+    std::ranges::fill(keep, true);
+  };
   CleanedSegment counts_;
 };
 

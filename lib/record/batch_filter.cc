@@ -28,7 +28,7 @@ RecordBatchBuilderOptions OptionsOf(const RecordBatchView& batch, std::optional<
 }  // namespace
 
 absl::StatusOr<FilteredBatch> BatchFilter::Filter(const RecordBatchView& batch, const FilterRules& rules,
-                                                  const KeepRecord& keep) {
+                                                  const KeepRecords& keep) {
   VARVE_ASSIGN_OR_RETURN(const Decision decision, Decide(batch, keep));
   FilteredBatch filtered{.bytes = {}, .kept_count = decision.kept_count};
   if (decision.kept_count == 0) {
@@ -55,19 +55,30 @@ absl::StatusOr<std::span<const std::byte>> BatchFilter::Empty(const RecordBatchV
   return builder_.Build();
 }
 
-absl::StatusOr<BatchFilter::Decision> BatchFilter::Decide(const RecordBatchView& batch, const KeepRecord& keep) {
+absl::StatusOr<BatchFilter::Decision> BatchFilter::Decide(const RecordBatchView& batch, const KeepRecords& keep) {
   Decision decision;
   kept_.clear();
   RecordCursor cursor(batch, &decoded_);
-  for (RecordView record; cursor.Next(&record);) {
-    const bool kept = keep(record);
-    kept_.push_back(kept);
-    if (!kept) continue;
-    ++decision.kept_count;
-    decision.kept_tombstone |= record.is_tombstone();
+  size_t count = 0;
+  while (cursor.Next(&asked_[count])) {
+    if (++count < asked_.size()) continue;
+    Ask(asked_, keep, &decision);
+    count = 0;
   }
   VARVE_RETURN_IF_ERROR(cursor.status());
+  Ask({asked_.data(), count}, keep, &decision);
   return decision;
+}
+
+void BatchFilter::Ask(std::span<const RecordView> records, const KeepRecords& keep, Decision* decision) {
+  std::array<bool, kRecordsAsked> kept = {};
+  keep(records, {kept.data(), records.size()});
+  for (size_t index = 0; index < records.size(); ++index) {
+    kept_.push_back(kept[index]);
+    if (!kept[index]) continue;
+    ++decision->kept_count;
+    decision->kept_tombstone |= records[index].is_tombstone();
+  }
 }
 
 absl::Status BatchFilter::AddKept(const RecordBatchView& batch) {

@@ -17,6 +17,7 @@
 #ifndef VARVE_LIB_RECORD_BATCH_FILTER_H_
 #define VARVE_LIB_RECORD_BATCH_FILTER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,8 +31,10 @@
 
 namespace varve::internal {
 
-// True for a record that stays. Asked once for each record, in order.
-using KeepRecord = std::function<bool(const RecordView& record)>;
+// Sets keep[i], which is false, to whether records[i] stays. Asked about each record of a batch once, in order, and
+// about up to kRecordsAsked at a time: who has to look them up can begin with all before it ends with the first.
+inline constexpr size_t kRecordsAsked = 64;
+using KeepRecords = std::function<void(std::span<const RecordView> records, std::span<bool> keep)>;
 
 struct FilterRules {
   // A batch of which nothing is left stays as its header.
@@ -53,7 +56,7 @@ class BatchFilter {
   // kDataLoss: a malformed batch. kUnimplemented, kResourceExhausted: as Decompress. kInvalidArgument: a rebuilt batch
   // above 2^31-1 bytes.
   [[nodiscard]] absl::StatusOr<FilteredBatch> Filter(const RecordBatchView& batch, const FilterRules& rules,
-                                                     const KeepRecord& keep);
+                                                     const KeepRecords& keep);
 
   // The header that stays of a batch without its records. Never fails on a batch whose offsets are sane.
   [[nodiscard]] absl::StatusOr<std::span<const std::byte>> Empty(const RecordBatchView& batch);
@@ -63,10 +66,12 @@ class BatchFilter {
     int32_t kept_count = 0;
     bool kept_tombstone = false;
   };
-  [[nodiscard]] absl::StatusOr<Decision> Decide(const RecordBatchView& batch, const KeepRecord& keep);
+  [[nodiscard]] absl::StatusOr<Decision> Decide(const RecordBatchView& batch, const KeepRecords& keep);
+  void Ask(std::span<const RecordView> records, const KeepRecords& keep, Decision* decision);
   [[nodiscard]] absl::Status AddKept(const RecordBatchView& batch);
 
   DecodeBuffer decoded_;
+  std::array<RecordView, kRecordsAsked> asked_;
   std::vector<bool> kept_;  // by number of the record in the batch
   RecordBatchBuilder builder_;
 };

@@ -19,6 +19,7 @@ using testing_support::Cleaning;
 using testing_support::CleaningBatch;
 using testing_support::CleaningMarker;
 using testing_support::InTransaction;
+using testing_support::KeyedRecord;
 using testing_support::StatusIs;
 
 using Offsets = std::map<std::string, int64_t>;
@@ -97,6 +98,26 @@ TEST(KeyMapBuilder, StopsAtTheFirstKeyWithoutRoom) {
     EXPECT_EQ(built.map_end_offset, c.map_end_offset);
     EXPECT_EQ(OffsetsIn(built.map, "abcd"), c.offsets);
   }
+}
+
+TEST(KeyMapBuilder, StopsThereInALargeBatchToo) {
+  constexpr int64_t kRecords = 300;
+  std::vector<std::string> keys;
+  for (int64_t offset = 0; offset < kRecords; ++offset) keys.push_back(fmt::format("key {}", offset));
+  std::vector<KeyedRecord> records;
+  for (const std::string& key : keys) records.push_back({static_cast<int64_t>(records.size()), key, "1"});
+  Cleaning cleaning;
+  cleaning.AddSegment(0, kRecords, CleaningBatch(records));
+  for (const size_t key_count : {size_t{64}, size_t{65}, size_t{100}, size_t{128}, size_t{200}}) {
+    SCOPED_TRACE(key_count);
+    VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap built, cleaning.BuildMap(0, EntriesFor(key_count)));
+    EXPECT_EQ(built.map.key_count(), built.map.capacity());
+    EXPECT_EQ(built.map_end_offset, static_cast<int64_t>(built.map.capacity()) - 1);
+    EXPECT_EQ(built.map.Find(records.back().key), std::nullopt);
+  }
+  VARVE_ASSERT_OK_AND_ASSIGN(const BuiltKeyMap all, cleaning.BuildMap());
+  EXPECT_EQ(all.map_end_offset, kRecords - 1);
+  for (const KeyedRecord& record : records) ASSERT_EQ(all.map.Find(record.key), record.offset);
 }
 
 TEST(KeyMapBuilder, LeavesOutMarkersAndAbortedData) {

@@ -37,6 +37,16 @@ TEST(KeyOffsetMap, TellsTheOffsetPutLast) {
   EXPECT_EQ(map.key_count(), 2u);
 }
 
+TEST(KeyOffsetMap, TakesPreparedKeys) {
+  KeyOffsetMap map = MapOfSlots(100);
+  const KeyOffsetMap::Hash a = map.Prepare("a");
+  const KeyOffsetMap::Hash b = map.Prepare("b");
+  EXPECT_TRUE(map.Put(a, 5));
+  EXPECT_THAT(map.Find("a"), Optional(Eq(5)));
+  EXPECT_THAT(map.Find(a), Optional(Eq(5)));
+  EXPECT_EQ(map.Find(b), std::nullopt);
+}
+
 TEST(KeyOffsetMap, TellsKeysApartByEveryByte) {
   KeyOffsetMap map = MapOfSlots(100);
   const std::string_view keys[] = {"", std::string_view("\0", 1), std::string_view("\0\0", 2), "a", "a ", "A"};

@@ -1,8 +1,11 @@
 #include "record/batch_filter.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,15 +31,18 @@ constexpr int64_t kTime = 1'700'000'000'000;
 constexpr FilterRules kRules{.new_horizon_ms = 60'000};
 constexpr FilterRules kRetainEmpty{.retain_empty = true, .new_horizon_ms = 60'000};
 
-KeepRecord KeepOnly(std::set<int64_t> offsets) {
-  return [offsets = std::move(offsets)](const RecordView& record) { return offsets.contains(record.offset()); };
+KeepRecords KeepOnly(std::set<int64_t> offsets) {
+  return [offsets = std::move(offsets)](std::span<const RecordView> records, std::span<bool> keep) {
+    ASSERT_EQ(records.size(), keep.size());
+    for (size_t index = 0; index < records.size(); ++index) keep[index] = offsets.contains(records[index].offset());
+  };
 }
 
-bool KeepAll(const RecordView&) { return true; }
-bool KeepNone(const RecordView&) { return false; }
+void KeepAll(std::span<const RecordView>, std::span<bool> keep) { std::ranges::fill(keep, true); }
+void KeepNone(std::span<const RecordView>, std::span<bool>) {}
 
 std::string Filtered(BatchFilter* filter, std::span<const std::byte> batch, const FilterRules& rules,
-                     const KeepRecord& keep) {
+                     const KeepRecords& keep) {
   const absl::StatusOr<FilteredBatch> filtered = filter->Filter(RecordBatchView(batch), rules, keep);
   return filtered.ok() ? ToHex(filtered->bytes) : filtered.status().ToString();
 }
@@ -241,12 +247,32 @@ TEST(BatchFilter, EmptiesAndDatesMarkers) {
   EXPECT_TRUE(RecordBatchView(*emptied).is_transactional());
 }
 
+TEST(BatchFilter, AsksAboutSomeRecordsAtATimeInOrder) {
+  for (const size_t count : {kRecordsAsked - 1, kRecordsAsked, kRecordsAsked + 1, 3 * kRecordsAsked}) {
+    SCOPED_TRACE(count);
+    RecordBatchBuilder builder({.base_offset = 1000});
+    for (size_t i = 0; i < count; ++i) VARVE_ASSERT_OK(builder.Add({.key = "k", .value = "v", .timestamp_ms = kTime}));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto source, builder.Build());
+    std::vector<int64_t> asked;
+    BatchFilter filter;
+    VARVE_ASSERT_OK(
+        filter.Filter(RecordBatchView(source), kRules, [&](std::span<const RecordView> records, std::span<bool> keep) {
+          EXPECT_LE(records.size(), kRecordsAsked);
+          EXPECT_EQ(records.size(), keep.size());
+          for (const RecordView& record : records) asked.push_back(record.offset());
+        }));
+    std::vector<int64_t> all(count);
+    std::iota(all.begin(), all.end(), 1000);
+    EXPECT_EQ(asked, all);
+  }
+}
+
 // Whatever the records, those that are left read as they did before.
 TEST(BatchFilter, LeavesRandomRecordsAsTheyWere) {
   std::mt19937 random(20'240'601);
   BatchFilter filter;
   for (int round = 0; round < 200; ++round) {
-    const auto records = RandomRecords(&random, 1 + random() % 40);
+    const auto records = RandomRecords(&random, 1 + random() % (3 * kRecordsAsked));
     RecordBatchBuilder builder({.codec = static_cast<Codec>(round % 5), .base_offset = 1000});
     if (!CodecAvailable(static_cast<Codec>(round % 5))) continue;
     for (const Record& record : records.views()) VARVE_ASSERT_OK(builder.Add(record));
