@@ -3,11 +3,8 @@
 import hashlib
 import unittest
 
+from manifest_forms import MEMBERS, comparable, epoch_answer, time_answer
 from varve_command import GOLDEN, VarveTest, files_of, golden_cases, manifest_of, varve
-
-# Members of a manifest that are questions, facts of the files, or words about the case.
-DUMPED = ["log", "segments", "batches", "records", "index", "time_index", "aborted_txns", "producers", "leader_epochs",
-          "snapshots"]
 
 # Questions that varve answers otherwise than Kafka on purpose: {(case, time): why}. In none of these directories does a
 # lookup by time find nothing in the first segment that Kafka looks at, so there are none; a case that has one must be named
@@ -19,19 +16,6 @@ def interval_of(manifest):
     return manifest["config"].get("index.interval.bytes", 4096)
 
 
-def as_set(entries):
-    return sorted(entries, key=lambda entry: entry["producer_id"])
-
-
-def comparable(member, value):
-    """Entries of snapshots and producers have no order in Kafka: they come out of a hash map."""
-    if member == "producers":
-        return as_set(value)
-    if member == "snapshots":
-        return [{"offset": snapshot["offset"], "entries": as_set(snapshot["entries"])} for snapshot in value]
-    return value
-
-
 class DumpTest(VarveTest):
     def test_dump_as_opened_equals_the_manifest(self):
         for case in golden_cases():
@@ -40,10 +24,10 @@ class DumpTest(VarveTest):
             before = files_of(partition)
             dump = self.run_ok("dump", partition, "--as-opened", "--json", "--index-interval-bytes",
                                interval_of(manifest)).json()
-            for member in DUMPED:
+            for member in MEMBERS:
                 with self.subTest(case=case, member=member):
                     self.assertEqual(comparable(member, dump[member]), comparable(member, manifest[member]))
-            self.assertEqual(list(dump), DUMPED, case)
+            self.assertEqual(list(dump), MEMBERS, case)
             self.assertEqual(files_of(partition), before, f"{case}: dump changed a file")
 
     def test_members_have_the_order_of_the_manifest(self):
@@ -61,7 +45,7 @@ class DumpTest(VarveTest):
             if not manifest["open"]["clean"]:
                 continue
             dump = self.run_ok("dump", GOLDEN / case / manifest["dir"], "--json").json()
-            for member in DUMPED:
+            for member in MEMBERS:
                 if member == "snapshots":  # opening drops some; as the files are, they are there
                     continue
                 with self.subTest(case=case, member=member):
@@ -75,7 +59,7 @@ class DumpTest(VarveTest):
     def test_batches_only_leaves_out_the_records_and_nothing_else(self):
         manifest = manifest_of("plain")
         dump = self.run_ok("dump", GOLDEN / "plain" / manifest["dir"], "--json", "--batches-only").json()
-        self.assertEqual([member for member in DUMPED if member != "records"], list(dump))
+        self.assertEqual([member for member in MEMBERS if member != "records"], list(dump))
         self.assertEqual(dump["batches"], manifest["batches"])
 
     def test_full_gives_long_values_whole(self):
@@ -162,24 +146,23 @@ class FindTest(VarveTest):
         for case in golden_cases():
             expected = manifest_of(case)["time_queries"]
             answers = self.ask(case, "--time", [query[0] for query in expected])
-            for answer, (time, timestamp, offset, epoch) in zip(answers, expected):
+            for answer, query in zip(answers, expected):
+                time = query[0]
                 with self.subTest(case=case, time=time):
-                    kafka = {"time": time, "result": "none"} if offset is None else {
-                        "time": time, "result": "found", "timestamp": timestamp, "offset": offset, "leader_epoch": epoch}
                     if (case, time) in DEPARTURES:
-                        self.assertNotEqual(answer, kafka)
+                        self.assertNotEqual(answer, time_answer(query))
                         departures.add((case, time))
                     else:
-                        self.assertEqual(answer, kafka)
+                        self.assertEqual(answer, time_answer(query))
         self.assertEqual(departures, set(DEPARTURES))
 
     def test_epochs(self):
         for case in golden_cases():
             expected = manifest_of(case)["epoch_queries"]
             answers = self.ask(case, "--epoch", [query[0] for query in expected])
-            for answer, (epoch, found_epoch, end_offset) in zip(answers, expected):
-                with self.subTest(case=case, epoch=epoch):
-                    self.assertEqual(answer, {"epoch": epoch, "found_epoch": found_epoch, "end_offset": end_offset})
+            for answer, query in zip(answers, expected):
+                with self.subTest(case=case, epoch=query[0]):
+                    self.assertEqual(answer, epoch_answer(query))
 
     def test_answers_keep_the_order_of_the_options(self):
         partition = GOLDEN / "plain" / manifest_of("plain")["dir"]

@@ -1,0 +1,92 @@
+package varve.kafka;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.File;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.kafka.storage.internals.log.LogConfig;
+import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
+import org.apache.kafka.storage.internals.log.ProducerStateManagerConfig;
+import org.apache.kafka.storage.internals.log.UnifiedLog;
+import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
+
+/**
+ * A partition directory opened by Kafka's own log, as a broker opens it, with a clock of its own.
+ *
+ * <p>A request that opens one has "dir" (absolute), "clean" (true by default), "recovery_point" (null is the log end
+ * after a clean stop, 0 otherwise), "log_start_offset" (null is 0), "config" (names and values of Kafka's topic settings)
+ * and "clock_ms" (null is the present time).
+ */
+final class OpenedLog implements AutoCloseable {
+    // A broker's defaults.
+    private static final int MAX_TRANSACTION_TIMEOUT_MS = 15 * 60 * 1000;
+    private static final int PRODUCER_EXPIRATION_MS = 24 * 60 * 60 * 1000;
+    private static final int PRODUCER_EXPIRATION_CHECK_INTERVAL_MS = 10 * 60 * 1000;
+
+    // Its metrics are the process's, so all logs share it.
+    private static final BrokerTopicStats STATS = new BrokerTopicStats();
+
+    private final ManualClock clock;
+    private final ManualScheduler scheduler;
+    private final UnifiedLog log;
+
+    OpenedLog(JsonNode request) throws IOException {
+        File directory = new File(request.required("dir").asText());
+        if (!directory.isAbsolute() || !directory.isDirectory()) {
+            throw new IllegalArgumentException(directory + " is not the absolute name of a directory");
+        }
+        boolean clean = request.path("clean").asBoolean(true);
+        clock = new ManualClock(numberOr(request, "clock_ms", System.currentTimeMillis()));
+        scheduler = new ManualScheduler(clock);
+        log = UnifiedLog.create(
+                directory,
+                configOf(request.path("config")),
+                numberOr(request, "log_start_offset", 0),
+                numberOr(request, "recovery_point", clean ? Long.MAX_VALUE : 0),
+                scheduler,
+                STATS,
+                clock,
+                MAX_TRANSACTION_TIMEOUT_MS,
+                new ProducerStateManagerConfig(PRODUCER_EXPIRATION_MS, false),
+                PRODUCER_EXPIRATION_CHECK_INTERVAL_MS,
+                new LogDirFailureChannel(1),
+                clean,
+                Optional.empty());
+        // As of a leader without followers, which is what a partition alone is: what is written is committed.
+        log.updateHighWatermark(log.logEndOffset());
+    }
+
+    UnifiedLog log() {
+        return log;
+    }
+
+    ManualClock clock() {
+        return clock;
+    }
+
+    ManualScheduler scheduler() {
+        return scheduler;
+    }
+
+    /** Closes as a broker does that stops, after it had the time to remove the files that it marked as deleted. */
+    @Override
+    public void close() {
+        clock.sleep(log.config().fileDeleteDelayMs);
+        scheduler.runDue();
+        log.close();
+        log.removeLogMetrics();
+    }
+
+    /** Kafka's topic settings of these names and values, all others at their defaults. */
+    static LogConfig configOf(JsonNode settings) {
+        Map<String, String> config = new HashMap<>();
+        settings.properties().forEach(setting -> config.put(setting.getKey(), setting.getValue().asText()));
+        return new LogConfig(config);
+    }
+
+    private static long numberOr(JsonNode request, String member, long otherwise) {
+        return request.hasNonNull(member) ? request.get(member).longValue() : otherwise;
+    }
+}
