@@ -14,7 +14,9 @@ import java.util.Map;
 /** Answers requests, a line of JSON each, until standard input ends. Nothing but answers goes to standard output. */
 public final class Main {
     private static final Map<String, Request> REQUESTS = Map.of(
-            "inspect", new Inspect());
+            "create_topics", new CreateTopics(),
+            "inspect", new Inspect(),
+            "produce", new Produce());
 
     private Main() {}
 
