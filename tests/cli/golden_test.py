@@ -4,7 +4,7 @@ import hashlib
 import unittest
 
 from manifest_forms import MEMBERS, comparable, epoch_answer, time_answer
-from varve_command import GOLDEN, VarveTest, files_of, golden_cases, manifest_of, varve
+from varve_command import GOLDEN, VarveTest, files_of, find_answers, golden_cases, manifest_of
 
 # Questions that varve answers otherwise than Kafka on purpose: {(case, time): why}. In none of these directories does a
 # lookup by time find nothing in the first segment that Kafka looks at, so there are none; a case that has one must be named
@@ -102,16 +102,7 @@ class DumpTest(VarveTest):
 
 class FindTest(VarveTest):
     def ask(self, case, option, questions, partition=None):
-        """The answers to many questions at once, in their order."""
-        partition = partition or GOLDEN / case / manifest_of(case)["dir"]
-        arguments = [word for question in questions for word in (option, question)]
-        result = varve("find", partition, "--json", *arguments)
-        self.assertIn(result.status, (0, 1), f"{case}: {result.errors}")
-        answers = result.json_lines()
-        self.assertEqual(len(answers), len(questions), case)
-        missed = [answer for answer in answers if answer.get("result") in ("none", "out_of_range")]
-        self.assertEqual(result.status, 1 if missed else 0, case)
-        return answers
+        return find_answers(partition or GOLDEN / case / manifest_of(case)["dir"], option, questions)
 
     def test_offsets(self):
         for case in golden_cases():

@@ -36,6 +36,19 @@ def varve(*arguments, input=b"", command=VARVE, **options):
                                  check=False, **options))
 
 
+def find_answers(partition, option, questions):
+    """What `varve find` says to many questions (--offset, --time or --epoch) at once, in their order."""
+    if not questions:
+        return []
+    result = varve("find", partition, "--json", *(word for question in questions for word in (option, question)))
+    answers = result.json_lines()
+    missed = any(answer.get("result") in ("none", "out_of_range") for answer in answers)
+    if result.status != (1 if missed else 0) or len(answers) != len(questions):
+        raise AssertionError(f"find in {partition}: exit {result.status}, {len(answers)} answers to {len(questions)} "
+                             f"questions\n{result.errors}")
+    return answers
+
+
 def files_of(directory):
     """Name and content of every file in a directory."""
     return {path.name: path.read_bytes() for path in sorted(pathlib.Path(directory).iterdir()) if path.is_file()}
