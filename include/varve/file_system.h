@@ -146,7 +146,8 @@ class FileSystem {
 
   [[nodiscard]] virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;
 
-  // Atomic; replaces `to` if it exists. Durable only after SyncDirectory.
+  // Atomic; replaces `to` if it exists. A directory goes with all it holds, and replaces an empty one only. Durable
+  // only after SyncDirectory.
   [[nodiscard]] virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
 
   // Removes a file. Durable only after SyncDirectory.
@@ -154,6 +155,9 @@ class FileSystem {
 
   // Creates one directory; kAlreadyExists if the name is taken. Durable after SyncDirectory of its parent.
   [[nodiscard]] virtual absl::Status CreateDirectory(const std::string& path) = 0;
+
+  // Removes a directory that is empty; kAlreadyExists if it is not. Durable after SyncDirectory of its parent.
+  [[nodiscard]] virtual absl::Status RemoveDirectory(const std::string& path) = 0;
 
   // The names in a directory, without "." and "..", sorted.
   [[nodiscard]] virtual absl::StatusOr<std::vector<std::string>> List(const std::string& path) = 0;

@@ -33,6 +33,7 @@ class OverlayFileSystem : public FileSystem {
   [[nodiscard]] absl::Status Rename(const std::string& from, const std::string& to) override;
   [[nodiscard]] absl::Status Remove(const std::string& path) override;
   [[nodiscard]] absl::Status CreateDirectory(const std::string& path) override;
+  [[nodiscard]] absl::Status RemoveDirectory(const std::string& path) override;
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
   // Does nothing, successfully, to a directory that is there.
   [[nodiscard]] absl::Status SyncDirectory(const std::string& path) override;

@@ -242,6 +242,11 @@ absl::Status OverlayFileSystem::CreateDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status OverlayFileSystem::RemoveDirectory(const std::string& path) {
+  const absl::MutexLock lock(&state_->mutex);
+  return state_->tree.RemoveDirectory(path);
+}
+
 absl::StatusOr<std::vector<std::string>> OverlayFileSystem::List(const std::string& path) {
   const absl::MutexLock lock(&state_->mutex);
   VARVE_ASSIGN_OR_RETURN(const OverlayNodePtr directory, state_->FindDirectory(path));

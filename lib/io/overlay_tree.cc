@@ -130,4 +130,18 @@ absl::Status OverlayTree::Remove(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status OverlayTree::RemoveDirectory(const std::string& path) {
+  VARVE_ASSIGN_OR_RETURN(const OverlayNodePtr node, Resolve(path));
+  if (!node->is_directory) {
+    return Error(absl::StatusCode::kNotFound, "{}: remove directory: not a directory", path);
+  }
+  VARVE_ASSIGN_OR_RETURN(const Place place, ResolveParent(path));
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, List(*node));
+  if (!names.empty()) {
+    return Error(absl::StatusCode::kAlreadyExists, "{}: remove directory: it is not empty", path);
+  }
+  place.directory->entries[place.name] = {};
+  return absl::OkStatus();
+}
+
 }  // namespace varve::internal

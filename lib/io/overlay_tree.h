@@ -62,6 +62,7 @@ class OverlayTree {
   OverlayNodePtr Create(const Place& place, bool is_directory);
   [[nodiscard]] absl::Status Rename(const std::string& from, const std::string& to);
   [[nodiscard]] absl::Status Remove(const std::string& path);
+  [[nodiscard]] absl::Status RemoveDirectory(const std::string& path);
 
  private:
   FileSystem* base_;

@@ -112,6 +112,11 @@ absl::Status PosixFileSystem::CreateDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status PosixFileSystem::RemoveDirectory(const std::string& path) {
+  if (::rmdir(path.c_str()) == -1) return ErrnoStatus(errno, path, "remove directory");
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string& path) {
   const DirectoryStream stream(path);
   if (stream.get() == nullptr) return ErrnoStatus(errno, path, "list");

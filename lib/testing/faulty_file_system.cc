@@ -157,6 +157,10 @@ absl::Status FaultyFileSystem::CreateDirectory(const std::string& path) {
   return Guarded(rules_.get(), FileOperation::kCreateDirectory, path, [&] { return base_->CreateDirectory(path); });
 }
 
+absl::Status FaultyFileSystem::RemoveDirectory(const std::string& path) {
+  return Guarded(rules_.get(), FileOperation::kRemove, path, [&] { return base_->RemoveDirectory(path); });
+}
+
 absl::StatusOr<std::vector<std::string>> FaultyFileSystem::List(const std::string& path) {
   return Guarded(rules_.get(), FileOperation::kList, path, [&] { return base_->List(path); });
 }

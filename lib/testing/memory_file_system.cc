@@ -66,6 +66,11 @@ absl::Status MemoryFileSystem::CreateDirectory(const std::string& path) {
   return state_->CreateDirectory(path);
 }
 
+absl::Status MemoryFileSystem::RemoveDirectory(const std::string& path) {
+  const absl::MutexLock lock(&state_->mutex());
+  return state_->RemoveDirectory(path);
+}
+
 absl::StatusOr<std::vector<std::string>> MemoryFileSystem::List(const std::string& path) {
   const absl::MutexLock lock(&state_->mutex());
   VARVE_ASSIGN_OR_RETURN(const MemoryNodePtr node, state_->names().Resolve(path));

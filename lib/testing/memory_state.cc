@@ -88,6 +88,20 @@ absl::Status MemoryState::CreateDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status MemoryState::RemoveDirectory(const std::string& path) {
+  VARVE_ASSIGN_OR_RETURN(const MemoryNodePtr node, names_.Resolve(path));
+  if (!node->is_directory()) {
+    return Error(absl::StatusCode::kNotFound, "{}: remove directory: not a directory", path);
+  }
+  VARVE_ASSIGN_OR_RETURN(MemoryName name, names_.ResolveParent(path));
+  if (!names_.current().Entries(node->number).empty()) {
+    return Error(absl::StatusCode::kAlreadyExists, "{}: remove directory: it is not empty", path);
+  }
+  names_.Change({.node = node, .from = std::move(name), .to = std::nullopt});
+  LoseName(node.get());
+  return absl::OkStatus();
+}
+
 absl::Status MemoryState::Rename(const std::string& from, const std::string& to) {
   VARVE_ASSIGN_OR_RETURN(MemoryName old_name, names_.ResolveParent(from));
   VARVE_ASSIGN_OR_RETURN(const MemoryNodePtr node, names_.Resolve(from));

@@ -364,6 +364,21 @@ TEST_P(FileSystemContract, RemoveFreesTheName) {
   EXPECT_EQ(ContentOf("a"), "");
 }
 
+TEST_P(FileSystemContract, RemoveDirectoryTakesAnEmptyOneOnly) {
+  VARVE_ASSERT_OK(fs_->CreateDirectory(Path("d")));
+  MakeFile("d/a", "content");
+  EXPECT_THAT(fs_->RemoveDirectory(Path("d")), StatusIs(StatusCode::kAlreadyExists, HasSubstr(Path("d"))));
+  EXPECT_EQ(ContentOf("d/a"), "content");
+  VARVE_ASSERT_OK(fs_->Remove(Path("d/a")));
+  VARVE_ASSERT_OK(fs_->RemoveDirectory(Path("d")));
+  EXPECT_THAT(fs_->Info(Path("d")), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(fs_->List(under_test_->root()), IsOkAndHolds(IsEmpty()));
+  EXPECT_THAT(fs_->RemoveDirectory(Path("d")), StatusIs(StatusCode::kNotFound, HasSubstr(Path("d"))));
+  MakeFile("d", "a file now");
+  EXPECT_THAT(fs_->RemoveDirectory(Path("d")), StatusIs(StatusCode::kNotFound));
+  EXPECT_EQ(ContentOf("d"), "a file now");
+}
+
 TEST_P(FileSystemContract, CreateDirectoryRefusesATakenName) {
   VARVE_ASSERT_OK(fs_->CreateDirectory(Path("d")));
   EXPECT_THAT(fs_->CreateDirectory(Path("d")), StatusIs(StatusCode::kAlreadyExists, HasSubstr(Path("d"))));

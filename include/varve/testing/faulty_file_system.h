@@ -44,7 +44,7 @@ enum class FileOperation {
   kSend,
   kInfo,  // Info and Size of a file or a path, AllocationIsPromise
   kRename,
-  kRemove,
+  kRemove,  // of a file or a directory
   kCreateDirectory,
   kList,
   kSyncDirectory,
@@ -96,6 +96,7 @@ class FaultyFileSystem : public FileSystem {
   [[nodiscard]] absl::Status Rename(const std::string& from, const std::string& to) override;
   [[nodiscard]] absl::Status Remove(const std::string& path) override;
   [[nodiscard]] absl::Status CreateDirectory(const std::string& path) override;
+  [[nodiscard]] absl::Status RemoveDirectory(const std::string& path) override;
   [[nodiscard]] absl::StatusOr<std::vector<std::string>> List(const std::string& path) override;
   [[nodiscard]] absl::Status SyncDirectory(const std::string& path) override;
   [[nodiscard]] absl::StatusOr<FileInfo> Info(const std::string& path) override;
