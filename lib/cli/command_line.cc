@@ -14,10 +14,12 @@
 #include "CLI/Config.hpp"  // App.hpp of this library does not include what it needs
 #include "CLI/Formatter.hpp"
 #include "absl/status/statusor.h"
+#include "cli/adopt.h"
 #include "cli/append.h"
 #include "cli/compact.h"
 #include "cli/dump.h"
 #include "cli/explain.h"
+#include "cli/export.h"
 #include "cli/find.h"
 #include "cli/quantities.h"
 #include "cli/read.h"
@@ -27,6 +29,7 @@
 #include "cli/truncate.h"
 #include "cli/verify.h"
 #include "fmt/format.h"
+#include "varve/topic_partition.h"
 
 namespace varve::cli {
 namespace {
@@ -383,6 +386,46 @@ void AddCompact(CLI::App* app, Command* chosen) {
   command->callback([settings, chosen] { *chosen = [settings] { return RunCompact(*settings); }; });
 }
 
+// --- Commands that hand over ---
+
+void AddAdopt(CLI::App* app, Command* chosen) {
+  CLI::App* const command =
+      app->add_subcommand("adopt", "Hand a partition over to a stopped Kafka broker, which then serves it");
+  const auto settings = std::make_shared<AdoptSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory, closed cleanly")->required();
+  command->add_option("--into", settings->log_directory, "The broker's log directory")->required();
+  command
+      ->add_option_function<std::string>(
+          "--as",
+          [settings](const std::string& name) {
+            const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);
+            if (!partition.ok() || partition->DirectoryName() != name) {
+              throw CLI::ValidationError("--as", fmt::format("expected TOPIC-N, found '{}'", name));
+            }
+            settings->options.as = *partition;
+          },
+          "The partition's name in Kafka; default: the directory's")
+      ->type_name("TOPIC-N");
+  command->add_option("--topic-id", settings->options.topic_id,
+                      "The topic's id, as kafka-topics.sh --describe prints it; default: that of the directory which "
+                      "the broker made for the partition");
+  command->add_flag("--move", settings->options.move, "Remove DIR once the copy is in place");
+  command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
+  command->add_flag("--json", settings->json, "Print the summary as JSON");
+  command->callback([settings, chosen] { *chosen = [settings] { return RunAdopt(*settings); }; });
+}
+
+void AddExport(CLI::App* app, Command* chosen) {
+  CLI::App* const command =
+      app->add_subcommand("export", "Copy a partition out of the log directory of a stopped Kafka broker");
+  const auto settings = std::make_shared<ExportSettings>();
+  command->add_option("DIR", settings->directory, "Partition directory in a broker's log directory")->required();
+  command->add_option("--to", settings->target, "Where to: a name that is free, by custom TOPIC-N")->required();
+  command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
+  command->add_flag("--json", settings->json, "Print the summary as JSON");
+  command->callback([settings, chosen] { *chosen = [settings] { return RunExport(*settings); }; });
+}
+
 }  // namespace
 
 Command ParseCommandLine(int argc, char** argv) {
@@ -402,6 +445,8 @@ Command ParseCommandLine(int argc, char** argv) {
   AddTruncate(&app, &chosen);
   AddRetain(&app, &chosen);
   AddCompact(&app, &chosen);
+  AddAdopt(&app, &chosen);
+  AddExport(&app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

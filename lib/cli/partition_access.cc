@@ -81,14 +81,19 @@ absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& dir
   return bytes;
 }
 
-absl::StatusOr<DataDirectory> ReadMarks(std::string_view command, FileSystem* file_system,
-                                        const std::string& directory) {
-  // The partition's own name and parent count, which ".", "../orders-0/." and a symbolic link do not tell.
+absl::StatusOr<std::string> CanonicalPath(const std::string& directory) {
   std::error_code error;
   std::filesystem::path path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory), error);
   if (error) return Failure(absl::StatusCode::kInternal, "{}: {}", directory, error.message());
   if (!path.has_filename()) path = path.parent_path();  // it ended in a slash, and is not there yet
-  absl::StatusOr<DataDirectory> data = DataDirectory::Of(file_system, path.string());
+  return path.string();
+}
+
+absl::StatusOr<DataDirectory> ReadMarks(std::string_view command, FileSystem* file_system,
+                                        const std::string& directory) {
+  const absl::StatusOr<std::string> path = CanonicalPath(directory);
+  if (!path.ok()) return path.status();
+  absl::StatusOr<DataDirectory> data = DataDirectory::Of(file_system, *path);
   if (!data.ok()) return data;
   for (const std::string& note : data->notes()) Note(command, note);
   return data;

@@ -30,6 +30,10 @@ namespace varve::cli {
 [[nodiscard]] absl::StatusOr<std::vector<std::string>> PartitionsIn(FileSystem* file_system,
                                                                     const std::string& directory);
 
+// The path that `directory` leads to, whatever links are on the way, and whether it is there or not: a partition's own
+// name and parent count, which ".", "../orders-0/." and a symbolic link do not tell.
+[[nodiscard]] absl::StatusOr<std::string> CanonicalPath(const std::string& directory);
+
 // The bytes of all .log files of a partition. Errors: as FileSystem::List and Info.
 [[nodiscard]] absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& directory);
 

@@ -32,8 +32,7 @@ absl::StatusOr<std::vector<LeaderEpoch>> LoadLeaderEpochCheckpoint(FileSystem* f
 
 absl::StatusOr<std::string> LoadTopicId(FileSystem* file_system, const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(const internal::TopicId topic_id, internal::ReadPartitionMetadata(file_system, path));
-  const std::string text = internal::FormatPartitionMetadata(topic_id);
-  return text.substr(text.rfind(' ') + 1);
+  return internal::FormatTopicId(topic_id);
 }
 
 absl::StatusOr<std::vector<ProducerStateEntry>> LoadProducerSnapshot(FileSystem* file_system, const std::string& path) {

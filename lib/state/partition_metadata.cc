@@ -38,6 +38,19 @@ bool IsZero(const TopicId& topic_id) { return topic_id == TopicId{}; }
 
 }  // namespace
 
+absl::StatusOr<TopicId> ParseTopicId(std::string_view text) {
+  TopicId topic_id;
+  if (!DecodeTopicId(text, &topic_id) || IsZero(topic_id)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "expected a topic id of 22 characters of base64, other than zero, found \"{}\"", text);
+  }
+  return topic_id;
+}
+
+std::string FormatTopicId(const TopicId& topic_id) {
+  return absl::WebSafeBase64Escape(absl::string_view(reinterpret_cast<const char*>(topic_id.data()), topic_id.size()));
+}
+
 absl::StatusOr<TopicId> ParsePartitionMetadata(std::string_view path, std::string_view text) {
   const std::string_view version_line = TakeLine(&text);
   int32_t version = -1;
@@ -63,8 +76,7 @@ absl::StatusOr<TopicId> ParsePartitionMetadata(std::string_view path, std::strin
 }
 
 std::string FormatPartitionMetadata(const TopicId& topic_id) {
-  const absl::string_view bytes(reinterpret_cast<const char*>(topic_id.data()), topic_id.size());
-  return fmt::format("{}0\n{}{}", kVersionKey, kTopicIdKey, absl::WebSafeBase64Escape(bytes));
+  return fmt::format("{}0\n{}{}", kVersionKey, kTopicIdKey, FormatTopicId(topic_id));
 }
 
 absl::StatusOr<TopicId> ReadPartitionMetadata(FileSystem* file_system, const std::string& path) {

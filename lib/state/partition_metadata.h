@@ -22,6 +22,10 @@ inline constexpr char kPartitionMetadataFile[] = "partition.metadata";
 
 using TopicId = std::array<uint8_t, 16>;
 
+// 22 characters of URL-safe base64. kInvalidArgument for any other text, and for the id of zeros.
+[[nodiscard]] absl::StatusOr<TopicId> ParseTopicId(std::string_view text);
+[[nodiscard]] std::string FormatTopicId(const TopicId& topic_id);
+
 // kDataLoss, naming the line, for anything that is not of this form; `path` is for messages.
 [[nodiscard]] absl::StatusOr<TopicId> ParsePartitionMetadata(std::string_view path, std::string_view text);
 [[nodiscard]] std::string FormatPartitionMetadata(const TopicId& topic_id);

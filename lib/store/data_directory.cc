@@ -1,12 +1,12 @@
 #include "varve/data_directory.h"
 
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "base/path.h"
 #include "base/status.h"
 #include "state/checkpoint_file.h"
+#include "store/data_directory_files.h"
 #include "varve/topic_partition.h"
 
 namespace varve {
@@ -14,29 +14,6 @@ namespace {
 
 using internal::JoinPath;
 using internal::OffsetCheckpoint;
-
-constexpr std::string_view kCleanMarker = ".kafka_cleanshutdown";
-constexpr std::string_view kMetaProperties = "meta.properties";
-constexpr std::string_view kLockFile = ".lock";
-
-absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path) {
-  const absl::StatusOr<FileInfo> info = file_system->Info(path);
-  if (absl::IsNotFound(info.status())) return false;
-  if (!info.ok()) return info.status();
-  return true;
-}
-
-// Any of the files that only Kafka puts beside partitions. Its `.lock` is not among them: other programs use that name.
-absl::StatusOr<bool> HoldsKafkaFiles(FileSystem* file_system, const std::string& directory) {
-  for (const std::string_view name :
-       {std::string_view(internal::kRecoveryPointCheckpoint), std::string_view(internal::kLogStartOffsetCheckpoint),
-        std::string_view(internal::kReplicationOffsetCheckpoint), std::string_view(internal::kCleanerOffsetCheckpoint),
-        kCleanMarker, kMetaProperties}) {
-    VARVE_ASSIGN_OR_RETURN(const bool exists, Exists(file_system, JoinPath(directory, name)));
-    if (exists) return true;
-  }
-  return false;
-}
 
 // The partition that a live directory's name stands for. The marks of a live partition are not those of its copy on the
 // way in (-future) or out (-delete, -stray), though both names speak of the same partition.
@@ -69,7 +46,7 @@ absl::StatusOr<DataDirectory> DataDirectory::Of(FileSystem* file_system, const s
   data.file_system_ = file_system;
   data.parent_ = internal::ParentDirectory(partition_directory);
   data.partition_name_ = internal::BaseName(partition_directory);
-  VARVE_ASSIGN_OR_RETURN(data.is_kafka_, HoldsKafkaFiles(file_system, data.parent_));
+  VARVE_ASSIGN_OR_RETURN(data.is_kafka_, internal::HoldsKafkaFiles(file_system, data.parent_));
   VARVE_RETURN_IF_ERROR(data.ReadMarks());
   return data;
 }
@@ -79,7 +56,7 @@ absl::Status DataDirectory::ReadMarks() {
   notes_.clear();
   const std::optional<TopicPartition> partition = LivePartition(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
-  VARVE_ASSIGN_OR_RETURN(const bool clean, Exists(file_system_, JoinPath(parent_, kCleanMarker)));
+  VARVE_ASSIGN_OR_RETURN(const bool clean, internal::Exists(file_system_, JoinPath(parent_, internal::kCleanMarker)));
   marks_.clean = clean;
   VARVE_ASSIGN_OR_RETURN(
       marks_.recovery_point,
@@ -93,18 +70,11 @@ absl::Status DataDirectory::ReadMarks() {
 absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
   if (!is_kafka_ || prepared_) return false;
   if (lock_ == nullptr) {
-    const std::string lock_path = JoinPath(parent_, kLockFile);
-    VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system_, lock_path));
-    if (!has_lock_file) {
-      // Another process may make it at the same moment: it is the lock that decides, not the file.
-      const absl::Status created = file_system_->Open(lock_path, OpenMode::kCreate).status();
-      if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
-    }
-    VARVE_ASSIGN_OR_RETURN(lock_, file_system_->Lock(lock_path, LockKind::kShared));
+    VARVE_ASSIGN_OR_RETURN(lock_, internal::LockDataDirectory(file_system_, parent_, LockKind::kShared));
   }
   // A broker may have started and died since they were read; under the lock none can.
   VARVE_RETURN_IF_ERROR(ReadMarks());
-  const absl::Status removed = file_system_->Remove(JoinPath(parent_, kCleanMarker));
+  const absl::Status removed = file_system_->Remove(JoinPath(parent_, internal::kCleanMarker));
   if (!absl::IsNotFound(removed)) VARVE_RETURN_IF_ERROR(removed);
   // Before the first change of data: a marker that came back after a power cut would vouch for files it never saw. Also
   // where it is gone already: whoever removed it may have died before its sync.

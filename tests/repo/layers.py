@@ -11,7 +11,7 @@ LAYERS = {
     "log": ["segment", "state", "record", "index", "io/whole_file.h", "io/zeroed_pages.h", "varve/file_system.h",
             "varve/clock.h", "varve/overlay_file_system.h"],
     "store": ["log", "state", "io/whole_file.h", "io/background_thread.h", "io/fork_mark.h", "varve/file_system.h",
-              "varve/clock.h"],
+              "varve/clock.h", "varve/overlay_file_system.h"],
     "testing": ["io"],
 }
 
@@ -48,6 +48,7 @@ PUBLIC_HEADERS = {
     "retention.h": "log",
     "verify.h": "log",
     "data_directory.h": "store",
+    "hand_over.h": "store",
     "maintenance.h": "store",
     "store.h": "store",
 }

@@ -1,0 +1,160 @@
+#include "cli/adopt.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cli/json_values.h"
+#include "cli/output.h"
+#include "cli/partition_access.h"
+#include "cli/progress_bar.h"
+#include "cli/quantities.h"
+#include "varve/overlay_file_system.h"
+#include "varve/segment.h"
+
+namespace varve::cli {
+namespace {
+
+constexpr char kCommand[] = "adopt";
+
+struct Adopted {
+  AdoptResult result;
+  // The largest of the oldest segment, which goes first by retention; absent where it has none.
+  std::optional<int64_t> oldest_timestamp_ms;
+};
+
+absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& settings) {
+  const absl::StatusOr<std::string> directory = CanonicalPath(settings.directory);
+  if (!directory.ok()) return directory.status();
+  const absl::StatusOr<std::string> log_directory = CanonicalPath(settings.log_directory);
+  if (!log_directory.ok()) return log_directory.status();
+  AdoptOptions options = settings.options;
+  const auto copy_bar = std::make_shared<ProgressBar>("adopt: copy");
+  options.copy_progress = UpdatesOf(copy_bar);
+  const auto check_bar = std::make_shared<ProgressBar>("adopt: check");
+  options.verify_progress = UpdatesOf(check_bar);
+  absl::StatusOr<AdoptResult> result = AdoptPartition(file_system, *directory, *log_directory, options);
+  if (!result.ok()) return result.status();
+  Adopted adopted{.result = *std::move(result), .oldest_timestamp_ms = std::nullopt};
+  const absl::StatusOr<std::vector<int64_t>> segments = Segment::List(file_system, adopted.result.directory);
+  if (!segments.ok()) return segments.status();
+  const absl::StatusOr<Segment> oldest = Segment::Open(file_system, adopted.result.directory, segments->front());
+  if (!oldest.ok()) return oldest.status();
+  if (oldest->largest_timestamp().timestamp_ms >= 0)
+    adopted.oldest_timestamp_ms = oldest->largest_timestamp().timestamp_ms;
+  return adopted;
+}
+
+// Prints the offset that the broker then serves up to.
+std::string CheckCommand(const TopicPartition& partition) {
+  return fmt::format("kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions {}:{} --time latest",
+                     partition.topic, partition.partition);
+}
+
+OrderedJson AdoptedJson(const AdoptSettings& settings, const Adopted& adopted) {
+  const AdoptResult& result = adopted.result;
+  OrderedJson oldest_timestamp_ms;
+  if (adopted.oldest_timestamp_ms.has_value()) oldest_timestamp_ms = *adopted.oldest_timestamp_ms;
+  return {{"dir", settings.directory},
+          {"into", result.directory},
+          {"dry_run", settings.dry_run},
+          {"topic", result.partition.topic},
+          {"partition", result.partition.partition},
+          {"topic_id", result.topic_id},
+          {"cluster_id", result.cluster_id},
+          {"node_id", result.node_id},
+          {"log_start_offset", result.log_start_offset},
+          {"log_end_offset", result.log_end_offset},
+          {"last_stable_offset", result.last_stable_offset},
+          {"segments", result.segments},
+          {"bytes", result.bytes},
+          {"oldest_timestamp_ms", oldest_timestamp_ms},
+          {"producers", result.producers},
+          {"max_leader_epoch", result.max_leader_epoch},
+          {"batches_restamped", result.batches_restamped},
+          {"replaced_empty", result.replaced_empty},
+          {"stopped_cleanly", result.stopped_cleanly},
+          {"source_removed", result.source_removed},
+          {"left_behind", result.left_behind},
+          {"check_command", CheckCommand(result.partition)}};
+}
+
+void PrintWhatWasDone(const AdoptSettings& settings, const AdoptResult& result, Output* out) {
+  out->Print("{}: {} {}\n", settings.directory, settings.dry_run ? "would be adopted into" : "adopted into",
+             result.directory);
+  out->Print("  cluster {}, node {}; topic id {}{}\n", result.cluster_id, result.node_id, result.topic_id,
+             result.replaced_empty ? ", of the empty partition in whose place it is" : "");
+  out->Print("  offsets {} to {}, {} in {} segments, every checksum checked\n", result.log_start_offset,
+             result.log_end_offset, FormatBytes(result.bytes), FormatCount(result.segments));
+  if (result.batches_restamped > 0) {
+    out->Print("  {} batches bore a leader epoch above {}, the broker's latest: in the copy they bear that one\n",
+               FormatCount(result.batches_restamped), result.max_leader_epoch);
+  }
+  if (!result.left_behind.empty()) {
+    out->Print("  not taken along: {}\n", fmt::join(result.left_behind, ", "));
+  }
+  if (settings.options.move) {
+    out->Print("  {} {}\n", settings.directory, settings.dry_run ? "would be removed" : "was removed");
+  } else {
+    out->Print("  {} stays as it is\n", settings.directory);
+  }
+}
+
+void PrintWhatToKnow(const Adopted& adopted, Output* out) {
+  const AdoptResult& result = adopted.result;
+  if (!result.stopped_cleanly) {
+    out->Print("  the broker was not stopped cleanly: it will check its logs when it starts\n");
+  }
+  if (adopted.oldest_timestamp_ms.has_value()) {
+    out->Print(
+        "  the oldest segment ends at {}: the topic's retention.ms, 7 days by default, must reach back to that\n",
+        FormatTime(*adopted.oldest_timestamp_ms));
+  }
+  if (result.last_stable_offset < result.log_end_offset) {
+    out->Print(
+        "  a transaction is open from offset {} on, which nobody in the cluster will end; read_committed consumers "
+        "stop "
+        "there until kafka-transactions.sh abort --topic {} --partition {} --start-offset {} has\n",
+        result.last_stable_offset, result.partition.topic, result.partition.partition, result.last_stable_offset);
+  }
+  if (result.producers > 0) {
+    out->Print(
+        "  {} producers are known to it, for a day since their last batch: should one of the cluster get the id "
+        "of one, its first batch is refused as out of sequence\n",
+        FormatCount(result.producers));
+  }
+}
+
+void PrintWhatIsNext(const AdoptResult& result, Output* out) {
+  out->Print("next: start the broker; this then answers {}:{}:{}\n  {}\n", result.partition.topic,
+             result.partition.partition, result.log_end_offset, CheckCommand(result.partition));
+}
+
+// What must be done first, the message says; the partition is not what it is expected to be.
+ExitStatus ComplainOf(const absl::Status& status) {
+  if (absl::IsFailedPrecondition(status)) return Complain(kCommand, ExitStatus::kDataWrong, MessageOf(status));
+  return Complain(kCommand, status);
+}
+
+}  // namespace
+
+ExitStatus RunAdopt(const AdoptSettings& settings) {
+  if (absl::Status status = CheckPartition(FileSystem::Default(), settings.directory); !status.ok()) {
+    return Complain(kCommand, status);
+  }
+  OverlayFileSystem trial(FileSystem::Default());
+  const absl::StatusOr<Adopted> adopted = Adopt(settings.dry_run ? &trial : FileSystem::Default(), settings);
+  if (!adopted.ok()) return ComplainOf(adopted.status());
+  Output out;
+  if (settings.json) {
+    out.Print("{}\n", JsonText(AdoptedJson(settings, *adopted)));
+  } else {
+    PrintWhatWasDone(settings, adopted->result, &out);
+    PrintWhatToKnow(*adopted, &out);
+    if (!settings.dry_run) PrintWhatIsNext(adopted->result, &out);
+  }
+  return out.Finish(kCommand, ExitStatus::kDone);
+}
+
+}  // namespace varve::cli

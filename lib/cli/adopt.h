@@ -1,0 +1,27 @@
+// `varve adopt`: hands a partition over to a stopped Kafka broker.
+//
+// Thread rules: one thread.
+#ifndef VARVE_LIB_CLI_ADOPT_H_
+#define VARVE_LIB_CLI_ADOPT_H_
+
+#include <string>
+
+#include "cli/exit_status.h"
+#include "varve/hand_over.h"
+
+namespace varve::cli {
+
+struct AdoptSettings {
+  std::string directory;
+  std::string log_directory;  // the broker's
+  AdoptOptions options;       // but for the progress
+  bool dry_run = false;
+  bool json = false;
+};
+
+// Adopts the partition, prints what was done, and what is to be done next.
+[[nodiscard]] ExitStatus RunAdopt(const AdoptSettings& settings);
+
+}  // namespace varve::cli
+
+#endif  // VARVE_LIB_CLI_ADOPT_H_

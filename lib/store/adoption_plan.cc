@@ -1,0 +1,79 @@
+#include "store/adoption_plan.h"
+
+#include "base/status.h"
+
+namespace varve::internal {
+namespace {
+
+// Why an entry is none that a log has which never held a record; empty if it is one.
+std::string ReasonNotEmpty(const TargetEntry& entry) {
+  if (entry.is_directory) return fmt::format("a directory {}", entry.file.name);
+  switch (entry.file.kind) {
+    case PartitionFileKind::kLog:
+      if (entry.size_bytes > 0) return fmt::format("{} bytes in {}", entry.size_bytes, entry.file.name);
+      if (entry.file.offset > 0) return fmt::format("{}: it has held records", entry.file.name);
+      return {};
+    case PartitionFileKind::kOffsetIndex:
+    case PartitionFileKind::kTimeIndex:
+    case PartitionFileKind::kTransactionIndex:
+    case PartitionFileKind::kSnapshot:
+    case PartitionFileKind::kLeaderEpochs:
+    case PartitionFileKind::kPartitionMetadata:
+    case PartitionFileKind::kOwn:
+      return {};
+    case PartitionFileKind::kSavedAside:
+    case PartitionFileKind::kLeftover:
+    case PartitionFileKind::kOther:
+      break;
+  }
+  return entry.file.name;
+}
+
+}  // namespace
+
+absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const std::optional<TopicId>& asked) {
+  if (!target.exists) {
+    if (asked.has_value()) return AdoptionPlan{.topic_id = *asked};
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
+                 "Kafka, stop the broker and try again; or name the topic's id",
+                 target.path);
+  }
+  for (const TargetEntry& entry : target.entries) {
+    if (const std::string reason = ReasonNotEmpty(entry); !reason.empty()) {
+      return Error(absl::StatusCode::kAlreadyExists,
+                   "{}: expected a partition that has never held a record, found {}; nothing is overwritten: delete "
+                   "the topic in Kafka and create it anew, or adopt under another name",
+                   target.path, reason);
+    }
+  }
+  if (!target.topic_id.has_value() && !asked.has_value()) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: expected a {} with the topic's id, found none: start the broker once, or name the id",
+                 target.path, kPartitionMetadataFile);
+  }
+  if (target.topic_id.has_value() && asked.has_value() && *target.topic_id != *asked) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "{}: expected the broker's id of the topic, {}, found {}: under another id the broker sets the "
+                 "partition aside",
+                 target.path, FormatTopicId(*target.topic_id), FormatTopicId(*asked));
+  }
+  if (target.leader_epochs.empty()) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: expected a partition that this broker leads, found no leader epoch: a follower would cut the log "
+                 "down to its leader's. With replication factor 1, start the broker, wait until the topic has a "
+                 "leader, and stop it again",
+                 target.path);
+  }
+  return AdoptionPlan{.topic_id = asked.value_or(target.topic_id.value_or(TopicId{})),
+                      .max_leader_epoch = target.leader_epochs.back().epoch};
+}
+
+CheckpointLines LinesOfAdopted(const AdoptedExtent& extent) {
+  CheckpointLines lines{.recovery_point = extent.log_end_offset, .high_watermark = extent.log_end_offset};
+  if (extent.log_start_offset > extent.first_base_offset) lines.log_start_offset = extent.log_start_offset;
+  if (extent.first_dirty_offset > extent.log_start_offset) lines.first_dirty_offset = extent.first_dirty_offset;
+  return lines;
+}
+
+}  // namespace varve::internal

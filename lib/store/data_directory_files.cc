@@ -1,0 +1,142 @@
+#include "store/data_directory_files.h"
+
+#include <array>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "io/whole_file.h"
+#include "state/checkpoint_file.h"
+
+namespace varve::internal {
+namespace {
+
+// The file has some hundred bytes.
+constexpr uint64_t kMaxMetaPropertiesBytes = uint64_t{64} * 1024;
+
+struct NamedLine {
+  const char* file_name;
+  std::optional<int64_t> CheckpointLines::*offset;
+};
+
+constexpr std::array<NamedLine, 4> kNamedLines = {{
+    {kRecoveryPointCheckpoint, &CheckpointLines::recovery_point},
+    {kLogStartOffsetCheckpoint, &CheckpointLines::log_start_offset},
+    {kReplicationOffsetCheckpoint, &CheckpointLines::high_watermark},
+    {kCleanerOffsetCheckpoint, &CheckpointLines::first_dirty_offset},
+}};
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\f\r";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+// Java writes a backslash before ':', '=', '#', '!' and itself.
+std::string Unescape(std::string_view text) {
+  std::string plain;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) ++i;
+    plain.push_back(text[i]);
+  }
+  return plain;
+}
+
+// A file that is not there has no lines.
+absl::StatusOr<OffsetCheckpoint> ReadCheckpoint(FileSystem* file_system, const std::string& path) {
+  absl::StatusOr<OffsetCheckpoint> checkpoint = ReadOffsetCheckpoint(file_system, path);
+  if (absl::IsNotFound(checkpoint.status())) return OffsetCheckpoint();
+  return checkpoint;
+}
+
+std::optional<int64_t> OffsetOf(const OffsetCheckpoint& checkpoint, const TopicPartition& partition) {
+  const auto line = checkpoint.find(partition);
+  return line == checkpoint.end() ? std::nullopt : std::optional(line->second);
+}
+
+}  // namespace
+
+absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path) {
+  const absl::StatusOr<FileInfo> info = file_system->Info(path);
+  if (absl::IsNotFound(info.status())) return false;
+  if (!info.ok()) return info.status();
+  return true;
+}
+
+absl::StatusOr<bool> HoldsKafkaFiles(FileSystem* file_system, const std::string& directory) {
+  for (const char* name : {kRecoveryPointCheckpoint, kLogStartOffsetCheckpoint, kReplicationOffsetCheckpoint,
+                           kCleanerOffsetCheckpoint, kCleanMarker, kMetaProperties}) {
+    VARVE_ASSIGN_OR_RETURN(const bool exists, Exists(file_system, JoinPath(directory, name)));
+    if (exists) return true;
+  }
+  return false;
+}
+
+BrokerIdentity ParseMetaProperties(std::string_view text) {
+  BrokerIdentity identity;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const std::string_view line = Trim(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const size_t separator = line.find_first_of("=:");
+    if (line.empty() || line.front() == '#' || line.front() == '!' || separator == std::string_view::npos) continue;
+    const std::string_view key = Trim(line.substr(0, separator));
+    const std::string value = Unescape(Trim(line.substr(separator + 1)));
+    if (key == "cluster.id") identity.cluster_id = value;
+    if (key == "node.id" || key == "broker.id") identity.node_id = value;
+  }
+  return identity;
+}
+
+absl::StatusOr<BrokerIdentity> ReadMetaProperties(FileSystem* file_system, const std::string& directory) {
+  VARVE_ASSIGN_OR_RETURN(const std::string text,
+                         ReadWholeFile(file_system, JoinPath(directory, kMetaProperties), kMaxMetaPropertiesBytes));
+  return ParseMetaProperties(text);
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> LockDataDirectory(FileSystem* file_system, const std::string& directory,
+                                                            LockKind kind) {
+  const std::string path = JoinPath(directory, kDataDirectoryLock);
+  VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system, path));
+  if (!has_lock_file) {
+    // Another process may make it at the same moment: it is the lock that decides, not the file.
+    const absl::Status created = file_system->Open(path, OpenMode::kCreate).status();
+    if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
+  }
+  // An overlay takes no lock of its base, and grants its own whatever the base's; but it tells of those there.
+  VARVE_ASSIGN_OR_RETURN(const bool held, file_system->IsLocked(path));
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, kind);
+  if (lock.ok() && held) lock = Error(absl::StatusCode::kUnavailable, "{}: lock: held by another process", path);
+  if (!absl::IsUnavailable(lock.status())) return lock;
+  return Annotate(lock.status(), "the log directory is in use: stop the broker first");
+}
+
+absl::StatusOr<CheckpointLines> ReadCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                                    const TopicPartition& partition) {
+  CheckpointLines lines;
+  for (const NamedLine& line : kNamedLines) {
+    VARVE_ASSIGN_OR_RETURN(const OffsetCheckpoint checkpoint,
+                           ReadCheckpoint(file_system, JoinPath(directory, line.file_name)));
+    lines.*line.offset = OffsetOf(checkpoint, partition);
+  }
+  return lines;
+}
+
+absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                  const TopicPartition& partition, const CheckpointLines& lines) {
+  for (const NamedLine& line : kNamedLines) {
+    const std::string path = JoinPath(directory, line.file_name);
+    VARVE_ASSIGN_OR_RETURN(OffsetCheckpoint checkpoint, ReadCheckpoint(file_system, path));
+    const std::optional<int64_t>& offset = lines.*line.offset;
+    if (OffsetOf(checkpoint, partition) == offset) continue;
+    if (offset.has_value()) {
+      checkpoint[partition] = *offset;
+    } else {
+      checkpoint.erase(partition);
+    }
+    VARVE_RETURN_IF_ERROR(WriteOffsetCheckpoint(file_system, path, checkpoint));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace varve::internal

@@ -1,0 +1,74 @@
+// What Kafka keeps beside the partitions of a log directory, read and written: who the broker is, its lock, and the
+// lines of the four checkpoints that speak of one partition.
+//
+//   meta.properties       Java properties: the cluster's and the broker's id (Kafka MetaProperties)
+//   .kafka_cleanshutdown  there after a clean stop; what is in it does not count (CleanShutdownFileHandler)
+//   .lock                 empty; locked as long as the broker runs (LogManager.lockLogDirs)
+//   *-offset-checkpoint   state/checkpoint_file.h
+//
+// Thread rules: free functions; the checkpoints have one writer at a time, who holds the lock.
+#ifndef VARVE_LIB_STORE_DATA_DIRECTORY_FILES_H_
+#define VARVE_LIB_STORE_DATA_DIRECTORY_FILES_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_system.h"
+#include "varve/topic_partition.h"
+
+namespace varve::internal {
+
+inline constexpr char kCleanMarker[] = ".kafka_cleanshutdown";
+inline constexpr char kMetaProperties[] = "meta.properties";
+inline constexpr char kDataDirectoryLock[] = ".lock";
+
+[[nodiscard]] absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path);
+
+// Any of the files that only Kafka puts beside partitions. Its `.lock` is not among them: other programs use that name.
+[[nodiscard]] absl::StatusOr<bool> HoldsKafkaFiles(FileSystem* file_system, const std::string& directory);
+
+// As meta.properties has them; empty where it has not. Version 0 calls the node id a broker id.
+struct BrokerIdentity {
+  std::string cluster_id;
+  std::string node_id;
+
+  friend bool operator==(const BrokerIdentity&, const BrokerIdentity&) = default;
+};
+
+[[nodiscard]] BrokerIdentity ParseMetaProperties(std::string_view text);
+// kNotFound if there is no such file.
+[[nodiscard]] absl::StatusOr<BrokerIdentity> ReadMetaProperties(FileSystem* file_system, const std::string& directory);
+
+// Takes the lock that a running broker holds, making its file where there is none. kUnavailable while a broker runs,
+// or, for an exclusive one, while a writer of varve is at work below the directory. Held until the result is destroyed.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<FileLock>> LockDataDirectory(FileSystem* file_system,
+                                                                          const std::string& directory, LockKind kind);
+
+// What the checkpoints say of one partition; absent where there is no line.
+struct CheckpointLines {
+  std::optional<int64_t> recovery_point = std::nullopt;
+  std::optional<int64_t> log_start_offset = std::nullopt;
+  std::optional<int64_t> high_watermark = std::nullopt;
+  std::optional<int64_t> first_dirty_offset = std::nullopt;
+
+  friend bool operator==(const CheckpointLines&, const CheckpointLines&) = default;
+};
+
+// kDataLoss: a file that cannot be parsed.
+[[nodiscard]] absl::StatusOr<CheckpointLines> ReadCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                                                  const TopicPartition& partition);
+
+// Sets the partition's lines, or takes them out where absent; those of others stay. Each file is replaced whole and
+// synced; one that says so already is left alone. kDataLoss: a file that cannot be parsed. After an error some of the
+// files may have been replaced.
+[[nodiscard]] absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                                const TopicPartition& partition, const CheckpointLines& lines);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_STORE_DATA_DIRECTORY_FILES_H_

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/path.h"
+#include "base/status.h"
+#include "state/partition_metadata.h"
+#include "store/data_directory_files.h"
+#include "store/partition_copy.h"
+#include "varve/data_directory.h"
+#include "varve/hand_over.h"
+#include "varve/log.h"
+#include "varve/partition_files.h"
+
+namespace varve {
+namespace internal {
+namespace {
+
+// What varve has on disk only while somebody writes.
+bool IsOfAWriter(const PartitionFile& file) { return file.name == "varve.lock" || file.name == "varve.live"; }
+
+class Exporter {
+ public:
+  Exporter(FileSystem* file_system, std::string directory, std::string target, const ExportOptions& options)
+      : file_system_(file_system),
+        directory_(std::move(directory)),
+        target_(std::move(target)),
+        stage_(JoinPath(ParentDirectory(target_), fmt::format(".{}.{}-export", BaseName(target_), UniqueSuffix()))),
+        options_(options) {}
+
+  [[nodiscard]] absl::StatusOr<ExportResult> Run() {
+    VARVE_ASSIGN_OR_RETURN(const DataDirectory before_lock, DataDirectory::Of(file_system_, directory_));
+    VARVE_RETURN_IF_ERROR(CheckPlaces(before_lock));
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock,
+                           LockDataDirectory(file_system_, ParentDirectory(directory_), LockKind::kExclusive));
+    VARVE_RETURN_IF_ERROR(CheckNoWriter(file_system_, directory_));
+    // A broker may have run until the lock was taken.
+    VARVE_ASSIGN_OR_RETURN(const DataDirectory data, DataDirectory::Of(file_system_, directory_));
+    absl::Status status = Export(data);
+    // What is left of a failed one is of no use to anybody.
+    if (!status.ok()) (void)RemoveTree(file_system_, stage_);
+    if (!status.ok()) return status;
+    return std::move(result_);
+  }
+
+ private:
+  [[nodiscard]] absl::Status CheckPlaces(const DataDirectory& data) const {
+    if (!data.is_kafka()) {
+      return Error(absl::StatusCode::kInvalidArgument,
+                   "{}: expected a partition in a log directory of Kafka, found neither checkpoints nor {} beside it",
+                   directory_, kMetaProperties);
+    }
+    const absl::StatusOr<TopicPartition> named = ParseTopicPartition(BaseName(directory_));
+    if (!named.ok() || named->DirectoryName() != BaseName(directory_)) {
+      return Error(absl::StatusCode::kInvalidArgument, "{}: expected the name TOPIC-N of a live partition, found {}",
+                   directory_, BaseName(directory_));
+    }
+    VARVE_ASSIGN_OR_RETURN(const bool into_kafka, HoldsKafkaFiles(file_system_, ParentDirectory(target_)));
+    if (into_kafka) {
+      return Error(absl::StatusCode::kInvalidArgument,
+                   "{}: expected a place outside of Kafka's log directories, found one inside", target_);
+    }
+    VARVE_ASSIGN_OR_RETURN(const bool taken, Exists(file_system_, target_));
+    if (taken) return Error(absl::StatusCode::kAlreadyExists, "{}: expected a name that is free", target_);
+    return absl::OkStatus();
+  }
+
+  [[nodiscard]] absl::Status Export(const DataDirectory& data) {
+    result_.notes = data.notes();
+    result_.stopped_cleanly = data.marks().clean.value_or(false);
+    VARVE_ASSIGN_OR_RETURN(std::vector<PartitionFile> files, ListPartitionFiles(file_system_, directory_));
+    std::erase_if(files, [this](const PartitionFile& file) {
+      const bool stays = file.kind == PartitionFileKind::kOther || IsOfAWriter(file);
+      if (stays) result_.left_behind.push_back(file.name);
+      return stays;
+    });
+    VARVE_ASSIGN_OR_RETURN(result_.bytes,
+                           CopyPartitionFiles(file_system_, directory_, files, stage_, options_.copy_progress));
+    absl::StatusOr<TopicId> topic_id = ReadPartitionMetadata(file_system_, JoinPath(stage_, kPartitionMetadataFile));
+    if (topic_id.ok()) result_.topic_id = FormatTopicId(*topic_id);
+    VARVE_RETURN_IF_ERROR(OpenCopy(data.marks()));
+    const std::string parent = ParentDirectory(target_);
+    VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_, target_));
+    return file_system_->SyncDirectory(parent);
+  }
+
+  // The first opening takes the broker's marks for its own, and recovers what they do not vouch for.
+  [[nodiscard]] absl::Status OpenCopy(const OpenMarks& marks) {
+    LogOptions open;
+    open.file_system = file_system_;
+    open.create = false;
+    open.marks = marks;
+    open.io_mode = IoMode::kWrite;
+    open.recovery_progress = options_.recovery_progress;
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<Log> log, Log::Open(stage_, open));
+    result_.report = log->recovery_report();
+    result_.log_start_offset = log->log_start_offset();
+    result_.log_end_offset = log->log_end_offset();
+    result_.segments = static_cast<int64_t>(log->segments().size());
+    return log->Close();
+  }
+
+  FileSystem* const file_system_;
+  const std::string directory_;
+  const std::string target_;
+  const std::string stage_;  // beside the target
+  const ExportOptions& options_;
+  ExportResult result_;
+};
+
+}  // namespace
+}  // namespace internal
+
+absl::StatusOr<ExportResult> ExportPartition(FileSystem* file_system, const std::string& directory,
+                                             const std::string& target, const ExportOptions& options) {
+  return internal::Exporter(file_system, directory, target, options).Run();
+}
+
+}  // namespace varve

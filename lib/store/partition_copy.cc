@@ -1,0 +1,70 @@
+#include "store/partition_copy.h"
+
+#include <memory>
+#include <random>
+
+#include "base/path.h"
+#include "base/status.h"
+
+namespace varve::internal {
+namespace {
+
+absl::StatusOr<int64_t> TotalBytes(FileSystem* file_system, const std::string& directory,
+                                   const std::vector<PartitionFile>& files) {
+  int64_t total_bytes = 0;
+  for (const PartitionFile& file : files) {
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(directory, file.name)));
+    total_bytes += static_cast<int64_t>(info.size);
+  }
+  return total_bytes;
+}
+
+absl::StatusOr<int64_t> CopyFile(FileSystem* file_system, const std::string& from, const std::string& to,
+                                 const PartitionFile& file, const AmendCopy& amend) {
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> source,
+                         file_system->Open(JoinPath(from, file.name), OpenMode::kRead));
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> copy,
+                         file_system->Open(JoinPath(to, file.name), OpenMode::kCreate));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, source->Size());
+  VARVE_RETURN_IF_ERROR(copy->CopyPrefixFrom(*source, size_bytes));
+  if (amend != nullptr) VARVE_RETURN_IF_ERROR(amend(file, copy.get()));
+  VARVE_RETURN_IF_ERROR(copy->SyncData());
+  return static_cast<int64_t>(size_bytes);
+}
+
+}  // namespace
+
+std::string UniqueSuffix() {
+  constexpr int kWords = 4;
+  std::random_device random;
+  std::string suffix;
+  for (int i = 0; i < kWords; ++i) suffix += fmt::format("{:08x}", random());
+  return suffix;
+}
+
+absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::string& from,
+                                           const std::vector<PartitionFile>& files, const std::string& to,
+                                           const ProgressCallback& progress, const AmendCopy& amend) {
+  VARVE_ASSIGN_OR_RETURN(const int64_t total_bytes, TotalBytes(file_system, from, files));
+  VARVE_RETURN_IF_ERROR(file_system->CreateDirectory(to));
+  int64_t copied_bytes = 0;
+  for (const PartitionFile& file : files) {
+    VARVE_ASSIGN_OR_RETURN(const int64_t file_bytes, CopyFile(file_system, from, to, file, amend));
+    copied_bytes += file_bytes;
+    if (progress != nullptr) progress(copied_bytes, total_bytes);
+  }
+  VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(to));
+  return copied_bytes;
+}
+
+absl::Status RemoveTree(FileSystem* file_system, const std::string& path) {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system->List(path));
+  for (const std::string& name : names) {
+    const std::string entry = JoinPath(path, name);
+    VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(entry));
+    VARVE_RETURN_IF_ERROR(info.is_directory ? RemoveTree(file_system, entry) : file_system->Remove(entry));
+  }
+  return file_system->RemoveDirectory(path);
+}
+
+}  // namespace varve::internal

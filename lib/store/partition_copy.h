@@ -1,0 +1,39 @@
+// Copies of partition directories, made aside and given their name when they are whole.
+//
+// Thread rules: free functions; nobody else uses the directories meanwhile.
+#ifndef VARVE_LIB_STORE_PARTITION_COPY_H_
+#define VARVE_LIB_STORE_PARTITION_COPY_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "varve/file_system.h"
+#include "varve/log_options.h"
+#include "varve/partition_files.h"
+
+namespace varve::internal {
+
+// 32 hexadecimal digits that no other directory has, as Kafka gives them to directories on their way in or out.
+[[nodiscard]] std::string UniqueSuffix();
+
+// Called with a file's copy before it is synced, to change it.
+using AmendCopy = std::function<absl::Status(const PartitionFile& file, File* copy)>;
+
+// Copies these files of `from` into the new directory `to`, by reference where the file system can, and syncs them and
+// both names of each: after it nothing of the copy can get lost, once the directory's own name is synced. Answers their
+// bytes. kAlreadyExists: `to`. After an error, part of it may be there.
+[[nodiscard]] absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::string& from,
+                                                         const std::vector<PartitionFile>& files, const std::string& to,
+                                                         const ProgressCallback& progress,
+                                                         const AmendCopy& amend = nullptr);
+
+// Removes a directory with all it holds. Stops at the first error. Durable after SyncDirectory of its parent.
+[[nodiscard]] absl::Status RemoveTree(FileSystem* file_system, const std::string& path);
+
+}  // namespace varve::internal
+
+#endif  // VARVE_LIB_STORE_PARTITION_COPY_H_

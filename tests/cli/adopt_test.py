@@ -1,0 +1,321 @@
+"""Tests of `varve adopt` and `varve export`: what goes where, what is told, and what is refused."""
+
+import shutil
+import unittest
+
+import log_files
+from varve_command import VarveTest, files_of, varve
+
+TOPIC_ID = "4L6g3nShT-eMCtK--X86sw"
+OTHER_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
+META_PROPERTIES = "#\n#Sun Nov 22 22:22:22 UTC 2026\ncluster.id=abc\nversion=1\nnode.id=7\n"
+SEGMENT = "0" * 20
+
+
+def tree_of(directory):
+    """Content of every file below a directory, by its path there."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*"))
+            if path.is_file()}
+
+
+class HandOverTestCase(VarveTest):
+    def setUp(self):
+        super().setUp()
+        self.broker = self.directory / "kafka-logs"
+        self.broker.mkdir()
+        (self.broker / "meta.properties").write_text(META_PROPERTIES)
+        (self.broker / ".lock").touch()
+        (self.broker / ".kafka_cleanshutdown").write_text('{"version":0,"brokerEpoch":9}')
+        (self.broker / "recovery-point-offset-checkpoint").write_text("0\n1\nothers 0 99\n")
+        (self.broker / "replication-offset-checkpoint").touch()
+
+    def make_empty(self, name="orders-0", epochs="0\n1\n0 0\n"):
+        """What a broker leaves of a partition that it led and nobody wrote to."""
+        partition = self.broker / name
+        partition.mkdir()
+        for suffix in ("log", "index", "timeindex"):
+            (partition / f"{SEGMENT}.{suffix}").touch()
+        (partition / "leader-epoch-checkpoint").write_text(epochs)
+        (partition / "partition.metadata").write_text(f"version: 0\ntopic_id: {TOPIC_ID}")
+        return partition
+
+    def make_source(self, name="orders-0", *options):
+        return self.append(name, range(100), "--batch-records", 10, "--segment-bytes", 400, *options)
+
+    def adopt(self, partition, *options):
+        return varve("adopt", partition, "--into", self.broker, *options)
+
+    def values(self, partition):
+        return self.run_ok("read", partition).text.splitlines()
+
+
+class AdoptTest(HandOverTestCase):
+    def test_the_broker_has_the_records_and_is_told_what_to_do(self):
+        source = self.make_source()
+        target = self.make_empty()
+        before = tree_of(source)
+        result = self.adopt(source)
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertEqual(result.errors, "")
+        for part in (f"{source}: adopted into {target}\n", f"cluster abc, node 7; topic id {TOPIC_ID}, of the empty",
+                     "offsets 0 to 100,", "not taken along: varve.live, varve.lock, varve.state",
+                     f"{source} stays as it is", "retention.ms, 7 days by default",
+                     "next: start the broker; this then answers orders:0:100\n",
+                     "  kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions orders:0 --time latest\n"):
+            self.assertIn(part, result.text)
+        self.assertEqual(tree_of(source), before)
+        kafkas = {name: content for name, content in files_of(source).items()
+                  if not name.startswith("varve.") and name != "partition.metadata"}
+        adopted = files_of(target)
+        self.assertEqual(adopted.pop("partition.metadata").decode(), f"version: 0\ntopic_id: {TOPIC_ID}")
+        self.assertEqual(adopted, kafkas)
+        self.assertEqual({path.name for path in self.broker.iterdir()},
+                         {".kafka_cleanshutdown", ".lock", "meta.properties", "orders-0",
+                          "recovery-point-offset-checkpoint", "replication-offset-checkpoint"})
+        self.assertEqual((self.broker / "recovery-point-offset-checkpoint").read_text(),
+                         "0\n2\norders 0 100\nothers 0 99\n")
+        self.assertEqual((self.broker / "replication-offset-checkpoint").read_text(), "0\n1\norders 0 100\n")
+        self.assertEqual(self.values(target), [str(number) for number in range(100)])
+        self.assertTrue(self.run_ok("verify", target, "--json").json()["ok"])
+
+    def test_summary_as_json(self):
+        source = self.make_source("orders-0", "--leader-epoch", 4)
+        target = self.make_empty(epochs="0\n1\n2 0\n")
+        summary = self.run_ok("adopt", source, "--into", self.broker, "--json").json()
+        self.assertGreater(summary.pop("bytes"), 0)
+        self.assertGreater(summary.pop("segments"), 1)
+        self.assertGreater(summary.pop("oldest_timestamp_ms"), 1_700_000_000_000)
+        self.assertEqual(summary, {
+            "dir": str(source), "into": str(target), "dry_run": False, "topic": "orders", "partition": 0,
+            "topic_id": TOPIC_ID, "cluster_id": "abc", "node_id": "7", "log_start_offset": 0, "log_end_offset": 100,
+            "last_stable_offset": 100, "producers": 0, "max_leader_epoch": 2, "batches_restamped": 10,
+            "replaced_empty": True, "stopped_cleanly": True, "source_removed": False,
+            "left_behind": ["varve.live", "varve.lock", "varve.state"],
+            "check_command": "kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions orders:0 "
+                             "--time latest"})
+        dump = self.run_ok("dump", target, "--json").json()
+        self.assertEqual({batch["leader_epoch"] for batch in dump["batches"]}, {2})
+        self.assertEqual(dump["leader_epochs"], [[2, 0]])
+
+    def test_a_dry_run_says_the_same_and_changes_nothing(self):
+        source = self.make_source("orders-0", "--leader-epoch", 4)
+        self.make_empty()
+        before = tree_of(self.directory)
+        trial = self.run_ok("adopt", source, "--into", self.broker, "--dry-run", "--json").json()
+        self.assertIn("would be adopted into", self.run_ok("adopt", source, "--into", self.broker, "--dry-run").text)
+        self.assertEqual(tree_of(self.directory), before)
+        summary = self.run_ok("adopt", source, "--into", self.broker, "--json").json()
+        self.assertEqual({**trial, "dry_run": False}, summary)
+
+    def test_move_removes_the_source(self):
+        source = self.make_source()
+        target = self.make_empty()
+        self.assertIn(f"{source} was removed", self.run_ok("adopt", source, "--into", self.broker, "--move").text)
+        self.assertFalse(source.exists())
+        self.assertEqual(len(self.values(target)), 100)
+
+    def test_another_name_and_links_on_the_way(self):
+        source = self.make_source()
+        target = self.make_empty("late.orders-3")
+        (self.directory / "link").symlink_to(source)
+        (self.directory / "broker").symlink_to(self.broker)
+        result = varve("adopt", "link/.", "--into", "broker/", "--as", "late.orders-3", cwd=self.directory)
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertIn("answers late.orders:3:100", result.text)
+        self.assertEqual(len(self.values(target)), 100)
+        again = varve("adopt", "link", "--into", "broker", "--topic-id", TOPIC_ID, "--json", cwd=self.directory)
+        self.assertEqual(again.status, 0, again.errors)
+        self.assertEqual(again.json()["into"], str(self.broker / "orders-0"))
+
+    def test_what_the_cluster_will_trip_over_is_told(self):
+        source = self.directory / "orders-0"
+        log_files.write_log(source, [log_files.batch(0, [b"v"]), log_files.data(1, ["x", "y"], producer_id=7)])
+        self.run_ok("repair", source)
+        self.make_empty()
+        (self.broker / ".kafka_cleanshutdown").unlink()
+        text = self.run_ok("adopt", source, "--into", self.broker).text
+        self.assertIn("kafka-transactions.sh abort --topic orders --partition 0 --start-offset 1 has", text)
+        self.assertIn("was not stopped cleanly", text)
+
+
+class AdoptRefusalTest(HandOverTestCase):
+    def setUp(self):
+        super().setUp()
+        self.source = self.make_source()
+
+    def check_refuses(self, status, *parts, options=(), source=None):
+        """A real run and a dry one are refused alike, and leave everything as it was."""
+        before = tree_of(self.directory)
+        for mode in ((), ("--dry-run",)):
+            self.check_refused(self.adopt(source or self.source, *options, *mode), status, *parts)
+            self.assertEqual(tree_of(self.directory), before)
+
+    def test_a_running_broker(self):
+        holder_of = self.make_empty()
+        lock = self.hold_as_broker(holder_of)
+        self.check_refuses(3, "the log directory is in use: stop the broker first", lock)
+
+    def test_a_partition_that_is_open(self):
+        self.make_empty()
+        self.hold_as_writer(self.source)
+        self.check_refused(self.adopt(self.source), 3, "open for writing elsewhere")
+        self.check_refused(self.adopt(self.source, "--dry-run"), 3, "open for writing elsewhere")
+
+    def test_a_partition_that_was_not_closed(self):
+        self.make_empty()
+        (self.source / "varve.state").unlink()
+        self.check_refuses(1, "expected the mark of a clean stop", "varve repair")
+        self.run_ok("repair", self.source)
+        self.assertEqual(self.adopt(self.source).status, 0)
+
+    def test_damage(self):
+        self.make_empty()
+        log = self.source / f"{SEGMENT}.log"
+        content = bytearray(log.read_bytes())
+        content[100] ^= 1
+        log.write_bytes(content)
+        self.check_refuses(1, "found 1 damaged ranges", "varve verify")
+
+    def test_no_log_directory_of_a_broker(self):
+        self.make_empty()
+        (self.broker / "meta.properties").unlink()
+        self.check_refuses(2, self.broker, "meta.properties")
+
+    def test_a_partition_that_the_broker_has_not_made(self):
+        self.check_refuses(1, "create the topic in Kafka", "stop the broker")
+
+    def test_another_id(self):
+        self.make_empty()
+        self.check_refuses(2, TOPIC_ID, OTHER_ID, options=("--topic-id", OTHER_ID))
+
+    def test_records_at_the_target(self):
+        target = self.make_empty()
+        self.assertEqual(self.adopt(self.source).status, 0)
+        self.check_refuses(2, target, "nothing is overwritten")
+
+    def test_a_follower(self):
+        self.make_empty(epochs="")
+        self.check_refuses(1, "replication factor 1")
+
+    def test_a_partition_in_a_log_directory(self):
+        partition = self.make_empty("orders-1")
+        self.check_refuses(2, "export it first", source=partition)
+
+    def test_moving_what_does_not_go_along(self):
+        self.make_empty()
+        (self.source / "notes.txt").write_text("precious")
+        self.check_refuses(1, "notes.txt would be lost", options=("--move",))
+
+    def test_wrong_use(self):
+        self.make_empty()
+        self.check_refuses(2, "TOPIC-N", options=("--as", "orders"))
+        self.check_refuses(2, "22 characters", options=("--topic-id", "orders"))
+        self.check_refused(varve("adopt", self.source), 2, "--into")
+        self.check_refused(self.adopt(self.directory / "none-0"), 3, "no such directory")
+        self.check_refused(self.adopt(self.broker), 2, "not a partition")
+
+    def test_a_directory_that_may_not_be_written(self):
+        self.make_empty()
+        self.broker.chmod(0o555)
+        for path in [self.source, *self.source.iterdir()]:
+            path.chmod(0o777)
+        result = self.unprivileged("adopt", self.source, "--into", self.broker)
+        self.broker.chmod(0o755)
+        self.check_refused(result, 3, "what to do: run the command as a user who may use the file")
+
+
+class ExportTest(HandOverTestCase):
+    def make_brokers(self):
+        target = self.make_empty()
+        self.run_ok("adopt", self.make_source(), "--into", self.broker, "--move")
+        return target
+
+    def test_there_and_back(self):
+        partition = self.make_brokers()
+        before = tree_of(self.broker)
+        target = self.directory / "orders-0"
+        text = self.run_ok("export", partition, "--to", target).text
+        self.assertIn(f"{partition}: exported to {target}; offsets 0 to 100,", text)
+        self.assertIn(f"topic id {TOPIC_ID}", text)
+        self.assertEqual(tree_of(self.broker), before)
+        self.run_ok("append", target, input="more\n")
+        shutil.rmtree(partition)
+        self.make_empty()
+        self.run_ok("adopt", target, "--into", self.broker)
+        self.assertEqual(self.values(partition), [*map(str, range(100)), "more"])
+
+    def test_summary_as_json_and_dry_run(self):
+        partition = self.make_brokers()
+        target = self.directory / "copy"
+        before = tree_of(self.directory)
+        trial = self.run_ok("export", partition, "--to", target, "--dry-run", "--json").json()
+        self.assertEqual(tree_of(self.directory), before)
+        summary = self.run_ok("export", partition, "--to", target, "--json").json()
+        for members in (trial, summary):
+            self.assertTrue(members.pop("report")["clean"])
+        self.assertEqual({**trial, "dry_run": False}, summary)
+        self.assertGreater(summary.pop("bytes"), 0)
+        self.assertGreater(summary.pop("segments"), 1)
+        self.assertEqual(summary, {"dir": str(partition), "to": str(target), "dry_run": False, "topic_id": TOPIC_ID,
+                                   "log_start_offset": 0, "log_end_offset": 100, "stopped_cleanly": True,
+                                   "left_behind": []})
+
+    def test_what_kafka_wrote(self):
+        """The copy is what an opening with the broker's marks would serve, in its own right."""
+        for case in ("plain", "crash-recovery-point", "log-start-advanced", "transactions", "compacted", "torn-tail"):
+            with self.subTest(case=case):
+                partition = self.copy_case(case)
+                before = tree_of(partition.parent)
+                target = self.directory / f"{case}-copy"
+                self.run_ok("export", partition, "--to", target)
+                after = tree_of(partition.parent)
+                after.pop(".lock", None)
+                before.pop(".lock", None)
+                self.assertEqual(after, before)
+                self.assertEqual(self.run_ok("read", target, "--format", "jsonl").text,
+                                 self.run_ok("read", partition, "--format", "jsonl").text)
+                self.assertTrue(self.run_ok("verify", target, "--json").json()["ok"])
+                self.assertEqual(self.run_ok("stat", target, "--json").json()["log_start_offset"],
+                                 self.run_ok("stat", partition, "--json").json()["log_start_offset"])
+
+    def test_an_unclean_stop_is_told(self):
+        partition = self.make_brokers()
+        (self.broker / ".kafka_cleanshutdown").unlink()
+        with open(partition / f"{SEGMENT}.log", "ab") as log:
+            log.write(b"torn")
+        text = self.run_ok("export", partition, "--to", self.directory / "copy").text
+        self.assertIn("the broker was not stopped cleanly", text)
+
+    def check_refuses(self, status, *parts, partition, target):
+        before = tree_of(self.directory)
+        for mode in ((), ("--dry-run",)):
+            self.check_refused(varve("export", partition, "--to", target, *mode), status, *parts)
+            self.assertEqual(tree_of(self.directory), before)
+
+    def test_refusals(self):
+        partition = self.make_brokers()
+        taken = self.append("taken-0", ["x"])
+        free = self.directory / "free-0"
+        self.check_refuses(2, taken, "a name that is free", partition=partition, target=taken)
+        self.check_refuses(2, "outside of Kafka's log directories", partition=partition, target=self.broker / "x-0")
+        self.check_refuses(2, "in a log directory of Kafka", partition=taken, target=free)
+        self.check_refuses(3, "no such directory", partition=self.broker / "none-0", target=free)
+        self.check_refuses(3, free / "x-0", partition=partition, target=free / "x-0" / "y-0")
+        lock = self.hold_as_broker(partition)
+        self.check_refuses(3, "stop the broker first", lock, partition=partition, target=free)
+
+    def test_damage_goes_along_and_is_told(self):
+        partition = self.make_brokers()
+        log = partition / f"{SEGMENT}.log"
+        content = bytearray(log.read_bytes())
+        content[100] ^= 1
+        log.write_bytes(content)
+        (partition / f"{SEGMENT}.index").unlink()
+        (self.broker / ".kafka_cleanshutdown").unlink()
+        result = varve("export", partition, "--to", self.directory / "copy")
+        self.check_refused(result, 1, "1 damaged ranges went along as they are")
+        self.assertIn("exported to", result.text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,218 @@
+// ExportPartition: what a broker's partition is by itself, what is refused, and what a failure or a crash leaves.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "store/hand_over_fixture.h"
+#include "support/status_matchers.h"
+#include "varve/overlay_file_system.h"
+#include "varve/segment.h"
+
+namespace varve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+using ::testing::StartsWith;
+using testing_support::FilesBelow;
+using testing_support::HandOverTest;
+using testing_support::IsThere;
+using testing_support::kAdopted;
+using testing_support::kBroker;
+using testing_support::kExported;
+using testing_support::kMetadata;
+using testing_support::kRecords;
+using testing_support::kTopicId;
+using testing_support::OpenLog;
+using testing_support::ReadFile;
+using testing_support::StatusIs;
+using testing_support::SyncAll;
+using testing_support::WriteFile;
+
+using FilesByPath = std::map<std::string, std::string>;
+
+class ExportTest : public HandOverTest {
+ protected:
+  // A broker's partition, as it is after a clean stop.
+  void MakeBrokersPartition() {
+    MakeSource();
+    MakeEmpty();
+    VARVE_ASSERT_OK(AdoptPartition(&fs_, "data/orders-0", kBroker, {.move = true}));
+  }
+
+  void ExpectRefused(absl::StatusCode code, const std::string& message, const std::string& directory = kAdopted,
+                     const std::string& target = kExported) {
+    const FilesByPath before = FilesBelow(&fs_, "/");
+    EXPECT_THAT(ExportPartition(&fs_, directory, target), StatusIs(code, HasSubstr(message)));
+    EXPECT_EQ(FilesBelow(&fs_, "/"), before);
+  }
+};
+
+TEST_F(ExportTest, TheCopyStandsByItself) {
+  MakeBrokersPartition();
+  WriteFile(&fs_, "kafka/log-start-offset-checkpoint", "0\n1\norders 0 2\n");
+  WriteFile(&fs_, "kafka/orders-0/notes.txt", "mine");
+  const FilesByPath before = FilesBelow(&fs_, kBroker);
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_THAT(result.topic_id, Optional(std::string(kTopicId)));
+  EXPECT_EQ(result.log_start_offset, 2);
+  EXPECT_EQ(result.log_end_offset, kRecords);
+  EXPECT_GT(result.segments, 1);
+  EXPECT_TRUE(result.stopped_cleanly);
+  EXPECT_TRUE(result.report.clean);
+  EXPECT_EQ(result.report.segments_recovered, 0);
+  EXPECT_THAT(result.left_behind, ElementsAre("notes.txt"));
+  EXPECT_EQ(FilesBelow(&fs_, kBroker), before);
+  EXPECT_EQ(ReadFile(&fs_, std::string(kExported) + "/partition.metadata"), kMetadata);
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kExported, 2));
+  EXPECT_THAT(fs_.List("data"), testing_support::IsOkAndHolds(ElementsAre("exported-0")));
+}
+
+// The broker died: the copy is recovered from where its checkpoint vouches for, and what it cut is told.
+TEST_F(ExportTest, WhatNobodyVouchesForIsRecovered) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(fs_.Remove("kafka/.kafka_cleanshutdown"));
+  WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", "0\n1\norders 0 0\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kAdopted));
+  const std::string last = fmt::format("kafka/orders-0/{:020}.log", bases.back());
+  const std::string log = ReadFile(&fs_, last);
+  WriteFile(&fs_, last, log + "the beginning of a batch");
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_FALSE(result.stopped_cleanly);
+  EXPECT_FALSE(result.report.clean);
+  EXPECT_EQ(result.report.segments_recovered, static_cast<int64_t>(bases.size()));
+  EXPECT_GT(result.report.bytes_cut + result.report.bytes_saved_aside, 0);
+  EXPECT_EQ(result.log_end_offset, kRecords);
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kExported));
+  EXPECT_THAT(ReadFile(&fs_, last), StartsWith(log));
+}
+
+// A clean marker vouches for bytes that nobody reads on opening. Without it, damage below is found, kept and told.
+TEST_F(ExportTest, DamageGoesAlong) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(fs_.Remove("kafka/.kafka_cleanshutdown"));
+  std::string log = ReadFile(&fs_, "kafka/orders-0/00000000000000000000.log");
+  log[100] = static_cast<char>(log[100] ^ 1);
+  WriteFile(&fs_, "kafka/orders-0/00000000000000000000.log", log);
+  VARVE_ASSERT_OK(fs_.Remove("kafka/orders-0/00000000000000000000.index"));
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_EQ(result.report.damage.size(), 1u);
+  EXPECT_EQ(result.log_end_offset, kRecords);
+}
+
+TEST_F(ExportTest, ACheckpointThatCannotBeParsedIsToldAndCountsForNothing) {
+  MakeBrokersPartition();
+  WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", "nonsense");
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_THAT(result.notes, ElementsAre(HasSubstr("recovery-point-offset-checkpoint")));
+}
+
+// varve worked below the broker's directory: what it noted there goes along, but for the writer's own.
+TEST_F(ExportTest, VarvesOwnNotesGoAlong) {
+  MakeBrokersPartition();
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kAdopted));
+    VARVE_ASSERT_OK(data.PrepareForWriting());
+    LogOptions options = Options(&fs_);
+    options.marks = data.marks();
+    const std::unique_ptr<Log> log = OpenLog(kAdopted, options);
+    ASSERT_NE(log, nullptr);
+    ExpectRefused(absl::StatusCode::kUnavailable, "stop the broker");
+    VARVE_ASSERT_OK(log->Close());
+  }
+  WriteFile(&fs_, "kafka/orders-0/varve.cut-3", "what was cut");
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_THAT(result.left_behind, ElementsAre("varve.live", "varve.lock"));
+  EXPECT_EQ(ReadFile(&fs_, std::string(kExported) + "/varve.cut-3"), "what was cut");
+  EXPECT_EQ(result.log_end_offset, kRecords);
+}
+
+TEST_F(ExportTest, AnOverlayTriesItOut) {
+  MakeBrokersPartition();
+  const FilesByPath before = FilesBelow(&fs_, "/");
+  OverlayFileSystem trial(&fs_);
+  VARVE_ASSERT_OK_AND_ASSIGN(const ExportResult result, ExportPartition(&trial, kAdopted, kExported));
+  EXPECT_EQ(result.log_end_offset, kRecords);
+  EXPECT_EQ(FilesBelow(&fs_, "/"), before);
+}
+
+TEST_F(ExportTest, ThereAndBackAgain) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(ExportPartition(&fs_, kAdopted, kExported));
+  MakeEmpty("0\n1\n0 0\n", "kafka/exported-0");
+  VARVE_ASSERT_OK(AdoptPartition(&fs_, kExported, kBroker));
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, "kafka/exported-0"));
+}
+
+// --- What is refused ---
+
+TEST_F(ExportTest, RefusesWhatIsNotInALogDirectory) {
+  MakeSource();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "log directory", "data/orders-0");
+}
+
+TEST_F(ExportTest, RefusesADirectoryOnItsWayOut) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(fs_.Rename(kAdopted, "kafka/orders-0.00-delete"));
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "live partition", "kafka/orders-0.00-delete");
+}
+
+TEST_F(ExportTest, RefusesATargetThatIsTakenOrABrokers) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(fs_.CreateDirectory(kExported));
+  ExpectRefused(absl::StatusCode::kAlreadyExists, kExported);
+  ExpectRefused(absl::StatusCode::kInvalidArgument, "outside", kAdopted, "kafka/orders-1");
+}
+
+TEST_F(ExportTest, RefusesARunningBroker) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto broker, fs_.Lock("kafka/.lock", LockKind::kExclusive));
+  ExpectRefused(absl::StatusCode::kUnavailable, "stop the broker");
+}
+
+TEST_F(ExportTest, RefusesAWriterThatDoesNotKnowOfTheBroker) {
+  MakeBrokersPartition();
+  const std::unique_ptr<Log> log = OpenLog(kAdopted, Options(&fs_));
+  ASSERT_NE(log, nullptr);
+  ExpectRefused(absl::StatusCode::kUnavailable, "open for writing");
+}
+
+// --- What a failure leaves, and what a crash ---
+
+TEST_F(ExportTest, AFailureOrACrashLeavesNoTargetOrAWholeOne) {
+  MakeBrokersPartition();
+  SyncAll(&fs_, kAdopted);
+  const FilesByPath before = FilesBelow(&fs_, kBroker);
+  for (const bool for_ever : {false, true}) {
+    for (uint64_t n = 1;; ++n) {
+      const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
+      FaultyFileSystem faulty(machine.get());
+      faulty.AddRule({.nth = n, .for_ever = for_ever});
+      const absl::Status status = ExportPartition(&faulty, kAdopted, kExported).status();
+      SCOPED_TRACE(fmt::format("operation {}{}: {}", n, for_ever ? " and all behind it" : "", status.ToString()));
+      ASSERT_EQ(FilesBelow(machine.get(), kBroker), before);
+      for (const CrashMode mode : {CrashMode::kLoseAllUnsynced, CrashMode::kRandom}) {
+        const std::unique_ptr<MemoryFileSystem> after = machine->CloneAfterCrash({.seed = n, .mode = mode});
+        const bool is_there = IsThere(after.get(), kExported);
+        ASSERT_TRUE(is_there || !status.ok());
+        if (is_there) {
+          ASSERT_NO_FATAL_FAILURE(ExpectWhole(after.get(), &clock_, kExported));
+        }
+        ASSERT_FALSE(HasFailure());
+      }
+      if (faulty.faults_fired() == 0) {
+        VARVE_ASSERT_OK(status);
+        ASSERT_GT(n, 100u);
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace varve
