@@ -1,5 +1,6 @@
 #include "cli/dump.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>

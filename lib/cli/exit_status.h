@@ -8,6 +8,7 @@
 #define VARVE_LIB_CLI_EXIT_STATUS_H_
 
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "fmt/format.h"

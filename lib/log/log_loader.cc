@@ -1,5 +1,6 @@
 #include "log/log_loader.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 

@@ -11,11 +11,13 @@ import build_coverage
 import documents
 import house_rules
 import layers
+import standard_includes
 from source_tree import SourceTree
 
 CHECKS = {
     "layers": lambda tree, arguments: layers.check_layers(tree),
     "public_includes": lambda tree, arguments: layers.check_public_includes(tree),
+    "standard_includes": lambda tree, arguments: standard_includes.check_standard_includes(tree),
     "system_calls": lambda tree, arguments: layers.check_system_calls(tree),
     "build": lambda tree, arguments: build_coverage.check_build(tree, arguments.build),
     "links": lambda tree, arguments: documents.check_links(tree),

@@ -10,6 +10,7 @@ import build_coverage
 import documents
 import house_rules
 import layers
+import standard_includes
 from source_tree import SourceTree
 
 
@@ -123,6 +124,23 @@ class PublicIncludesTest(MiniatureTreeTest):
                 "include/varve/log.h": '#include "absl/strings/string_view.h"\n#include "fmt/format.h"\n'
                                        "#include <fmt/core.h>\n#include <unistd.h>\n#include <sys/uio.h>\n"})),
             "absl/strings/string_view.h", "fmt/format.h", "fmt/core.h", "unistd.h", "sys/uio.h")
+
+
+class StandardIncludesTest(MiniatureTreeTest):
+    def check(self, files):
+        return standard_includes.check_standard_includes(self.tree(files))
+
+    def test_what_is_included_or_reached_passes(self):
+        self.assert_problems(self.check({
+            "include/varve/a.h": "#include <string>\nstd::string a;\n", "lib/log/b.h": '#include "varve/a.h"\n',
+            "lib/log/b.cc": '#include "log/b.h"\nstd::string b;  // not a std::map\nstd::string_view c;\n'}))
+
+    def test_what_nothing_brings_fails(self):
+        self.assert_problems(
+            self.check({"lib/log/a.cc": "#include <string>\nstd::vector<absl::StatusOr<std::string>> a;\n",
+                        "include/varve/b.h": "int64_t b = std::max(1, 2);\n"}),
+            "b.h: names std::max and includes nothing that brings <algorithm>", "brings <cstdint>",
+            "a.cc: names absl::StatusOr", "brings <vector>")
 
 
 class SystemCallsTest(MiniatureTreeTest):
