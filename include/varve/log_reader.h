@@ -42,7 +42,7 @@ inline constexpr int64_t kMaxTimestamp = -3;
 struct TimestampLookup {
   int64_t timestamp_ms = kNoTimestamp;  // of the record found; kNoTimestamp for earliest and latest
   int64_t offset = 0;
-  std::optional<int32_t> leader_epoch;  // of that offset; absent where none is known
+  std::optional<int32_t> leader_epoch;  // as the record's batch, or for earliest and latest the epoch file, says
 };
 
 class LogScan;

@@ -4,8 +4,10 @@
 #include <cassert>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/status.h"
 #include "log/log_reader_impl.h"
+#include "record/batch_format.h"
 #include "varve/errors.h"
 
 namespace varve {
@@ -139,6 +141,19 @@ TimestampLookup LogReader::Impl::WithEpoch(int64_t timestamp_ms, int64_t offset)
   return {.timestamp_ms = timestamp_ms, .offset = offset, .leader_epoch = core_->epochs()->EpochForOffset(offset)};
 }
 
+absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::FindRecord(int64_t timestamp_ms) {
+  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+                         timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms));
+  if (!found.has_value()) return std::nullopt;
+  VARVE_ASSIGN_OR_RETURN(const std::optional<Place> place, FindInList(found->offset));
+  TimestampLookup lookup{.timestamp_ms = found->timestamp_ms, .offset = found->offset, .leader_epoch = {}};
+  if (!place.has_value()) return lookup;
+  const std::byte* const batch = place->segment->log() + place->batch.position;
+  const int32_t epoch = internal::LoadBigEndian<int32_t>(batch + internal::kLeaderEpochPosition);
+  if (epoch >= 0) lookup.leader_epoch = epoch;
+  return lookup;
+}
+
 absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimestamp(int64_t timestamp_ms) {
   VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
   if (timestamp_ms == kEarliestTimestamp) return WithEpoch(kNoTimestamp, core_->frontiers.log_start());
@@ -151,15 +166,12 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
   }
   for (;;) {
     Catch();
-    const absl::StatusOr<std::optional<TimestampOffset>> found =
-        timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms);
+    const absl::StatusOr<std::optional<TimestampLookup>> found = FindRecord(timestamp_ms);
     // An answer beyond what a consumer may see is none to it.
     const int64_t visible_end = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
     const absl::Status current = core_->CheckGeneration();
     if (OutOfDate()) continue;  // as in FindVisible; an error says nothing either
-    if (found.ok() && found->has_value() && (*found)->offset < visible_end) {
-      return WithEpoch((*found)->timestamp_ms, (*found)->offset);
-    }
+    if (found.ok() && found->has_value() && (*found)->offset < visible_end) return found;
     VARVE_RETURN_IF_ERROR(current);
     VARVE_RETURN_IF_ERROR(found.status());
     return std::nullopt;

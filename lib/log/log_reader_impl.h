@@ -74,6 +74,9 @@ class LogReader::Impl {
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximumInAll();
+  // The record for a time, or for kMaxTimestamp, in the list in hand, with the leader epoch that its batch says: the
+  // epoch file need not know it.
+  [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> FindRecord(int64_t timestamp_ms);
   // Makes aborted_ tell of this batch, and of those behind it that are stable.
   [[nodiscard]] absl::Status CollectAbortedFor(const RecordBatchView& batch);
   [[nodiscard]] TimestampLookup WithEpoch(int64_t timestamp_ms, int64_t offset) const;

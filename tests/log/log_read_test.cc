@@ -15,6 +15,7 @@
 
 #include "base/path.h"
 #include "log/log_places.h"
+#include "log/partition_fixture.h"
 #include "segment/segment_files.h"
 #include "state/producer_batches.h"
 #include "varve/errors.h"
@@ -32,6 +33,7 @@ using testing_support::ExpectRecords;
 using testing_support::MarkerBatch;
 using testing_support::StatusIs;
 using testing_support::ValueAt;
+using testing_support::WriteFile;
 
 constexpr int64_t kRecords = 24;
 constexpr Isolation kIsolations[] = {Isolation::kLogEnd, Isolation::kHighWatermark, Isolation::kCommitted};
@@ -413,6 +415,21 @@ TEST_P(LogReadPlaceTest, TimesThatGoBackAndForthAreSearchedInOffsetOrder) {
     EXPECT_EQ(log->OffsetForTimestamp(kEarliestTimestamp)->value().leader_epoch, start < 10 ? 3 : 5);
     EXPECT_EQ(log->OffsetForTimestamp(kMaxTimestamp)->value().leader_epoch, largest - times_ms.begin() < 10 ? 3 : 5);
   }
+}
+
+TEST_F(LogReadTest, ARecordFoundByTimeHasTheLeaderEpochOfItsBatch) {
+  {
+    const auto log = Open();
+    VARVE_ASSERT_OK(log->Append({{.value = "old", .timestamp_ms = 1000}}, {.leader_epoch = 3}));
+    VARVE_ASSERT_OK(log->Append({{.value = "new", .timestamp_ms = 2000}}, {.leader_epoch = 5}));
+  }
+  WriteFile(&memory_, directory_ + "/leader-epoch-checkpoint", "0\n1\n5 1\n");
+  const auto log = Open();
+  EXPECT_EQ(log->OffsetForTimestamp(1000)->value().leader_epoch, 3);
+  EXPECT_EQ(log->OffsetForTimestamp(1001)->value().leader_epoch, 5);
+  EXPECT_EQ(log->OffsetForTimestamp(kMaxTimestamp)->value().leader_epoch, 5);
+  EXPECT_EQ(log->OffsetForTimestamp(kEarliestTimestamp)->value().leader_epoch, std::nullopt);
+  EXPECT_EQ(log->OffsetForTimestamp(kLatestTimestamp)->value().leader_epoch, 5);
 }
 
 TEST_F(LogReadTest, AnAnswerBeyondTheHighWatermarkIsNone) {
