@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -71,6 +72,18 @@ class JudgeTest(VarveTest):
         log.write_bytes(content)
         with self.assertRaisesRegex(KafkaRefused, "CorruptRecordException: Record is corrupt"):
             self.judge.inspect(partition, config=manifest["config"], clock_ms=CLOCK_MS)
+
+    def test_an_index_entry_that_names_no_batch_is_found_although_kafka_opens_the_log(self):
+        for suffix, last_byte in [("index", 7), ("index", 3), ("timeindex", 7), ("timeindex", 11)]:
+            with self.subTest(suffix=suffix, last_byte=last_byte):
+                partition = self.copy_case("plain")
+                index = partition / f"00000000000000000201.{suffix}"
+                content = bytearray(index.read_bytes())
+                content[last_byte] += 1
+                index.write_bytes(content)
+                with self.assertRaisesRegex(KafkaRefused, "of segment 201 names no batch"):
+                    self.judge.inspect(partition, config=manifest_of("plain")["config"], clock_ms=CLOCK_MS)
+                shutil.rmtree(partition.parent)
 
     def test_kafka_recovers_what_is_not_clean(self):
         partition = self.copy_case("plain")

@@ -7,9 +7,10 @@ import unittest
 
 from agreement import KNOWN, Agreement, NamedExceptions, compare_files
 from kafka_judge import Judge
-from varve_command import VarveTest, files_of
+from varve_command import VarveTest, files_of, golden_cases, manifest_of
 
 NOW_MS = 1_700_000_000_000
+DAY_MS = 24 * 3600 * 1000
 INTERVAL_BYTES = 512
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
@@ -134,6 +135,18 @@ class VarveWrittenTest(VarveTest):
         self.assertEqual(agreement.after_crash(partition, index_interval_bytes=INTERVAL_BYTES), [])
         self.judge.inspect(partition, clean=False, recovery_point=0)
         self.assertEqual(len(self.run_ok("read", partition).text.splitlines()), 301)
+
+    def test_directories_of_kafka_continued_and_compacted_by_varve(self):
+        for case in golden_cases():
+            with self.subTest(case=case):
+                manifest = manifest_of(case)
+                partition = self.copy_case(case)
+                self.run_ok("repair", partition, "--index-interval-bytes", INTERVAL_BYTES)
+                partition = partition.rename(self.directory / partition.name)
+                self.write(partition.name, json_lines(40, manifest["log"]["log_end_offset"] % 1000, keys=11))
+                self.check(partition)
+                self.run_ok("compact", partition, "--drop-unkeyed", "--now", NOW_MS + DAY_MS // 2)
+                self.check(partition)
 
     def test_reopened_between_appends(self):
         for first in range(0, 300, 30):

@@ -7,7 +7,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalLong;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.record.DefaultRecordBatch;
@@ -34,8 +37,8 @@ import org.apache.kafka.storage.internals.log.UnifiedLog;
 /**
  * All that Kafka finds in an opened log, member by member as the manifests of tests/golden have it.
  *
- * <p>Every batch's checksum is verified and every record is decompressed and decoded on the way; whatever is wrong is
- * thrown.
+ * <p>On the way every batch's checksum is verified, every record is decompressed and decoded, and every index entry is
+ * held against the batch that it names; whatever is wrong is thrown.
  */
 final class LogContents {
     /** The place of the attributes in a batch, in bytes; Kafka has no public name for it, nor an accessor. */
@@ -86,11 +89,15 @@ final class LogContents {
         long base = segment.baseOffset();
         int batchesBefore = batches.size();
         int recordsBefore = records.size();
+        Map<Integer, Long> lastOffsets = new HashMap<>();
+        Map<Long, Long> maxTimestamps = new HashMap<>();
         for (FileChannelRecordBatch batch : segment.log().batches()) {
             addBatch(base, batch);
+            lastOffsets.put(batch.position(), batch.lastOffset());
+            maxTimestamps.put(batch.lastOffset(), batch.maxTimestamp());
         }
-        int offsetEntries = addOffsetIndex(base, segment.offsetIndex());
-        int timeEntries = addTimeIndex(base, segment.timeIndex());
+        int offsetEntries = addOffsetIndex(base, segment.offsetIndex(), lastOffsets);
+        int timeEntries = addTimeIndex(base, segment.timeIndex(), maxTimestamps);
         List<AbortedTxn> aborted = segment.txnIndex().allAbortedTxns();
         for (AbortedTxn txn : aborted) {
             abortedTxns.add(Json.object()
@@ -112,20 +119,30 @@ final class LogContents {
                 .put("aborted_txns", aborted.size()));
     }
 
-    private int addOffsetIndex(long base, OffsetIndex entries) {
+    /** Each entry must name the position and the last offset of a batch. */
+    private int addOffsetIndex(long base, OffsetIndex entries, Map<Integer, Long> lastOffsetsByPosition) {
         for (int i = 0; i < entries.entries(); i++) {
             OffsetPosition entry = entries.entry(i);
+            check(Objects.equals(lastOffsetsByPosition.get(entry.position), entry.offset), base, entry);
             index.add(Json.numbers(base, entry.offset, entry.position));
         }
         return entries.entries();
     }
 
-    private int addTimeIndex(long base, TimeIndex entries) {
+    /** Each entry must name the last offset and the largest timestamp of a batch. */
+    private int addTimeIndex(long base, TimeIndex entries, Map<Long, Long> maxTimestampsByLastOffset) {
         for (int i = 0; i < entries.entries(); i++) {
             TimestampOffset entry = entries.entry(i);
+            check(Objects.equals(maxTimestampsByLastOffset.get(entry.offset), entry.timestamp), base, entry);
             timeIndex.add(Json.numbers(base, entry.timestamp, entry.offset));
         }
         return entries.entries();
+    }
+
+    private static void check(boolean namesBatch, long base, Object entry) {
+        if (!namesBatch) {
+            throw new IllegalStateException("index entry " + entry + " of segment " + base + " names no batch");
+        }
     }
 
     private void addBatch(long base, FileChannelRecordBatch inFile) {

@@ -16,8 +16,8 @@ import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
  * A partition directory opened by Kafka's own log, as a broker opens it, with a clock of its own.
  *
  * <p>A request that opens one has "dir" (absolute), "clean" (true by default), "recovery_point" (null is the log end
- * after a clean stop, 0 otherwise), "log_start_offset" (null is 0), "config" (names and values of Kafka's topic settings)
- * and "clock_ms" (null is the present time).
+ * after a clean stop, 0 otherwise), "log_start_offset" (null is 0), "config" (names and values of Kafka's topic
+ * settings) and "clock_ms" (null is the present time).
  */
 final class OpenedLog implements AutoCloseable {
     // A broker's defaults.
