@@ -42,24 +42,24 @@ class VarveWrittenTest(VarveTest):
         cls.exceptions = NamedExceptions(*KNOWN)
         cls.addClassCleanup(lambda: print(cls.exceptions.summary()))
 
-    def write(self, name, lines, *options, segment_bytes=4096):
+    def write(self, name, lines, *options, segment_bytes=4096, interval_bytes=INTERVAL_BYTES, batch_records=5):
         partition = self.directory / name
-        self.run_ok("append", partition, "--format", "jsonl", "--index-interval-bytes", INTERVAL_BYTES,
-                    "--segment-bytes", segment_bytes, "--batch-records", 5, *options, input=lines)
+        self.run_ok("append", partition, "--format", "jsonl", "--index-interval-bytes", interval_bytes,
+                    "--segment-bytes", segment_bytes, "--batch-records", batch_records, *options, input=lines)
         return partition
 
-    def check(self, partition, written_in_one_go=False, clock_ms=NOW_MS):
+    def check(self, partition, written_in_one_go=False, interval_bytes=INTERVAL_BYTES):
         """Kafka agrees with what varve says of the directory, after a clean stop and after a crash."""
         agreement = Agreement(self.judge, self.exceptions)
-        options = {"index_interval_bytes": INTERVAL_BYTES, "clock_ms": clock_ms}
+        options = {"index_interval_bytes": interval_bytes, "clock_ms": NOW_MS}
         self.assertEqual(agreement.after_clean_stop(partition, **options), [], f"{partition.name}, clean")
         self.assertEqual(agreement.after_crash(partition, **options), [], f"{partition.name}, crashed")
         if written_in_one_go:
             rebuilt = self.directory / "rebuilt" / partition.name
             rebuilt.parent.mkdir(exist_ok=True)
             self.copy(partition, rebuilt)
-            self.judge.inspect(rebuilt, clean=False, recovery_point=0, clock_ms=clock_ms,
-                               config={"index.interval.bytes": INTERVAL_BYTES})
+            self.judge.inspect(rebuilt, clean=False, recovery_point=0, clock_ms=NOW_MS,
+                               config={"index.interval.bytes": interval_bytes})
             self.assertEqual(compare_files(files_of(rebuilt), files_of(partition)), [])
 
     def copy(self, partition, target):
@@ -75,6 +75,14 @@ class VarveWrittenTest(VarveTest):
                                            "--timestamp-type", timestamp_type, "--now", NOW_MS + 5000)
                     self.assertGreater(len(list(partition.glob("*.log"))), 2)
                     self.check(partition, written_in_one_go=True)
+
+    def test_index_intervals_and_sizes_of_batches(self):
+        for interval_bytes, batch_records in [(0, 1), (1, 7), (100, 3), (4096, 10), (4096, 200)]:
+            with self.subTest(interval_bytes=interval_bytes, batch_records=batch_records):
+                settings = {"interval_bytes": interval_bytes}
+                partition = self.write(f"every-{interval_bytes}-{batch_records}-0", json_lines(400), **settings,
+                                       batch_records=batch_records, segment_bytes="16KiB")
+                self.check(partition, written_in_one_go=True, **settings)
 
     def test_leader_epochs(self):
         for epoch, first in [(0, 0), (1, 60), (4, 120), (9, 180)]:
