@@ -9,7 +9,8 @@
 //   kAlreadyExists       a name that must be new is taken
 //   kPermissionDenied    the system refuses access to a file
 //   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
-//                        or sync; reopen it
+//                        or sync; reopen it. Handing a partition over: something is to be done first, the message
+//                        says what
 //   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
 //   kAborted             a reader of another process: the directory has changed under it; call Log::Refresh and go on.
 //                        LogReader::IsAborted: segments were truncated or replaced since; read the batch again.

@@ -20,9 +20,18 @@ constexpr char kCommand[] = "adopt";
 
 struct Adopted {
   AdoptResult result;
-  // The largest of the oldest segment, which goes first by retention; absent where it has none.
-  std::optional<int64_t> oldest_timestamp_ms;
+  // The largest of the oldest segment, which goes first by retention.
+  std::optional<int64_t> oldest_timestamp_ms = std::nullopt;
 };
+
+// Absent where the segment has none, or cannot be read: that is no reason to say that nothing was handed over.
+std::optional<int64_t> OldestTimestamp(FileSystem* file_system, const std::string& directory) {
+  const absl::StatusOr<std::vector<int64_t>> bases = Segment::List(file_system, directory);
+  if (!bases.ok() || bases->empty()) return std::nullopt;
+  const absl::StatusOr<Segment> oldest = Segment::Open(file_system, directory, bases->front());
+  if (!oldest.ok() || oldest->largest_timestamp().timestamp_ms < 0) return std::nullopt;
+  return oldest->largest_timestamp().timestamp_ms;
+}
 
 absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& settings) {
   const absl::StatusOr<std::string> directory = CanonicalPath(settings.directory);
@@ -33,16 +42,14 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
   const auto copy_bar = std::make_shared<ProgressBar>("adopt: copy");
   options.copy_progress = UpdatesOf(copy_bar);
   const auto check_bar = std::make_shared<ProgressBar>("adopt: check");
-  options.verify_progress = UpdatesOf(check_bar);
+  options.verify_progress = [copy_bar, update = UpdatesOf(check_bar)](int64_t done_bytes, int64_t total_bytes) {
+    copy_bar->Finish();
+    update(done_bytes, total_bytes);
+  };
   absl::StatusOr<AdoptResult> result = AdoptPartition(file_system, *directory, *log_directory, options);
   if (!result.ok()) return result.status();
-  Adopted adopted{.result = *std::move(result), .oldest_timestamp_ms = std::nullopt};
-  const absl::StatusOr<std::vector<int64_t>> segments = Segment::List(file_system, adopted.result.directory);
-  if (!segments.ok()) return segments.status();
-  const absl::StatusOr<Segment> oldest = Segment::Open(file_system, adopted.result.directory, segments->front());
-  if (!oldest.ok()) return oldest.status();
-  if (oldest->largest_timestamp().timestamp_ms >= 0)
-    adopted.oldest_timestamp_ms = oldest->largest_timestamp().timestamp_ms;
+  Adopted adopted{.result = *std::move(result)};
+  adopted.oldest_timestamp_ms = OldestTimestamp(file_system, adopted.result.directory);
   return adopted;
 }
 

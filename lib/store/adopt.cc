@@ -96,14 +96,10 @@ class Adopter {
                    "{}: expected a partition by itself, found one in a log directory of Kafka: export it first",
                    directory_);
     }
-    if (options_.as.has_value()) {
-      result_.partition = *options_.as;
-    } else {
-      VARVE_ASSIGN_OR_RETURN(result_.partition, ParseTopicPartition(BaseName(directory_)));
-      if (result_.partition.DirectoryName() != BaseName(directory_)) {
-        return Error(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}", directory_,
-                     BaseName(directory_));
-      }
+    const std::string name = options_.as.has_value() ? options_.as->DirectoryName() : BaseName(directory_);
+    VARVE_ASSIGN_OR_RETURN(result_.partition, ParseTopicPartition(name));
+    if (result_.partition.DirectoryName() != name || options_.as.value_or(result_.partition) != result_.partition) {
+      return Error(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}", directory_, name);
     }
     VARVE_RETURN_IF_ERROR(CheckTopicName(result_.partition.topic));
     if (options_.topic_id.has_value()) {
@@ -118,7 +114,7 @@ class Adopter {
   }
 
   [[nodiscard]] absl::Status Lock() {
-    VARVE_ASSIGN_OR_RETURN(broker_lock_, LockDataDirectory(file_system_, log_directory_, LockKind::kExclusive));
+    VARVE_ASSIGN_OR_RETURN(broker_lock_, DataDirectoryLock::Take(file_system_, log_directory_, LockKind::kExclusive));
     // As with the broker's: an overlay only tells of its base's.
     VARVE_ASSIGN_OR_RETURN(const bool held, PartitionIsLocked(file_system_, directory_));
     VARVE_ASSIGN_OR_RETURN(source_lock_, LockPartition(file_system_, directory_));
@@ -244,6 +240,7 @@ class Adopter {
   // While no directory has the name, lines of checkpoints mean nothing to a broker: it makes an empty log without
   // looking at them (LogManager.getOrCreateLog). So they change just then.
   [[nodiscard]] absl::Status PutInPlace() {
+    VARVE_RETURN_IF_ERROR(broker_lock_->Check());
     if (result_.replaced_empty) {
       VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, replaced_));
       VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
@@ -298,7 +295,7 @@ class Adopter {
   std::string copy_;      // in the stage
   std::string replaced_;  // in the stage: the broker's empty directory
   bool keep_stage_ = false;
-  std::unique_ptr<FileLock> broker_lock_;
+  std::unique_ptr<DataDirectoryLock> broker_lock_;
   std::unique_ptr<FileLock> source_lock_;
   AdoptionSource source_;
   AdoptionPlan plan_;

@@ -1,5 +1,7 @@
 #include "store/adoption_plan.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 
 namespace varve::internal {
@@ -36,7 +38,7 @@ absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const st
     if (asked.has_value()) return AdoptionPlan{.topic_id = *asked};
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
-                 "Kafka, stop the broker and try again; or name the topic's id",
+                 "Kafka, stop the broker, and name the log directory in which it has made it; or name the topic's id",
                  target.path);
   }
   for (const TargetEntry& entry : target.entries) {
@@ -66,7 +68,7 @@ absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const st
                  target.path);
   }
   return AdoptionPlan{.topic_id = asked.value_or(target.topic_id.value_or(TopicId{})),
-                      .max_leader_epoch = target.leader_epochs.back().epoch};
+                      .max_leader_epoch = std::ranges::max(target.leader_epochs, {}, &LeaderEpoch::epoch).epoch};
 }
 
 CheckpointLines LinesOfAdopted(const AdoptedExtent& extent) {

@@ -70,7 +70,7 @@ absl::Status DataDirectory::ReadMarks() {
 absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
   if (!is_kafka_ || prepared_) return false;
   if (lock_ == nullptr) {
-    VARVE_ASSIGN_OR_RETURN(lock_, internal::LockDataDirectory(file_system_, parent_, LockKind::kShared));
+    VARVE_ASSIGN_OR_RETURN(lock_, internal::DataDirectoryLock::Take(file_system_, parent_, LockKind::kShared));
   }
   // A broker may have started and died since they were read; under the lock none can.
   VARVE_RETURN_IF_ERROR(ReadMarks());

@@ -94,21 +94,40 @@ absl::StatusOr<BrokerIdentity> ReadMetaProperties(FileSystem* file_system, const
   return ParseMetaProperties(text);
 }
 
-absl::StatusOr<std::unique_ptr<FileLock>> LockDataDirectory(FileSystem* file_system, const std::string& directory,
-                                                            LockKind kind) {
-  const std::string path = JoinPath(directory, kDataDirectoryLock);
+absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Take(FileSystem* file_system,
+                                                                           const std::string& directory,
+                                                                           LockKind kind) {
+  std::string path = JoinPath(directory, kDataDirectoryLock);
   VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system, path));
   if (!has_lock_file) {
     // Another process may make it at the same moment: it is the lock that decides, not the file.
     const absl::Status created = file_system->Open(path, OpenMode::kCreate).status();
     if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
   }
+  VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(path));
   // An overlay takes no lock of its base, and grants its own whatever the base's; but it tells of those there.
   VARVE_ASSIGN_OR_RETURN(const bool held, file_system->IsLocked(path));
   absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, kind);
   if (lock.ok() && held) lock = Error(absl::StatusCode::kUnavailable, "{}: lock: held by another process", path);
-  if (!absl::IsUnavailable(lock.status())) return lock;
-  return Annotate(lock.status(), "the log directory is in use: stop the broker first");
+  if (absl::IsUnavailable(lock.status())) {
+    return Annotate(lock.status(), "the log directory is in use: stop the broker first");
+  }
+  VARVE_RETURN_IF_ERROR(lock.status());
+  // The file of this name was the same before the lock and is after it, so it is the one that is locked.
+  auto taken = std::unique_ptr<DataDirectoryLock>(
+      new DataDirectoryLock(file_system, std::move(path), info.identity, *std::move(lock)));
+  VARVE_RETURN_IF_ERROR(taken->Check());
+  return taken;
+}
+
+absl::Status DataDirectoryLock::Check() const {
+  const absl::StatusOr<FileInfo> info = file_system_->Info(path_);
+  if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
+  if (info.ok() && info->identity == identity_) return absl::OkStatus();
+  return Error(absl::StatusCode::kUnavailable,
+               "{}: expected the file that was locked, found that a broker which was about to stop has removed it: try "
+               "again",
+               path_);
 }
 
 absl::StatusOr<CheckpointLines> ReadCheckpointLines(FileSystem* file_system, const std::string& directory,

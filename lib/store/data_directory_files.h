@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -44,10 +45,31 @@ struct BrokerIdentity {
 // kNotFound if there is no such file.
 [[nodiscard]] absl::StatusOr<BrokerIdentity> ReadMetaProperties(FileSystem* file_system, const std::string& directory);
 
-// Takes the lock that a running broker holds, making its file where there is none. kUnavailable while a broker runs,
-// or, for an exclusive one, while a writer of varve is at work below the directory. Held until the result is destroyed.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<FileLock>> LockDataDirectory(FileSystem* file_system,
-                                                                          const std::string& directory, LockKind kind);
+// The lock that a running broker holds.
+class DataDirectoryLock : public FileLock {
+ public:
+  // Makes the lock's file where there is none. kUnavailable while a broker runs, stops or starts, or, for an exclusive
+  // one, while a writer of varve is at work below the directory.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<DataDirectoryLock>> Take(FileSystem* file_system,
+                                                                               const std::string& directory,
+                                                                               LockKind kind);
+
+  // OK if it still keeps brokers out: one that stops removes the file right after it has let go of the lock
+  // (FileLock.destroy), and the next makes another. kUnavailable: that has happened.
+  [[nodiscard]] absl::Status Check() const;
+
+  [[nodiscard]] bool IsInherited() const override { return lock_->IsInherited(); }
+
+ private:
+  DataDirectoryLock(FileSystem* file_system, std::string path, const FileIdentity& identity,
+                    std::unique_ptr<FileLock> lock)
+      : file_system_(file_system), path_(std::move(path)), identity_(identity), lock_(std::move(lock)) {}
+
+  FileSystem* const file_system_;
+  const std::string path_;
+  const FileIdentity identity_;  // of the file that is locked
+  const std::unique_ptr<FileLock> lock_;
+};
 
 // What the checkpoints say of one partition; absent where there is no line.
 struct CheckpointLines {

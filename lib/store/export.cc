@@ -4,6 +4,8 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "log/live_line.h"
+#include "log/partition_lock.h"
 #include "state/partition_metadata.h"
 #include "store/data_directory_files.h"
 #include "store/partition_copy.h"
@@ -17,7 +19,7 @@ namespace internal {
 namespace {
 
 // What varve has on disk only while somebody writes.
-bool IsOfAWriter(const PartitionFile& file) { return file.name == "varve.lock" || file.name == "varve.live"; }
+bool IsOfAWriter(const PartitionFile& file) { return file.name == kLockFileName || file.name == LiveLine::kFileName; }
 
 class Exporter {
  public:
@@ -31,9 +33,13 @@ class Exporter {
   [[nodiscard]] absl::StatusOr<ExportResult> Run() {
     VARVE_ASSIGN_OR_RETURN(const DataDirectory before_lock, DataDirectory::Of(file_system_, directory_));
     VARVE_RETURN_IF_ERROR(CheckPlaces(before_lock));
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock,
-                           LockDataDirectory(file_system_, ParentDirectory(directory_), LockKind::kExclusive));
+    VARVE_ASSIGN_OR_RETURN(lock_,
+                           DataDirectoryLock::Take(file_system_, ParentDirectory(directory_), LockKind::kExclusive));
     VARVE_RETURN_IF_ERROR(CheckNoWriter(file_system_, directory_));
+    VARVE_ASSIGN_OR_RETURN(const bool held, PartitionHasWriter(file_system_, directory_));
+    if (held) {  // who it is, an overlay cannot tell
+      return Error(absl::StatusCode::kUnavailable, "{}: the partition is open for writing elsewhere", directory_);
+    }
     // A broker may have run until the lock was taken.
     VARVE_ASSIGN_OR_RETURN(const DataDirectory data, DataDirectory::Of(file_system_, directory_));
     absl::Status status = Export(data);
@@ -79,6 +85,7 @@ class Exporter {
     absl::StatusOr<TopicId> topic_id = ReadPartitionMetadata(file_system_, JoinPath(stage_, kPartitionMetadataFile));
     if (topic_id.ok()) result_.topic_id = FormatTopicId(*topic_id);
     VARVE_RETURN_IF_ERROR(OpenCopy(data.marks()));
+    VARVE_RETURN_IF_ERROR(lock_->Check());
     const std::string parent = ParentDirectory(target_);
     VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_, target_));
     return file_system_->SyncDirectory(parent);
@@ -105,6 +112,7 @@ class Exporter {
   const std::string target_;
   const std::string stage_;  // beside the target
   const ExportOptions& options_;
+  std::unique_ptr<DataDirectoryLock> lock_;
   ExportResult result_;
 };
 

@@ -107,6 +107,8 @@ class WrongUseTest(VarveTest):
         ["compact"], ["compact", PLAIN, "--map-bytes", "0"], ["compact", PLAIN, "--segment-bytes", "13"],
         ["compact", PLAIN, "--delete-retention-ms", "-1"], ["compact", PLAIN, "--min-lag-ms", "1 day"],
         ["compact", PLAIN, "--now", "noon"],
+        ["adopt"], ["adopt", PLAIN], ["adopt", PLAIN, "--into", "."], ["adopt", PLAIN, "--into", ".", "--as", "orders"],
+        ["adopt", PLAIN, "--into", ".", "--as", "orders-0.0-delete"], ["export", PLAIN], ["export", PLAIN, "--to", PLAIN],
     ]
 
     def test_is_answered_with_2_and_a_message(self):
@@ -122,7 +124,7 @@ class WrongUseTest(VarveTest):
         self.assertIn("append", self.run_ok("--help").text)
         self.assertRegex(self.run_ok("--version").text, r"^\d+\.\d+\.\d+\n$")
         for command in ["append", "read", "find", "stat", "dump", "verify", "repair", "explain", "truncate", "retain",
-                        "compact"]:
+                        "compact", "adopt", "export"]:
             self.assertIn("--json", self.run_ok(command, "--help").text, command)
 
 

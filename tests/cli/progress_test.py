@@ -129,6 +129,13 @@ class ProgressTest(VarveTest):
         self.close_cleanly()
         self.check_bar("compact", "compact", self.partition, "--drop-unkeyed")
 
+    def test_handing_over_has_bars(self):
+        self.close_cleanly()
+        broker = self.directory / "kafka-logs"
+        broker.mkdir()
+        (broker / "meta.properties").touch()
+        self.check_bar("adopt: check", "adopt", self.partition, "--into", broker, "--topic-id", "4L6g3nShT-eMCtK--X86sw")
+
     def test_several_input_files_have_one_bar(self):
         sources = []
         for i in range(3):

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "store/hand_over_fixture.h"
+#include "support/hooked_file_system.h"
 #include "support/status_matchers.h"
 #include "varve/checkpoint.h"
 #include "varve/overlay_file_system.h"
@@ -25,6 +26,7 @@ using ::testing::IsEmpty;
 using testing_support::AppendMany;
 using testing_support::FilesBelow;
 using testing_support::HandOverTest;
+using testing_support::HookedFileSystem;
 using testing_support::IsOkAndHolds;
 using testing_support::IsThere;
 using testing_support::kAdopted;
@@ -287,6 +289,29 @@ TEST_F(AdoptTest, RefusesARunningBroker) {
   ExpectRefused(absl::StatusCode::kUnavailable, HasSubstr("stop the broker"));
 }
 
+// A broker that stops lets go of its lock, and removes the file: a lock that was got in between keeps nobody out.
+TEST_F(AdoptTest, RefusesWhatABrokerMayHaveTakenMeanwhile) {
+  MakeSource();
+  MakeEmpty();
+  for (const bool starts_again : {false, true}) {
+    const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
+    HookedFileSystem hooked(machine.get());
+    std::unique_ptr<FileLock> broker;
+    hooked.before_open = [&](const std::string& path) {
+      if (!path.ends_with("-delete/orders-0/partition.metadata.tmp")) return;
+      VARVE_ASSERT_OK(machine->Remove("kafka/.lock"));
+      if (!starts_again) return;
+      WriteFile(machine.get(), "kafka/.lock", "");
+      VARVE_ASSERT_OK_AND_ASSIGN(broker, machine->Lock("kafka/.lock", LockKind::kExclusive));
+    };
+    EXPECT_THAT(AdoptPartition(&hooked, kSource, kBroker),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("try again")));
+    EXPECT_EQ(broker != nullptr, starts_again);
+    EXPECT_EQ(ReadFile(machine.get(), "kafka/orders-0/00000000000000000000.log"), "");
+    EXPECT_EQ(ReadFile(machine.get(), "kafka/recovery-point-offset-checkpoint"), kOtherLines);
+  }
+}
+
 TEST_F(AdoptTest, RefusesAPartitionThatIsOpen) {
   const std::unique_ptr<Log> log = OpenSource();
   MakeEmpty();
@@ -369,6 +394,8 @@ TEST_F(AdoptTest, RefusesNamesThatAreNone) {
   ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("some"), {}, "data/some");
   VARVE_ASSERT_OK(fs_.Rename("data/some", "data/orders-0.00-delete"));
   ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("TOPIC-N"), {}, "data/orders-0.00-delete");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("orders--1"),
+                {.as = TopicPartition{.topic = "orders", .partition = -1}}, "data/orders-0.00-delete");
   ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("or ders"),
                 {.as = TopicPartition{.topic = "or ders", .partition = 0}}, "data/orders-0.00-delete");
 }

@@ -69,6 +69,13 @@ TEST(AdoptionPlanTest, TwoIdsAreOneTooMany) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(FormatTopicId(kBrokersId))));
 }
 
+TEST(AdoptionPlanTest, TheLatestEpochIsTheGreatest) {
+  AdoptionTarget target = EmptyTarget();
+  target.leader_epochs = {{.epoch = 6, .start_offset = 0}, {.epoch = 4, .start_offset = 0}};
+  VARVE_ASSERT_OK_AND_ASSIGN(const AdoptionPlan plan, PlanAdoption(target, std::nullopt));
+  EXPECT_EQ(plan.max_leader_epoch, 6);
+}
+
 TEST(AdoptionPlanTest, AFollowersDirectoryIsRefused) {
   AdoptionTarget target = EmptyTarget();
   target.leader_epochs.clear();

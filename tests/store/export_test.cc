@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "store/hand_over_fixture.h"
+#include "support/hooked_file_system.h"
 #include "support/status_matchers.h"
 #include "varve/overlay_file_system.h"
 #include "varve/segment.h"
@@ -17,10 +18,12 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::testing::StartsWith;
 using testing_support::FilesBelow;
 using testing_support::HandOverTest;
+using testing_support::HookedFileSystem;
 using testing_support::IsThere;
 using testing_support::kAdopted;
 using testing_support::kBroker;
@@ -180,6 +183,33 @@ TEST_F(ExportTest, RefusesAWriterThatDoesNotKnowOfTheBroker) {
   const std::unique_ptr<Log> log = OpenLog(kAdopted, Options(&fs_));
   ASSERT_NE(log, nullptr);
   ExpectRefused(absl::StatusCode::kUnavailable, "open for writing");
+}
+
+TEST_F(ExportTest, RefusesWhatABrokerMayHaveChangedMeanwhile) {
+  MakeBrokersPartition();
+  HookedFileSystem hooked(&fs_);
+  hooked.before_open = [this](const std::string& path) {
+    if (path.ends_with("-export/partition.metadata")) (void)fs_.Remove("kafka/.lock");
+  };
+  EXPECT_THAT(ExportPartition(&hooked, kAdopted, kExported),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("try again")));
+  EXPECT_FALSE(IsThere(&fs_, "kafka/.lock"));
+  EXPECT_THAT(fs_.List("data"), testing_support::IsOkAndHolds(IsEmpty()));
+}
+
+TEST_F(ExportTest, AnOverlayKnowsTheLocksOfItsBase) {
+  MakeBrokersPartition();
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto broker, fs_.Lock("kafka/.lock", LockKind::kExclusive));
+    OverlayFileSystem trial(&fs_);
+    EXPECT_THAT(ExportPartition(&trial, kAdopted, kExported),
+                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("stop the broker")));
+  }
+  const std::unique_ptr<Log> log = OpenLog(kAdopted, Options(&fs_));
+  ASSERT_NE(log, nullptr);
+  OverlayFileSystem trial(&fs_);
+  EXPECT_THAT(ExportPartition(&trial, kAdopted, kExported),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("open for writing")));
 }
 
 // --- What a failure leaves, and what a crash ---
