@@ -72,7 +72,9 @@ absl::Status ProducerRebuild::Finish(int64_t log_start_offset, int64_t log_end_o
     return snapshot.first > log_end_offset || snapshot.first <= log_start_offset;
   });
   RemoveStrays(base_offsets);
-  return absl::OkStatus();
+  // Of an empty log no snapshot is left, so that the next opening would not know them.
+  if (log_end_offset > log_start_offset) return absl::OkStatus();
+  return producers_->Reload(log_start_offset, log_end_offset, now_ms_).status();
 }
 
 void ProducerRebuild::MoveTo(FileSystem* file_system) {

@@ -7,6 +7,7 @@
 //   - others that are not at a segment's base go, except the newest, if it is above the last base
 //   - each recovered segment gives one at its end; replaying older segments one at the bases of the last two
 //   - one at the log end, unless that is 0
+//   - a log that ends at its start has none, and knows no producers
 //   - after a clean stop without any snapshot nothing is read: producers are forgotten, and empty ones are made
 //
 // Thread rules: one thread at a time.

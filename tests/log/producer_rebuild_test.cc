@@ -1,6 +1,7 @@
 #include "log/producer_rebuild.h"
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -95,6 +96,24 @@ TEST_F(ProducerRebuildTest, SnapshotsOutsideTheLogGo) {
   const Rebuilt rebuilt = Rebuild(20, 30, {20, 30, 40});
   EXPECT_THAT(rebuilt.snapshots, ElementsAreArray({30}));
   EXPECT_THAT(rebuilt.producer_ids, ElementsAreArray({30}));
+}
+
+// Recovery cut all of the only segment that is left: who was known as of its base is not known to the next opening.
+TEST_F(ProducerRebuildTest, ALogThatEndsAtItsStartKnowsNobody) {
+  for (const int64_t log_end_offset : {30, 31}) {
+    WriteSnapshots({20});
+    ProducerRebuild rebuild(&memory_, kDirectory, /*expiration_ms=*/1000, /*now_ms=*/0, {}, {20});
+    VARVE_ASSERT_OK(rebuild.BeginSegment(/*log_start_offset=*/10, /*base_offset=*/30));
+    rebuild.EndSegment(log_end_offset);
+    VARVE_ASSERT_OK(rebuild.Finish(/*log_start_offset=*/30, log_end_offset, /*clean=*/false, {30}));
+    std::vector<RecoveryFinding> findings;
+    VARVE_ASSERT_OK(rebuild.Write(&findings));
+    const std::unique_ptr<ProducerStateManager> producers = rebuild.Take();
+    EXPECT_EQ(producers->entries().empty(), log_end_offset == 30) << log_end_offset;
+    VARVE_ASSERT_OK(producers->WriteSnapshot(log_end_offset, SnapshotSync::kNone));  // as closing does
+    EXPECT_EQ(*ListProducerSnapshots(&memory_, kDirectory),
+              log_end_offset == 30 ? std::vector<int64_t>{} : std::vector<int64_t>{31});
+  }
 }
 
 // A snapshot below the newest readable one is not looked at.
