@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -105,6 +106,9 @@ class CompactRun {
     options.min_cleanable_dirty_ratio = 0;  // whatever is dirty is due
     options.segment_bytes = settings_.segment_bytes;
     options.file_delete_delay_ms = 0;  // who runs this wants the room
+    // Opening forgets producers that have been idle for long.
+    std::optional<StoppedClock> stopped_clock;
+    if (settings_.now_ms.has_value()) options.clock = &stopped_clock.emplace(*settings_.now_ms);
     const Rehearsal rehearsal = [this](Log* trial) { return Rehearse(trial); };
     absl::StatusOr<WritablePartition> partition =
         OpenForWriting(kCommand, settings_.directory, std::move(options), rehearsal);
