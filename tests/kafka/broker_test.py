@@ -1,23 +1,28 @@
 """A real broker and varve take partitions from each other."""
 
+import json
 import shutil
 import unittest
 
 import kcat
-from broker_case import BrokerCase, log_files, record
+from broker_case import NOW_MS, BrokerCase, log_files, record
+from dump_tool import DumpTool
 from kafka_broker import wait_until
-from varve_command import files_of, varve
+from kafka_judge import KAFKA_VERSION
+from varve_command import files_of, golden_cases, varve
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
 class BrokerTest(BrokerCase):
+    DUMP_TOOL = DumpTool(KAFKA_VERSION)
+
     def produce_with_each_codec(self):
         for codec in CODECS:
             lines = [b"%s-%d:%s" % (codec.encode(), i, b"value " * i) for i in range(20)] + [b"only a key:", b":no key"]
-            kcat.produce(self.broker, "codecs", lines, "-z", codec, "-H", f"codec={codec}", "-H", "empty=", "-H", "nil")
-        kcat.produce(self.broker, "codecs", [b"a:b"], "-X", "enable.idempotence=true")
-        kcat.produce(self.broker, "codecs", [b"c:d"], "-X", "transactional.id=kcat")
+            kcat.produce(self.broker, "sent", lines, "-z", codec, "-H", f"codec={codec}", "-H", "empty=", "-H", "nil")
+        kcat.produce(self.broker, "sent", [b"a:b"], "-X", "enable.idempotence=true")
+        kcat.produce(self.broker, "sent", [b"c:d"], "-X", "transactional.id=kcat")
 
     def produce_transactions(self):
         """Interleaved transactions, committed, aborted and one that stays open, and a batch outside of them."""
@@ -25,7 +30,8 @@ class BrokerTest(BrokerCase):
             name = producer.encode()
             return [producer, "send", [record(time_ms + i, name, b"%d" % i, [("of", name)]) for i in range(count)]]
 
-        self.produce("transactions", {"a": {"transactional.id": "a"}, "b": {"transactional.id": "b"}, "plain": {}}, [
+        producers = {"a": {"transactional.id": "a"}, "b": {"transactional.id": "b"}, "plain": {}}
+        self.produce("sent-in-transactions", producers, [
             ["a", "begin"], send("a", 0), ["b", "begin"], send("b", 1000), send("plain", 2000), send("a", 3000),
             ["a", "abort"], send("plain", 4000), ["b", "commit"], ["a", "begin"], send("a", 5000), ["a", "commit"],
             ["b", "begin"], send("b", 6000, 50), ["b", "abort"],
@@ -33,27 +39,31 @@ class BrokerTest(BrokerCase):
 
     def produce_and_clean(self):
         """Keys that are written again and removed, in many segments, until the broker's cleaner has been over them."""
-        self.produce("cleaned", {"p": {"compression.type": "lz4"}}, [
+        self.produce("sent-and-cleaned", {"p": {"compression.type": "lz4"}}, [
             ["p", "send", [record(700 * batch + i, b"key %d" % (i * batch % 13), b"%d" % batch if i % 5 else None)
                            for i in range(10)]] for batch in range(30)])
-        partition = self.broker.partition("cleaned")
+        partition = self.broker.partition("sent-and-cleaned")
         active = max(int(path.stem) for path in partition.glob("*.log"))
         checkpoint = self.broker.data / "cleaner-offset-checkpoint"
-        wait_until(lambda: f"cleaned 0 {active}" in checkpoint.read_text().splitlines(), "the topic is cleaned")
+        cleaned = f"sent-and-cleaned 0 {active}"
+        wait_until(lambda: cleaned in checkpoint.read_text().splitlines(), "the topic is cleaned")
 
     def test_what_clients_wrote_is_read_continued_compacted_and_taken_back(self):
-        self.create_topics(
-            codecs={}, transactions={"index.interval.bytes": 100},
-            cleaned={"cleanup.policy": "compact", "segment.ms": 1000, "min.cleanable.dirty.ratio": 0.01})
+        self.create_topics({
+            "sent": {},
+            "sent-in-transactions": {"index.interval.bytes": 100},
+            "sent-and-cleaned": {"cleanup.policy": "compact", "segment.ms": 1000, "min.cleanable.dirty.ratio": 0.01}})
         self.produce_with_each_codec()
         self.produce_transactions()
         self.produce_and_clean()
-        self.assertEqual(len(kcat.consume_as_group(self.broker, "codecs", "readers", 112)), 112)
-        topics = ["codecs", "transactions", "cleaned"]
+        self.assertEqual(len(kcat.consume_as_group(self.broker, "sent", "readers", 112)), 112)
+        topics = ["sent", "sent-in-transactions", "sent-and-cleaned"]
         served = {topic: self.check_served(topic) for topic in topics}
-        self.assertLess(len(served["cleaned"]), 300 / 5)
-        self.assertEqual(len(kcat.consume(self.broker, "transactions")), 12)
-        self.assertEqual(len(served["transactions"]), 74)
+        for topic in topics:
+            self.check_times(topic, served[topic])
+        self.assertLess(len(served["sent-and-cleaned"]), 300 / 5)
+        self.assertEqual(len(kcat.consume(self.broker, "sent-in-transactions")), 12)
+        self.assertEqual(len(served["sent-in-transactions"]), 74)
 
         self.broker.stop()
         for partition in self.partitions():
@@ -63,25 +73,97 @@ class BrokerTest(BrokerCase):
         for topic in topics:
             self.run_ok("append", self.broker.partition(topic), "--key-separator", ":", "--compression", "zstd",
                         input="from:varve\nfrom:varve\n")
-        compacted = self.directory / "cleaned-0"
-        shutil.copytree(self.broker.partition("cleaned"), compacted)
+        compacted = self.directory / "sent-and-cleaned-0"
+        shutil.copytree(self.broker.partition("sent-and-cleaned"), compacted)
         self.run_ok("compact", compacted)
         kept = self.read(compacted)
         self.assertEqual([one[3] for one in kept if one[2] == b"from"], [b"varve"])
-        shutil.rmtree(self.broker.partition("cleaned"))
-        compacted.rename(self.broker.partition("cleaned"))
+        shutil.rmtree(self.broker.partition("sent-and-cleaned"))
+        compacted.rename(self.broker.partition("sent-and-cleaned"))
 
         self.broker.start()
         for topic in topics:
             kcat.produce(self.broker, topic, [b"from:kcat"])
-        for topic in ["codecs", "transactions"]:
+        for topic in ["sent", "sent-in-transactions"]:
             after = self.check_served(topic)
             self.assertEqual(after[:len(served[topic])], served[topic])
             self.assertEqual([one[3] for one in after[len(served[topic]):]], [b"varve", b"varve", b"kcat"])
-        self.assertEqual(self.check_served("cleaned")[:-1], kept)
+        self.assertEqual(self.check_served("sent-and-cleaned")[:-1], kept)
+
+    def written_by_varve(self):
+        """A partition of several segments with every codec, headers and nulls."""
+        partition = self.directory / "written-0"
+        for number, codec in enumerate(CODECS * 2):
+            lines = [{"key": None if i % 7 == 3 else f"key {i}", "value": None if i % 5 == 2 else "value " * i,
+                      "timestamp": NOW_MS + 1000 * number + i,
+                      "headers": [["codec", codec], ["nil", None], ["empty", ""]][:i % 4]} for i in range(300)]
+            self.run_ok("append", partition, "--format", "jsonl", "--compression", codec, "--batch-records", 20,
+                        "--segment-bytes", "64KiB", input="".join(json.dumps(line) + "\n" for line in lines))
+        self.assertGreater(len(list(partition.glob("*.log"))), 2)
+        return partition
+
+    def exported(self, partition):
+        target = self.directory / partition.name
+        self.run_ok("export", partition, "--to", target)
+        return target
+
+    def continued_by_varve(self, case):
+        """A golden partition, recovered if it was left by a crash, with records of varve's after those of Kafka."""
+        kept_by_kafka = self.copy_case(case)
+        partition = self.exported(kept_by_kafka)
+        self.run_ok("append", partition, "--segment-bytes", "16KiB", "--compression", "lz4", "--batch-records", 10,
+                    input="".join(f"line {i}\n" for i in range(500)))
+        return partition
+
+    def test_what_varve_wrote_is_served_continued_and_read_back(self):
+        partitions = [self.written_by_varve(), *map(self.continued_by_varve, golden_cases())]
+        partitions = {partition.name.removesuffix("-0"): partition for partition in partitions}
+        self.create_topics(dict.fromkeys(partitions, {"retention.ms": -1}))
+        self.broker.stop()
+        for partition in partitions.values():
+            self.run_ok("adopt", partition, "--into", self.broker.data)
+
+        self.broker.start()
+        for topic, partition in partitions.items():
+            with self.subTest(topic=topic):
+                served = self.check_served(topic)
+                self.assertEqual(served, self.read(partition))
+                self.check_times(topic, served)
+                kcat.produce(self.broker, topic, [b"from:kcat", b"and:again"], "-z", "gzip")
+                continued = kcat.consume(self.broker, topic, committed=False)
+                self.assertEqual(continued[:-2], served)
+                self.assertEqual([one[2:4] for one in continued[-2:]], [(b"from", b"kcat"), (b"and", b"again")])
+        self.broker.stop()
+        for topic in partitions:
+            with self.subTest(topic=topic):
+                self.check_judged(self.broker.partition(topic))
+                shutil.rmtree(partitions[topic])
+                exported = self.exported(self.broker.partition(topic))
+                self.run_ok("verify", exported)
+                self.assertEqual(self.read(exported), self.read(self.broker.partition(topic)))
+
+    def test_the_dump_tool_finds_the_records_and_no_fault(self):
+        partition = self.written_by_varve()
+        records, valid, complaints = self.DUMP_TOOL.dump(partition)
+        sizes = [tuple(-1 if content is None else len(content) for content in one[2:4]) for one in self.read(partition)]
+        self.assertEqual(records, [(*one[:2], *size) for one, size in zip(self.read(partition), sizes)])
+        batches = self.run_ok("dump", partition, "--json", "--batches-only").json()["batches"]
+        self.assertEqual(valid, ["true"] * len(batches))
+        self.assertEqual(self.exceptions.unexplained(complaints, None), [])
+        indexes = sorted(path.name for path in partition.iterdir() if path.suffix in (".index", ".timeindex"))
+        self.assertEqual(self.DUMP_TOOL.sane_indexes(partition), (indexes, []))
+
+    def test_the_dump_tool_finds_a_fault(self):
+        partition = self.written_by_varve()
+        index = max(path for path in partition.glob("*.index") if path.stat().st_size > 8)
+        content = bytearray(index.read_bytes())
+        content[3] ^= 1  # the offset that the first entry says
+        index.write_bytes(content)
+        _, _, complaints = self.DUMP_TOOL.dump(partition)
+        self.assertEqual([one.place for one in self.exceptions.unexplained(complaints, None)], [index.name])
 
     def test_what_a_running_broker_has_open_is_not_written(self):
-        self.create_topics(open={})
+        self.create_topics({"open": {}})
         kcat.produce(self.broker, "open", [b"a:b"])
         partition = self.broker.partition("open")
         before = files_of(partition)
@@ -95,7 +177,8 @@ class BrokerTest(BrokerCase):
 
     def test_a_killed_brokers_partitions_are_recovered_to_the_same_bytes(self):
         settings = {"index.interval.bytes": 200, "segment.ms": 5000}
-        self.create_topics(whole=settings, torn=settings, transactional=settings)
+        topics = ["whole", "torn", "transactional"]
+        self.create_topics(dict.fromkeys(topics, settings))
         for topic, producer in [("whole", {}), ("torn", {"compression.type": "gzip"}),
                                 ("transactional", {"transactional.id": "t"})]:
             steps = []
@@ -111,7 +194,6 @@ class BrokerTest(BrokerCase):
         shutil.copytree(self.broker.data, killed)
 
         self.broker.start()
-        topics = ["whole", "torn", "transactional"]
         for topic in topics:
             self.check_served(topic)
         self.broker.stop()

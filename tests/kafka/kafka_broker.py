@@ -142,8 +142,8 @@ class Broker:
 
     def _format(self):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = java_command("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._write_settings(),
-                               version=self.version)
+        command = java_command("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config",
+                               self._write_settings(), version=self.version)
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         if done.returncode != 0:
             raise BrokerError(f"StorageTool of {self.version}: {done.stdout}{done.stderr}")
