@@ -27,7 +27,12 @@ ProducerRebuild::ProducerRebuild(FileSystem* file_system, std::string directory,
       on_disk_(std::move(snapshots)) {}
 
 absl::Status ProducerRebuild::BeginSegment(int64_t log_start_offset, int64_t base_offset) {
-  if (!started_) VARVE_RETURN_IF_ERROR(StartAt(log_start_offset, base_offset));
+  if (!started_) {
+    VARVE_RETURN_IF_ERROR(StartAt(log_start_offset, base_offset));
+  } else if (last_snapshot_offset_ <= log_start_offset) {
+    // The segments recovered so far lie below the log start; Kafka takes nothing over from there.
+    VARVE_RETURN_IF_ERROR(producers_->Reload(log_start_offset, log_start_offset, now_ms_).status());
+  }
   VARVE_RETURN_IF_ERROR(ReplayTo(base_offset));
   // Kafka loads a snapshot for each segment that it recovers, without the producers that have expired.
   producers_->RemoveExpired(now_ms_);

@@ -5,6 +5,7 @@
 // are noted; Write carries both out. What stays is what Kafka leaves:
 //   - snapshots at or below the log start, or above the log end, go; damaged ones that are met go
 //   - others that are not at a segment's base go, except the newest, if it is above the last base
+//   - what recovered segments tell that end at or below the log start is forgotten before the next is recovered
 //   - each recovered segment gives one at its end; replaying older segments one at the bases of the last two
 //   - one at the log end, unless that is 0
 //   - a log that ends at its start has none, and knows no producers

@@ -1,7 +1,9 @@
 #include "log/producer_rebuild.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "base/path.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "state/producer_batches.h"
 #include "state/producer_snapshot.h"
 #include "support/status_matchers.h"
 #include "varve/testing/memory_file_system.h"
@@ -96,6 +99,26 @@ TEST_F(ProducerRebuildTest, SnapshotsOutsideTheLogGo) {
   const Rebuilt rebuilt = Rebuild(20, 30, {20, 30, 40});
   EXPECT_THAT(rebuilt.snapshots, ElementsAreArray({30}));
   EXPECT_THAT(rebuilt.producer_ids, ElementsAreArray({30}));
+}
+
+// The log start lies between two segments that are recovered, or in the first.
+TEST_F(ProducerRebuildTest, WhatLiesBelowTheLogStartIsForgotten) {
+  for (const int64_t log_start_offset : {1, 2, 20}) {
+    ProducerRebuild rebuild(&memory_, kDirectory, /*expiration_ms=*/5000, /*now_ms=*/0, {}, {});
+    for (const int64_t base_offset : {0, 30}) {
+      VARVE_ASSERT_OK(rebuild.BeginSegment(log_start_offset, base_offset));
+      std::optional<CompletedTransaction> completed;
+      const std::vector<std::byte> batch =
+          testing_support::DataBatch({.base_offset = base_offset, .producer_id = base_offset, .record_count = 2});
+      VARVE_ASSERT_OK(rebuild.Add(RecordBatchView(batch), &completed));
+      rebuild.EndSegment(base_offset + 2);
+    }
+    VARVE_ASSERT_OK(rebuild.Finish(log_start_offset, 32, /*clean=*/false, {0, 30}));
+    std::vector<int64_t> producer_ids;
+    for (const ProducerStateEntry& entry : rebuild.Take()->entries()) producer_ids.push_back(entry.producer_id);
+    EXPECT_EQ(producer_ids, log_start_offset == 1 ? std::vector<int64_t>({0, 30}) : std::vector<int64_t>({30}))
+        << log_start_offset;
+  }
 }
 
 // Recovery cut all of the only segment that is left: who was known as of its base is not known to the next opening.
