@@ -73,22 +73,14 @@ const std::vector<ModelRun::Choice>& ModelRun::Choices() {
 }
 
 void ModelRun::Take(int steps) {
-  int total = 0;
-  for (const Choice& choice : Choices()) total += choice.weight;
   for (int step = 0; step < steps; ++step) {
-    int64_t chosen = Pick(total);
-    const Choice* choice = Choices().data();
-    for (; chosen >= choice->weight; ++choice) chosen -= choice->weight;
-    history_ += std::string(choice->name) + " at " + std::to_string(model_.log_end_offset()) + "\n";
-    ASSERT_NO_FATAL_FAILURE((this->*choice->step)());
+    const Choice& choice = random_.Weighted(Choices());
+    history_ += std::string(choice.name) + " at " + std::to_string(model_.log_end_offset()) + "\n";
+    ASSERT_NO_FATAL_FAILURE((this->*choice.step)());
     ASSERT_NO_FATAL_FAILURE(CheckOffsets());
     ASSERT_NO_FATAL_FAILURE(CheckRecords());
     ASSERT_NO_FATAL_FAILURE(CheckLookups());
   }
-}
-
-int64_t ModelRun::Pick(int64_t below) {
-  return static_cast<int64_t>(random_() % static_cast<uint64_t>(std::max(below, int64_t{1})));
 }
 
 void ModelRun::Open() {
@@ -356,7 +348,7 @@ void ModelRun::KillProcess() {
 // Below the durable offset everything is there; above it, batches up to any.
 void ModelRun::CutPower() {
   const int64_t durable_offset = log_->durable_offset();
-  std::unique_ptr<MemoryFileSystem> left = disk_->CloneAfterCrash({.seed = random_()});
+  std::unique_ptr<MemoryFileSystem> left = disk_->CloneAfterCrash({.seed = (*random_.engine())()});
   log_.reset();
   disk_ = std::move(left);
   ASSERT_NO_FATAL_FAILURE(Open());

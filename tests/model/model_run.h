@@ -7,12 +7,12 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "model/reference_log.h"
+#include "support/random_choice.h"
 #include "varve/log.h"
 #include "varve/testing/manual_clock.h"
 #include "varve/testing/memory_file_system.h"
@@ -71,13 +71,13 @@ class ModelRun {
   void CheckRecords();
   void CheckLookups();
 
-  [[nodiscard]] int64_t Pick(int64_t below);  // 0 … below - 1
+  [[nodiscard]] int64_t Pick(int64_t below) { return random_.Below(below); }
   [[nodiscard]] ReferenceBatch RandomBatch();
   [[nodiscard]] std::vector<Record> RecordsOf(const ReferenceBatch& batch) const;
   [[nodiscard]] AppendOptions RandomAck();
   [[nodiscard]] CompactionOptions RandomPass();
 
-  std::mt19937_64 random_;
+  RandomChoice random_;
   std::string history_;
   ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
   std::unique_ptr<MemoryFileSystem> disk_ = std::make_unique<MemoryFileSystem>();
