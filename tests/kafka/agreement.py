@@ -65,6 +65,10 @@ class NamedExceptions:
     def count(self, name):
         return self._counts[name]
 
+    def counts(self):
+        """How often each applied, by name."""
+        return {known.name: self._counts[known.name] for known in self._known}
+
     def summary(self):
         lines = [f"  {self._counts[known.name]} {known.name}: {known.reason}" for known in self._known]
         return "\n".join([f"{sum(self._counts.values())} differences by named exceptions", *lines])
@@ -139,7 +143,7 @@ def modified_ms(partition):
     return {int(path.stem): path.stat().st_mtime_ns // 1_000_000 for path in pathlib.Path(partition).glob("*.log")}
 
 
-def _first_record_from(found, time_ms):
+def first_record_from(found, time_ms):
     """The truth about a time: [timestamp, offset] of the first record that is not older, or None."""
     start = found["log"]["log_start_offset"]
     return next(([timestamp, offset] for offset, timestamp, *_ in found["records"]
@@ -160,7 +164,7 @@ def _vain_segment(difference, judged):
     if difference.what != "time" or difference.place < 0 or difference.kafka["result"] != "none":
         return None
     segment = _looked_into(judged, difference.place)
-    truth = _first_record_from(judged.found, difference.place)
+    truth = first_record_from(judged.found, difference.place)
     if segment is None or truth is None or truth != [difference.varve.get("timestamp"), difference.varve.get("offset")]:
         return None
     return segment if truth[1] >= segment["next_offset"] else None

@@ -1,0 +1,159 @@
+"""The named exceptions of lives: where varve knowingly finds or answers otherwise than Kafka in what Kafka wrote."""
+
+from agreement import KNOWN, LARGEST, Difference, NamedException, first_record_from
+
+
+def _stable_offset_of_a_batch(difference, judged):
+    if difference.what != "log" or difference.place != "last_stable_offset":
+        return False
+    found = judged.found
+    unstable = [producer["current_txn_first_offset"] for producer in found["producers"]
+                if producer["current_txn_first_offset"] >= 0]
+    if not unstable or difference.varve != max(min(unstable), found["log"]["log_start_offset"]):
+        return False
+    holding = next((batch["base_offset"] for batch in found["batches"] if batch["last_offset"] >= difference.varve),
+                   found["log"]["log_end_offset"])
+    return difference.kafka == holding
+
+
+def _largest_of_batches(found, segment):
+    return max((batch["max_timestamp"] for batch in found["batches"] if batch["segment"] == segment), default=-1)
+
+
+def _last_time_entry(found, segment):
+    return max((timestamp for base, timestamp, _ in found["time_index"] if base == segment), default=-1)
+
+
+def _is_forgotten(found, segment):
+    """Whether Kafka knows no more of a segment's largest timestamp than an index that ends too early."""
+    return (segment["max_timestamp"] == _last_time_entry(found, segment["base"]) <
+            _largest_of_batches(found, segment["base"]))
+
+
+def _time_entries_end_too_early(difference, judged):
+    if difference.what != "largest timestamp":
+        return False
+    segment = next(one for one in judged.found["segments"] if one["base"] == difference.place)
+    return (_is_forgotten(judged.found, segment)
+            and difference.varve == _largest_of_batches(judged.found, difference.place))
+
+
+def _looked_past_forgotten_times(difference, judged):
+    if difference.what != "time" or difference.place < 0:
+        return False
+    truth = first_record_from(judged.found, difference.place)
+    if truth is None or truth != [difference.varve.get("timestamp"), difference.varve.get("offset")]:
+        return False
+    holding = [segment for segment in judged.found["segments"] if segment["base"] <= truth[1]][-1]
+    return _is_forgotten(judged.found, holding)
+
+
+def _largest_below_the_log_start(difference, judged):
+    if difference.what != "time" or difference.place != LARGEST:
+        return False
+    start = judged.found["log"]["log_start_offset"]
+    readable = [(timestamp, -offset) for offset, timestamp, *_ in judged.found["records"]
+                if offset >= start and timestamp >= 0]
+    ours = (difference.varve["timestamp"], -difference.varve["offset"]) if "offset" in difference.varve else None
+    return (difference.kafka["result"] == "found" and difference.kafka["offset"] < start
+            and ours == max(readable, default=None))
+
+
+def _recovery_point_above_the_files(difference, _):
+    return difference.what == "end" and difference.kafka < difference.varve == difference.place
+
+
+def _only_an_emptied_marker_is_left(difference, _):
+    return (difference.what == "producer" and difference.varve is None and
+            (difference.kafka["epoch"], difference.kafka["last_sequence"], difference.kafka["last_offset"],
+             difference.kafka["timestamp"], difference.kafka["current_txn_first_offset"]) == (-1, -1, -1, -1, -1))
+
+
+def _nothing_to_read(difference, judged):
+    if difference.what != "segment" or difference.varve is not None:
+        return False
+    later = [segment["base"] for segment in judged.found["segments"] if segment["base"] > difference.place]
+    return bool(later) and min(later) <= judged.found["log"]["log_start_offset"]
+
+
+STABLE_OFFSET_OF_A_BATCH = NamedException(
+    "stable-offset-of-a-batch",
+    "where a transaction that is open began below the log start, or its first batch was compacted away, Kafka 4.1 "
+    "takes for the last stable offset the first one of the batch that comes there: below the log start, or above "
+    "records that are not stable",
+    _stable_offset_of_a_batch)
+FORGOTTEN_TIMES = NamedException(
+    "forgotten-times",
+    "truncation takes time index entries away, and Kafka takes the last that is left for the segment's largest "
+    "timestamp; varve looks at the batches behind it",
+    _time_entries_end_too_early)
+LOOKED_PAST_FORGOTTEN_TIMES = NamedException(
+    "looked-past-forgotten-times",
+    "for a time that a segment reaches only by timestamps that Kafka forgot, it does not look into that segment",
+    _looked_past_forgotten_times)
+LARGEST_BELOW_THE_LOG_START = NamedException(
+    "largest-below-the-log-start",
+    "asked for the largest timestamp, Kafka may answer a record below the log start, which nobody can read",
+    _largest_below_the_log_start)
+END_AT_THE_RECOVERY_POINT = NamedException(
+    "end-at-the-recovery-point",
+    "a follower that truncated into a batch ends above its files; after a crash Kafka gives the offsets between out"
+    " again, varve does not give out what the recovery point says was synced",
+    _recovery_point_above_the_files)
+EMPTIED_MARKER = NamedException(
+    "emptied-marker",
+    "of a transaction marker that compaction emptied Kafka makes a producer that has no epoch, sequence or time, "
+    "when it reads the log to know its producers",
+    _only_an_emptied_marker_is_left)
+SEGMENT_BELOW_THE_LOG_START = NamedException(
+    "segment-below-the-log-start",
+    "a segment that ends at or below the log start is gone when varve has opened the log for the second time; Kafka"
+    " waits for the next round of retention",
+    _nothing_to_read)
+
+IN_LIVES = [*KNOWN, STABLE_OFFSET_OF_A_BATCH, FORGOTTEN_TIMES, LOOKED_PAST_FORGOTTEN_TIMES, LARGEST_BELOW_THE_LOG_START,
+            END_AT_THE_RECOVERY_POINT, EMPTIED_MARKER, SEGMENT_BELOW_THE_LOG_START]
+
+
+def settled(found, dumped, explain):
+    """What Kafka found, without that in which it differs from a dump by an exception that would hide other differences.
+
+    `explain` takes a Difference and says whether an exception applies to it, and counts it.
+    """
+    found = {**found, "log": dict(found["log"])}
+    ours = {segment["base"]: segment for segment in dumped["segments"]}
+    gone = [segment["base"] for segment in found["segments"] if segment["base"] not in ours
+            and explain(Difference("segment", segment["base"], segment, None))]
+    if gone:
+        found = _without_segments(found, gone)
+    found["segments"] = [_settled_segment(segment, ours.get(segment["base"]), explain) for segment in found["segments"]]
+    found["producers"] = _settled_producers(found["producers"], dumped["producers"], explain)
+    snapshots = {snapshot["offset"]: snapshot["entries"] for snapshot in dumped["snapshots"]}
+    found["snapshots"] = [
+        {**snapshot, "entries": _settled_producers(snapshot["entries"], snapshots.get(snapshot["offset"], []), explain)}
+        for snapshot in found["snapshots"]]
+    return found
+
+
+def _settled_segment(segment, ours, explain):
+    if ours is None or segment["max_timestamp"] == ours["max_timestamp"]:
+        return segment
+    difference = Difference("largest timestamp", segment["base"], segment["max_timestamp"], ours["max_timestamp"])
+    return {**segment, "max_timestamp": ours["max_timestamp"]} if explain(difference) else segment
+
+
+def _settled_producers(kafkas, ours, explain):
+    known = {producer["producer_id"] for producer in ours}
+    return [producer for producer in kafkas if producer["producer_id"] in known or
+            not explain(Difference("producer", producer["producer_id"], producer, None))]
+
+
+def _without_segments(found, gone):
+    kept = {"segments": [segment for segment in found["segments"] if segment["base"] not in gone],
+            "batches": [batch for batch in found["batches"] if batch["segment"] not in gone],
+            "index": [entry for entry in found["index"] if entry[0] not in gone],
+            "time_index": [entry for entry in found["time_index"] if entry[0] not in gone],
+            "aborted_txns": [one for one in found["aborted_txns"] if one["segment"] not in gone]}
+    kept["records"] = [record for record in found["records"] if record[0] >= kept["segments"][0]["base"]]
+    counts = {"segments": len(kept["segments"]), "batches": len(kept["batches"]), "records": len(kept["records"])}
+    return {**found, **kept, "log": {**found["log"], **counts}}

@@ -1,0 +1,96 @@
+"""Each named exception of lives applies where it says, and not beside that."""
+
+import unittest
+
+from agreement import LARGEST, Difference, Judged
+from life_exceptions import (EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_TIMES, IN_LIVES,
+                             LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES, SEGMENT_BELOW_THE_LOG_START,
+                             STABLE_OFFSET_OF_A_BATCH, settled)
+
+
+def producer(number, **members):
+    return {"producer_id": number, "epoch": 0, "last_sequence": 3, "last_offset": 7, "timestamp": 50,
+            "current_txn_first_offset": -1, **members}
+
+
+NOBODY = producer(2, epoch=-1, last_sequence=-1, last_offset=-1, timestamp=-1)
+
+
+def found():
+    """Two segments, of which the first has a batch behind its last time index entry; the log begins in the second."""
+    return {
+        "log": {"log_start_offset": 12, "log_end_offset": 30, "segments": 2, "batches": 3, "records": 3},
+        "segments": [{"base": 0, "max_timestamp": 40}, {"base": 10, "max_timestamp": 70}],
+        "batches": [{"segment": 0, "base_offset": 0, "last_offset": 4, "max_timestamp": 40},
+                    {"segment": 0, "base_offset": 5, "last_offset": 9, "max_timestamp": 60},
+                    {"segment": 10, "base_offset": 20, "last_offset": 29, "max_timestamp": 70}],
+        "records": [[4, 40, None, None, []], [9, 60, None, None, []], [29, 70, None, None, []]],
+        "index": [], "time_index": [[0, 40, 4], [10, 70, 29]], "aborted_txns": [],
+        "producers": [producer(1, current_txn_first_offset=5)], "snapshots": []}
+
+
+class LifeExceptionsTest(unittest.TestCase):
+    def check(self, exception, judged, applies, *others):
+        self.assertTrue(exception.applies(Difference(*applies), Judged(judged, {})), applies)
+        for other in others:
+            self.assertFalse(exception.applies(Difference(*other), Judged(judged, {})), other)
+
+    def test_stable_offset_of_a_batch(self):
+        what = ("log", "last_stable_offset")
+        self.check(STABLE_OFFSET_OF_A_BATCH, found(), (*what, 20, 12), (*what, 5, 12), (*what, 20, 11),
+                   ("log", "log_end_offset", 20, 12))
+        stable = {**found(), "producers": [producer(1)]}
+        self.assertFalse(STABLE_OFFSET_OF_A_BATCH.applies(Difference(*what, 20, 12), Judged(stable, {})))
+
+    def test_forgotten_times(self):
+        what = "largest timestamp"
+        self.check(FORGOTTEN_TIMES, found(), (what, 0, 40, 60), (what, 0, 40, 50), (what, 10, 70, 80),
+                   ("segments", 0, 40, 60))
+        trusted = found()
+        trusted["time_index"].insert(1, [0, 60, 9])
+        self.assertFalse(FORGOTTEN_TIMES.applies(Difference(what, 0, 40, 60), Judged(trusted, {})))
+
+    def test_looked_past_forgotten_times(self):
+        judged = {**found(), "log": {"log_start_offset": 0}}
+        kafkas = {"time": 50, "result": "found", "timestamp": 70, "offset": 29}
+        ours = {"time": 50, "result": "found", "timestamp": 60, "offset": 9}
+        self.check(LOOKED_PAST_FORGOTTEN_TIMES, judged, ("time", 50, kafkas, ours), ("time", 50, ours, kafkas),
+                   ("time", 65, kafkas, {**kafkas, "offset": 28}))
+
+    def test_largest_below_the_log_start(self):
+        kafkas = {"time": LARGEST, "result": "found", "timestamp": 90, "offset": 9}
+        ours = {"time": LARGEST, "result": "found", "timestamp": 70, "offset": 29}
+        self.check(LARGEST_BELOW_THE_LOG_START, found(), ("time", LARGEST, kafkas, ours),
+                   ("time", LARGEST, kafkas, {"time": LARGEST, "result": "none"}),
+                   ("time", LARGEST, {**kafkas, "offset": 20}, ours), ("time", 3, kafkas, ours))
+
+    def test_end_at_the_recovery_point(self):
+        self.check(END_AT_THE_RECOVERY_POINT, found(), ("end", 40, 30, 40), ("end", 41, 30, 40), ("end", 40, 40, 40))
+
+    def test_emptied_marker(self):
+        self.check(EMPTIED_MARKER, found(), ("producer", 2, NOBODY, None), ("producer", 1, producer(1), None),
+                   ("producer", 2, NOBODY, NOBODY))
+
+    def test_segment_below_the_log_start(self):
+        self.check(SEGMENT_BELOW_THE_LOG_START, found(), ("segment", 0, {}, None), ("segment", 10, {}, None),
+                   ("segment", 0, {}, {}))
+
+    def test_what_is_settled_is_what_is_explained(self):
+        kafkas = found()
+        kafkas["producers"].append(NOBODY)
+        ours = {**found(), "segments": [{"base": 10, "max_timestamp": 70}]}
+        judged = Judged(kafkas, {})
+
+        def explain(difference):
+            return any(known.applies(difference, judged) for known in IN_LIVES)
+
+        result = settled(kafkas, ours, explain)
+        self.assertEqual(result["segments"], ours["segments"])
+        self.assertEqual(result["producers"], ours["producers"])
+        self.assertEqual(result["records"], found()["records"][2:])
+        self.assertEqual(result["log"]["batches"], 1)
+        self.assertEqual(settled(kafkas, ours, lambda _: False), kafkas)
+
+
+if __name__ == "__main__":
+    unittest.main()
