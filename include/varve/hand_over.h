@@ -54,8 +54,10 @@ struct AdoptResult {
   // Below log_end_offset while a transaction is open: no broker will end it by itself.
   int64_t last_stable_offset = 0;
   int64_t segments = 0;
-  int64_t bytes = 0;                     // of all files
-  int64_t producers = 0;                 // known to the log; a producer of the cluster may happen to get the id of one
+  int64_t bytes = 0;  // of all files
+  // Known to the log, until they expire. Should a producer of the cluster get the id of one, the broker takes its batches
+  // for that one's: it refuses them, or takes them for duplicates.
+  int64_t producers = 0;
   int32_t max_leader_epoch = 0;          // the latest epoch that the broker knew
   int64_t batches_restamped = 0;         // that bore a later one, and bear this one now
   bool replaced_empty = false;           // the broker's own directory of the partition

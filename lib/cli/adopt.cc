@@ -128,7 +128,7 @@ void PrintWhatToKnow(const Adopted& adopted, Output* out) {
   if (result.producers > 0) {
     out->Print(
         "  {} producers are known to it, for a day since their last batch: should one of the cluster get the id "
-        "of one, its first batch is refused as out of sequence\n",
+        "of one meanwhile, its batches are refused, or taken for some that are there already\n",
         FormatCount(result.producers));
   }
 }

@@ -135,6 +135,7 @@ class AdoptTest(HandOverTestCase):
         (self.broker / ".kafka_cleanshutdown").unlink()
         text = self.run_ok("adopt", source, "--into", self.broker).text
         self.assertIn("kafka-transactions.sh abort --topic orders --partition 0 --start-offset 1 has", text)
+        self.assertIn("1 producers are known to it, for a day since their last batch", text)
         self.assertIn("was not stopped cleanly", text)
 
 
