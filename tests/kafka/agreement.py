@@ -200,9 +200,11 @@ class Agreement:
     `judge` is a running kafka_judge.Judge; the exceptions' counts go up. The directory itself is only read.
     """
 
-    def __init__(self, judge, exceptions):
+    def __init__(self, judge, exceptions, **about_directories):
+        """`about_directories` goes with each request to inspect one."""
         self._judge = judge
         self._exceptions = exceptions
+        self._about = about_directories
 
     def after_clean_stop(self, partition, *, index_interval_bytes, clock_ms=None):
         """Kafka trusts the files: it finds and answers what varve does, and changes none, nor the epochs.
@@ -215,7 +217,7 @@ class Agreement:
             before = _without_stray_snapshots(files_of(copy), dump)
             answer = self._judge.inspect(copy, clean=True, log_start_offset=dump["log"]["log_start_offset"],
                                          config={"index.interval.bytes": index_interval_bytes}, clock_ms=clock_ms,
-                                         **questions)
+                                         **self._about, **questions)
             differences = compare_members(answer["found"], dump)
             differences += compare_answers(answer, answers_of_varve(partition, questions))
             differences += compare_files(files_of(copy), before, (*LOG_FILES, ".snapshot", "leader-epoch-checkpoint"))

@@ -54,13 +54,15 @@ class BrokerCase(VarveTest):
 
     VERSION = KAFKA_VERSION
     EXCEPTIONS = WITH_A_BROKER
+    # Or else each group of batches that is appended at once, as the cleaner does.
+    INDEXES_EVERY_BATCH = True
 
     @classmethod
     def setUpClass(cls):
         cls.judge = Judge()
         cls.addClassCleanup(cls.judge.close)
         cls.exceptions = NamedExceptions(*cls.EXCEPTIONS)
-        cls.agreement = Agreement(cls.judge, cls.exceptions)
+        cls.agreement = Agreement(cls.judge, cls.exceptions, entries_of_many_batches=not cls.INDEXES_EVERY_BATCH)
         cls.addClassCleanup(lambda: print(f"Kafka {cls.VERSION}: {cls.exceptions.summary()}"))
         cls.broker = Broker(cls.VERSION)
         cls.addClassCleanup(cls.broker.close)

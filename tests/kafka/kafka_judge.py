@@ -160,7 +160,7 @@ class Judge:
         return json.loads(line)
 
     def inspect(self, partition, *, clean=True, recovery_point=None, log_start_offset=None, config=None, clock_ms=None,
-                offsets=(), times=(), epochs=()):
+                offsets=(), times=(), epochs=(), entries_of_many_batches=False):
         """All that Kafka finds in a partition directory, which it opens and closes: hand in a copy.
 
         Raises KafkaRefused if Kafka could not open or read it.
@@ -168,7 +168,8 @@ class Judge:
         answer = self.ask({
             "do": "inspect", "dir": str(pathlib.Path(partition).resolve()), "clean": clean,
             "recovery_point": recovery_point, "log_start_offset": log_start_offset, "config": config or {},
-            "clock_ms": clock_ms, "offsets": list(offsets), "times": list(times), "epochs": list(epochs)})
+            "clock_ms": clock_ms, "entries_of_many_batches": entries_of_many_batches, "offsets": list(offsets),
+            "times": list(times), "epochs": list(epochs)})
         if not answer["ok"]:
             raise KafkaRefused(f"{partition}: {answer['error']}\n{self.log_tail()}")
         return answer

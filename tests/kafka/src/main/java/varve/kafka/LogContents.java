@@ -45,6 +45,7 @@ final class LogContents {
     private static final int ATTRIBUTES_POSITION = 21;
 
     private final UnifiedLog log;
+    private final boolean entriesOfManyBatches;
     private final ArrayNode segments = Json.array();
     private final ArrayNode batches = Json.array();
     private final ArrayNode records = Json.array();
@@ -52,8 +53,13 @@ final class LogContents {
     private final ArrayNode timeIndex = Json.array();
     private final ArrayNode abortedTxns = Json.array();
 
-    LogContents(UnifiedLog log) {
+    /**
+     * Kafka up to 3.9.0 makes one entry for all batches that it appends at once: where they begin, and an offset near
+     * their end.
+     */
+    LogContents(UnifiedLog log, boolean entriesOfManyBatches) {
         this.log = log;
+        this.entriesOfManyBatches = entriesOfManyBatches;
     }
 
     ObjectNode found() throws IOException {
@@ -119,11 +125,19 @@ final class LogContents {
                 .put("aborted_txns", aborted.size()));
     }
 
-    /** Each entry must name the position and the last offset of a batch. */
+    private static boolean leadsPastNothing(OffsetPosition entry, Map<Integer, Long> lastOffsetsByPosition) {
+        return lastOffsetsByPosition.entrySet().stream()
+                .allMatch(batch -> batch.getKey() >= entry.position || batch.getValue() < entry.offset);
+    }
+
+    /** Each entry must name a batch's position and last offset; one of many batches, a position that is not too late. */
     private int addOffsetIndex(long base, OffsetIndex entries, Map<Integer, Long> lastOffsetsByPosition) {
         for (int i = 0; i < entries.entries(); i++) {
             OffsetPosition entry = entries.entry(i);
-            check(Objects.equals(lastOffsetsByPosition.get(entry.position), entry.offset), base, entry);
+            Long lastOffset = lastOffsetsByPosition.get(entry.position);
+            check(Objects.equals(lastOffset, entry.offset)
+                    || entriesOfManyBatches && lastOffset != null && leadsPastNothing(entry, lastOffsetsByPosition),
+                    base, entry);
             index.add(Json.numbers(base, entry.offset, entry.position));
         }
         return entries.entries();

@@ -19,8 +19,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  *
  * <p>"producers" maps names to settings. Each of "steps" is [producer, "begin" | "commit" | "abort"], or
  * [producer, "send", records], which makes one batch of them, where settings do not forbid that, and waits until it is
- * written. A record is [timestamp, key, value, [[header key, header value]...]], in base64, or null. A transaction that no
- * step ends stays open.
+ * written. A record is [timestamp, key, value, [[header key, header value]...]], in base64, or null. A transaction
+ * that no step ends stays open.
  */
 final class Produce implements Request {
     private static final Map<String, Object> SETTINGS = Map.of(
