@@ -16,7 +16,10 @@ public final class Main {
     private static final Map<String, Request> REQUESTS = Map.of(
             "create_topics", new CreateTopics(),
             "inspect", new Inspect(),
-            "produce", new Produce());
+            "produce", new Produce(),
+            "live", new Live(),
+            "continue", new Continue(),
+            "clean", new Clean());
 
     private Main() {}
 
