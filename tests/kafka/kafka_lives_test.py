@@ -185,7 +185,7 @@ class LifeChecks:
                         for found in (ours, kafkas))
         differences = [Difference("record", offset, theirs.get(offset), mine.get(offset))
                        for offset in sorted(mine.keys() | theirs.keys()) if mine.get(offset) != theirs.get(offset)]
-        self.disagree("records left", differences, Judged(kafkas, {}))
+        self.disagree("records left", differences, Judged(self.found, {}))
 
 
 def as_dumped(record):

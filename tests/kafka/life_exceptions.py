@@ -2,6 +2,8 @@
 
 from agreement import KNOWN, LARGEST, Difference, NamedException, first_record_from
 
+COMMIT_KEY = "AAAAAQ=="  # version 0, type 1
+
 
 def _stable_offset_of_a_batch(difference, judged):
     if difference.what != "log" or difference.place != "last_stable_offset":
@@ -76,6 +78,22 @@ def _nothing_to_read(difference, judged):
     return bool(later) and min(later) <= judged.found["log"]["log_start_offset"]
 
 
+def _marker_after_an_abort_below_the_log_start(difference, judged):
+    if difference.what != "record" or difference.kafka is None or difference.varve is not None:
+        return False
+    found = judged.found
+    markers = {batch["base_offset"]: batch["producer_id"] for batch in found["batches"] if batch["control"]}
+    producer = markers.get(difference.place)
+    commits = [record[0] for record in found["records"]
+               if record[2] == COMMIT_KEY and markers.get(record[0]) == producer]
+    if difference.place not in commits:
+        return False
+    last_commit = max((offset for offset in commits if offset < difference.place), default=-1)
+    return any(aborted["producer_id"] == producer
+               and last_commit < aborted["last_offset"] < found["log"]["log_start_offset"]
+               for aborted in found["aborted_txns"])
+
+
 STABLE_OFFSET_OF_A_BATCH = NamedException(
     "stable-offset-of-a-batch",
     "where a transaction that is open began below the log start, or its first batch was compacted away, Kafka 4.1 "
@@ -110,9 +128,15 @@ SEGMENT_BELOW_THE_LOG_START = NamedException(
     "a segment that ends at or below the log start is gone when varve has opened the log for the second time; Kafka"
     " waits for the next round of retention",
     _nothing_to_read)
+MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START = NamedException(
+    "marker-after-an-abort-below-the-log-start",
+    "Kafka's cleaner asks for the transactions aborted at or above the log start only, takes the data of an earlier one"
+    " for committed, and so keeps the producer's next commit marker for a round more, as if it had data",
+    _marker_after_an_abort_below_the_log_start)
 
 IN_LIVES = [*KNOWN, STABLE_OFFSET_OF_A_BATCH, FORGOTTEN_TIMES, LOOKED_PAST_FORGOTTEN_TIMES, LARGEST_BELOW_THE_LOG_START,
-            END_AT_THE_RECOVERY_POINT, EMPTIED_MARKER, SEGMENT_BELOW_THE_LOG_START]
+            END_AT_THE_RECOVERY_POINT, EMPTIED_MARKER, SEGMENT_BELOW_THE_LOG_START,
+            MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START]
 
 
 def settled(found, dumped, explain):

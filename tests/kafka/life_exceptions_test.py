@@ -3,8 +3,9 @@
 import unittest
 
 from agreement import LARGEST, Difference, Judged
-from life_exceptions import (EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_TIMES, IN_LIVES,
-                             LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES, SEGMENT_BELOW_THE_LOG_START,
+from life_exceptions import (COMMIT_KEY, EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_TIMES, IN_LIVES,
+                             LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES,
+                             MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START,
                              STABLE_OFFSET_OF_A_BATCH, settled)
 
 
@@ -74,6 +75,19 @@ class LifeExceptionsTest(unittest.TestCase):
     def test_segment_below_the_log_start(self):
         self.check(SEGMENT_BELOW_THE_LOG_START, found(), ("segment", 0, {}, None), ("segment", 10, {}, None),
                    ("segment", 0, {}, {}))
+
+    def test_marker_after_an_abort_below_the_log_start(self):
+        def markers(*committed, aborted_at):
+            return {**found(), "aborted_txns": [{"producer_id": 1, "first_offset": 2, "last_offset": aborted_at}],
+                    "batches": [{"base_offset": offset, "control": True, "producer_id": 1} for offset in committed],
+                    "records": [[offset, 70, COMMIT_KEY, None, []] for offset in committed]}
+
+        kept = ["a marker"]
+        self.check(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, markers(20, aborted_at=9), ("record", 20, kept, None),
+                   ("record", 20, None, kept), ("record", 21, kept, None), ("record", 20, kept, kept))
+        for judged in (markers(20, aborted_at=12), markers(10, 20, aborted_at=9)):
+            self.assertFalse(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START.applies(
+                Difference("record", 20, kept, None), Judged(judged, {})))
 
     def test_what_is_settled_is_what_is_explained(self):
         kafkas = found()
