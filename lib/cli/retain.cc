@@ -49,6 +49,9 @@ absl::StatusOr<Retained> Apply(const RetainSettings& settings) {
   LogOptions options;
   options.create = false;
   options.file_delete_delay_ms = 0;  // who runs this wants the room
+  // Opening forgets producers that have been idle for long.
+  std::optional<StoppedClock> stopped_clock;
+  if (settings.limits.now_ms.has_value()) options.clock = &stopped_clock.emplace(*settings.limits.now_ms);
   absl::StatusOr<WritablePartition> partition = OpenForWriting(kCommand, settings.directory, options);
   if (!partition.ok()) return partition.status();
   Log* const log = partition->log.get();

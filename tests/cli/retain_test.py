@@ -39,6 +39,10 @@ class RetainTest(VarveTest):
         self.assertEqual(len(self.run_ok("read", partition).text.splitlines()), 2)
         self.assertTrue(self.run_ok("verify", partition, "--json").json()["ok"])
 
+    def test_producers_are_forgotten_by_the_time_it_is_taken_to_be(self):
+        for now_ms, left in [(NOW_MS, "all"), (NOW_MS + 2 * DAY_MS, "none")]:
+            self.check_producers_left(left, "retain", "--before-offset", 1, "--now", now_ms)
+
     def test_by_size_in_words(self):
         partition = self.partition([0, 0, 0])
         one = self.run_ok("stat", partition, "--json").json()["bytes"] // 3

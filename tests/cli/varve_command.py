@@ -90,6 +90,19 @@ class VarveTest(unittest.TestCase):
             path.chmod(0o755 if path.is_dir() else 0o644)
         return target / manifest_of(case)["dir"]
 
+    def check_producers_left(self, left, *command):
+        """Of the producers that a log of 2023 knows, `all` or `none` are left by a command that recovers it."""
+        known = {producer["producer_id"] for producer in manifest_of("idempotent")["producers"]}
+        partition = self.copy_case("idempotent")
+        (partition.parent / ".kafka_cleanshutdown").unlink()
+        for snapshot in partition.glob("*.snapshot"):
+            snapshot.unlink()  # so that they are made by what opening knows
+        self.run_ok(command[0], partition, *command[1:])
+        snapshots = self.run_ok("dump", partition, "--json").json()["snapshots"]
+        self.assertEqual({entry["producer_id"] for entry in snapshots[-1]["entries"]},
+                         {"all": known, "none": set()}[left])
+        shutil.rmtree(partition.parent)
+
     def unprivileged(self, *arguments, **options):
         """The command, run by a user whom the modes of files bind."""
         def become_nobody():
