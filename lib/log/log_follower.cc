@@ -65,6 +65,10 @@ absl::Status LogFollower::RefreshLocked() {
   if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
   const steady_clock::time_point started = steady_clock::now();
   std::chrono::microseconds pause = kFirstPause;
+  const auto wait = [&pause] {
+    absl::SleepFor(absl::FromChrono(pause));
+    pause = std::min(pause * 2, kLongestPause);
+  };
   absl::Status status;
   for (int tries = 0; tries < kMaxTries; ++tries) {
     VARVE_ASSIGN_OR_RETURN(const WriterSight sight, watch_.Look());
@@ -72,15 +76,19 @@ absl::Status LogFollower::RefreshLocked() {
     const bool busy = sight.presence == WriterPresence::kBusy;
     if (busy && IsCurrentBeside(sight)) return absl::OkStatus();
     if (busy && looked_at_ - started < kPatience) {
-      absl::SleepFor(absl::FromChrono(pause));
-      pause = std::min(pause * 2, kLongestPause);
+      wait();
       --tries;
       continue;
     }
     status = sight.presence == WriterPresence::kServing ? TakeIn(sight.values) : LoadStopped(sight);
     if (status.ok()) return status;
     if (absl::IsAborted(status)) continue;
-    // Whoever meets files that are being changed looks again; other errors are the files' own.
+    // Whoever meets files that are being changed looks again, and a busy writer may be changing any; other errors are the
+    // files' own.
+    if (busy) {
+      wait();
+      continue;
+    }
     VARVE_ASSIGN_OR_RETURN(const WriterSight now, watch_.Look());
     if (now.presence == sight.presence && now.values.generation == sight.values.generation) return status;
   }

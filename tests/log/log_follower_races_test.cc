@@ -177,6 +177,38 @@ TEST_F(LogFollowerRaceTest, AWriterThatRecoversIsNotBelievedYet) {
   }
 }
 
+// A swap of many files on a slow disk outlasts the patience of a follower, which then looks at files whose names change
+// under it.
+TEST_F(LogFollowerRaceTest, ANameThatABusyWriterChangesIsLookedForAgain) {
+  const auto writer = Open();
+  AppendMany(writer.get(), kRecords);
+  const std::string final_name = directory_ + kFirstLog;
+  const std::string swap_name = final_name + ".swap";
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  VARVE_ASSERT_OK(memory_.Rename(final_name, swap_name));
+  HookedFileSystem hooked(&memory_);
+  int opened = 0;
+  hooked.before_open = [&](const std::string& path) {
+    if (path != swap_name || ++opened > 1) return;
+    VARVE_ASSERT_OK(memory_.Rename(swap_name, final_name));
+  };
+  const auto follower = FollowThrough(&hooked, directory_, options_);
+  EXPECT_EQ(opened, 1);
+  ExpectRecords(*follower, 0, kRecords);
+}
+
+TEST_F(LogFollowerRaceTest, ABusyWriterWhoseFilesCannotBeReadIsToldOf) {
+  const auto writer = Open();
+  AppendMany(writer.get(), kRecords);
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  FaultyFileSystem faulty(&memory_);
+  faulty.AddRule({.path_part = kFirstLog, .for_ever = true, .status = absl::InternalError("injected")});
+  LogOptions options = options_;
+  options.file_system = &faulty;
+  options.read_only = true;
+  EXPECT_THAT(Log::Open(directory_, options), StatusIs(absl::StatusCode::kAborted, HasSubstr("injected")));
+}
+
 // Every opening stops the service while it loads, and every closing, so that no line outlives its writer.
 TEST_F(LogFollowerRaceTest, NobodyServesWhileALogIsOpenedOrClosed) {
   {
