@@ -200,6 +200,9 @@ std::optional<LiveValues> LiveLine::Load() const {
 
 uint64_t LiveLine::lineage() const { return Relaxed(word(kLineage)); }
 uint64_t LiveLine::generation() const { return std::atomic_ref(*word(kGeneration)).load(std::memory_order_acquire); }
+bool LiveLine::served() const {
+  return std::atomic_ref(*word(kServedBy)).load(std::memory_order_acquire) == short_boot_id_;
+}
 
 uint64_t LiveLine::ShortLineage(const std::array<uint8_t, 16>& lineage) {
   uint64_t word = 0;

@@ -105,6 +105,8 @@ class LiveLine {
   // Absent if the writer stopped in the middle of a store.
   [[nodiscard]] std::optional<LiveValues> Load() const;
   [[nodiscard]] uint64_t generation() const;
+  // Who finds it served, and then the generation that was served before, has met no change of names between.
+  [[nodiscard]] bool served() const;
   // Of the file that was opened.
   [[nodiscard]] const FileIdentity& identity() const { return identity_; }
 

@@ -155,6 +155,10 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   VARVE_ASSIGN_OR_RETURN(DirectoryStamp stamp, Stamp());
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
+  VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
+  if (after.names != stamp.names) {  // a listing of names that change may lack both the old and the new one
+    return Error(absl::StatusCode::kAborted, "{}: names changed while the log was opened", core_->directory);
+  }
   view_.reset();
   stopped_stamp_ = std::move(stamp);
   TakeOver(core_->HandlesOf(loaded, overlay),

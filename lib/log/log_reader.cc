@@ -41,6 +41,12 @@ absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
   return &slot;
 }
 
+// What a file lacks whose writer is at work on the names may be in another by now.
+absl::Status LogReader::Impl::CheckAnswer(const absl::Status& answer) const {
+  const bool lacks = absl::IsNotFound(answer) || absl::IsDataLoss(answer);
+  return lacks ? core_->CheckNames() : core_->CheckGeneration();
+}
+
 absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace(int64_t offset) {
   for (;;) {
     VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
@@ -55,7 +61,7 @@ absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace
     if (offset == log_end) return std::nullopt;
     absl::StatusOr<std::optional<Place>> place = FindInList(offset);
     if (place.ok() && place->has_value()) return place;
-    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
+    VARVE_RETURN_IF_ERROR(CheckAnswer(place.status()));
     if (!OutOfDate()) return place;
   }
 }
@@ -169,7 +175,7 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
     const absl::StatusOr<std::optional<TimestampLookup>> found = FindRecord(timestamp_ms);
     // An answer beyond what a consumer may see is none to it.
     const int64_t visible_end = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
-    const absl::Status current = core_->CheckGeneration();
+    const absl::Status current = CheckAnswer(found.status());
     if (OutOfDate()) continue;  // as in FindVisible; an error says nothing either
     if (found.ok() && found->has_value() && (*found)->offset < visible_end) return found;
     VARVE_RETURN_IF_ERROR(current);

@@ -69,6 +69,8 @@ class LogReader::Impl {
   // True if it has changed since: files that the list in hand names may be gone or cut, so that an error met in it, or
   // a batch not found, says nothing.
   [[nodiscard]] bool OutOfDate() const { return core_->table.generation() != snapshot_.generation; }
+  // kAborted if another process has changed what the list in hand was made of, or is at it.
+  [[nodiscard]] absl::Status CheckAnswer(const absl::Status& answer) const;
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);

@@ -9,7 +9,9 @@
 
 #include "log/live_line.h"
 #include "log/log_places.h"
+#include "log/partition_listing.h"
 #include "log/partition_lock.h"
+#include "segment/segment_files.h"
 #include "support/hooked_file_system.h"
 
 namespace varve {
@@ -194,6 +196,44 @@ TEST_F(LogFollowerRaceTest, ANameThatABusyWriterChangesIsLookedForAgain) {
   };
   const auto follower = FollowThrough(&hooked, directory_, options_);
   EXPECT_EQ(opened, 1);
+  ExpectRecords(*follower, 0, kRecords);
+}
+
+// A listing of names that are just being changed may lack a file under both its names.
+TEST_F(LogFollowerRaceTest, NamesThatChangeWhileALogIsOpenedAreListedAgain) {
+  {
+    const auto writer = Open();
+    AppendMany(writer.get(), kRecords);
+    VARVE_ASSERT_OK(writer->Close());
+  }
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto listing, internal::ListPartition(&memory_, directory_));
+  const std::string last =
+      directory_ + "/" + internal::SegmentFileName(listing.BaseOffsets().back(), internal::SegmentFileKind::kLog);
+  const std::string elsewhere = "/last";
+  VARVE_ASSERT_OK(memory_.Rename(last, elsewhere));
+  HookedFileSystem hooked(&memory_);
+  int opened = 0;
+  hooked.before_open = [&](const std::string& path) {
+    if (!path.ends_with(kFirstLog) || ++opened > 1) return;
+    VARVE_ASSERT_OK(memory_.Rename(elsewhere, last));
+  };
+  const auto follower = FollowThrough(&hooked, directory_, options_);
+  ExpectRecords(*follower, 0, kRecords);
+}
+
+// Who opened the log beside a busy writer reads by names that it may be changing.
+TEST_F(LogFollowerRaceTest, WhatABusyWriterTakesAwayIsToldOf) {
+  const auto writer = Open();
+  AppendMany(writer.get(), kRecords);
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  const auto follower = FollowThrough(&memory_, directory_, options_);
+  ExpectRecords(*follower, kRecords - 1, kRecords);
+  // An index that is missing just now would make of what was aborted what was committed.
+  EXPECT_THAT(follower->AbortedTransactions(0, kRecords), StatusIs(absl::StatusCode::kAborted, HasSubstr("Refresh")));
+  VARVE_ASSERT_OK(memory_.Rename(directory_ + kFirstLog, "/elsewhere"));
+  EXPECT_THAT(follower->Read(0), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+  EXPECT_THAT(follower->OffsetForTimestamp(1), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+  VARVE_ASSERT_OK(memory_.Rename("/elsewhere", directory_ + kFirstLog));
   ExpectRecords(*follower, 0, kRecords);
 }
 
