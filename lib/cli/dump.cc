@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "cli/held_files.h"
 #include "cli/opened_view.h"
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
@@ -26,8 +27,7 @@ ExitStatus ReportFaults(const PartitionContents& contents) {
 
 // What the marks beside the files and among them say, for a dump of the files as they are: where nobody opens the log,
 // nobody else does.
-absl::Status TakeMarks(const std::string& directory, PartitionSummary* summary) {
-  FileSystem* const file_system = FileSystem::Default();
+absl::Status TakeMarks(FileSystem* file_system, const std::string& directory, PartitionSummary* summary) {
   const absl::StatusOr<DataDirectory> data = ReadMarks(kCommand, file_system, directory);
   if (!data.ok()) return data.status();
   const absl::StatusOr<MergedMarks> marks = MergeMarks(file_system, directory, data->marks());
@@ -42,11 +42,14 @@ absl::Status TakeMarks(const std::string& directory, PartitionSummary* summary) 
 int64_t ReadingsOf(const DumpSettings& settings) { return settings.json && !settings.form.batches_only ? 2 : 1; }
 
 absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* out) {
-  FileSystem* file_system = FileSystem::Default();
-  if (absl::Status status = CheckPartition(file_system, settings.path); !status.ok()) return status;
+  if (absl::Status status = CheckPartition(FileSystem::Default(), settings.path); !status.ok()) return status;
+  const absl::StatusOr<std::unique_ptr<HeldFiles>> held = HeldFiles::OfPartition(FileSystem::Default(), settings.path);
+  if (!held.ok()) return held.status();
+  FileSystem* file_system = held->get();
   OpenedView view;
   if (settings.as_opened) {
-    absl::StatusOr<OpenedView> opened = ViewAsOpened(kCommand, settings.path, settings.index_interval_bytes);
+    absl::StatusOr<OpenedView> opened =
+        ViewAsOpened(kCommand, file_system, settings.path, settings.index_interval_bytes);
     if (!opened.ok()) return opened.status();
     view = *std::move(opened);
     file_system = view.files.get();
@@ -64,7 +67,7 @@ absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* o
     summary->recovery_point = view.offsets.durable_offset;
     summary->producers = std::move(view.producers);
     summary->leader_epochs = std::move(view.leader_epochs);
-  } else if (absl::Status status = TakeMarks(settings.path, &*summary); !status.ok()) {
+  } else if (absl::Status status = TakeMarks(file_system, settings.path, &*summary); !status.ok()) {
     return status;
   }
   const absl::Status dumped = settings.json ? DumpPartitionJson(file_system, &*contents, *summary, settings.form, out)
@@ -76,14 +79,17 @@ absl::StatusOr<ExitStatus> DumpDirectory(const DumpSettings& settings, Output* o
 }
 
 absl::StatusOr<ExitStatus> DumpFile(const DumpSettings& settings, Output* out) {
-  FileSystem* const file_system = FileSystem::Default();
   const std::string name = settings.path.substr(settings.path.rfind('/') + 1);
   if (IsOffsetCheckpointName(name)) {
-    if (absl::Status status = DumpOffsetCheckpoint(file_system, settings.path, settings.json, out); !status.ok()) {
+    if (absl::Status status = DumpOffsetCheckpoint(FileSystem::Default(), settings.path, settings.json, out);
+        !status.ok()) {
       return status;
     }
     return ExitStatus::kDone;
   }
+  const absl::StatusOr<std::unique_ptr<HeldFiles>> held = HeldFiles::OfFile(FileSystem::Default(), settings.path);
+  if (!held.ok()) return held.status();
+  FileSystem* const file_system = held->get();
   PartitionContents contents = PartitionContents::OfFile(file_system, settings.path);
   const PartitionFile& file = contents.files().front();
   if (file.kind == PartitionFileKind::kOther || file.kind == PartitionFileKind::kOwn) {

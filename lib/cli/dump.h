@@ -21,7 +21,8 @@ struct DumpSettings {
   DumpForm form;
 };
 
-// Prints all of it; changes nothing. What is odd is told on standard error, after the dump.
+// Prints all of it as it is at one moment, whatever a writer takes away meanwhile; changes nothing. What is odd is told
+// on standard error, after the dump.
 [[nodiscard]] ExitStatus RunDump(const DumpSettings& settings);
 
 }  // namespace varve::cli

@@ -46,13 +46,30 @@ std::string TimeName(int64_t time_ms) {
   }
 }
 
+// How often a question is asked again that a writer made void by replacing segments meanwhile.
+constexpr int kTries = 10;
+
 class Finder {
  public:
-  Finder(const FindSettings& settings, const Log* log, Output* out)
+  Finder(const FindSettings& settings, Log* log, Output* out)
       : settings_(settings), log_(log), reader_(log->NewReader()), out_(out) {}
 
-  // Answers one question. kDataLoss, kInternal…: there is no answer but that.
+  // Answers one question. kDataLoss, kInternal…: there is no answer but that. kAborted: segments were replaced each time
+  // that it was asked.
   [[nodiscard]] absl::Status Answer(const Query& query) {
+    absl::Status status = AnswerNow(query);
+    for (int tries = 1; absl::IsAborted(status) && tries < kTries; ++tries) {
+      status = log_->Refresh();
+      if (status.ok()) status = AnswerNow(query);
+    }
+    return status;
+  }
+
+  // True if an offset was out of range, or a time had no record. An epoch that is not known is an answer too.
+  [[nodiscard]] bool missed() const { return missed_; }
+
+ private:
+  absl::Status AnswerNow(const Query& query) {
     switch (query.kind) {
       case QueryKind::kOffset:
         return AnswerOffset(query.value);
@@ -64,10 +81,6 @@ class Finder {
     return absl::OkStatus();
   }
 
-  // True if an offset was out of range, or a time had no record. An epoch that is not known is an answer too.
-  [[nodiscard]] bool missed() const { return missed_; }
-
- private:
   void Print(const OrderedJson& json, std::string_view text) {
     if (settings_.json) {
       out_->Print("{}\n", JsonText(json));
@@ -146,7 +159,7 @@ class Finder {
   }
 
   const FindSettings& settings_;
-  const Log* const log_;
+  Log* const log_;
   LogReader reader_;
   DecodeBuffer scratch_;
   Output* const out_;

@@ -8,10 +8,10 @@
 
 namespace varve::cli {
 
-absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::string& directory,
+absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, FileSystem* base, const std::string& directory,
                                         std::optional<int64_t> index_interval_bytes) {
   OpenedView view;
-  view.files = std::make_unique<OverlayFileSystem>(FileSystem::Default());
+  view.files = std::make_unique<OverlayFileSystem>(base);
   const absl::StatusOr<DataDirectory> data = ReadMarks(command, view.files.get(), directory);
   if (!data.ok()) return data.status();
   LogOptions options;

@@ -28,9 +28,10 @@ struct OpenedView {
   RecoveryReport report;
 };
 
-// Opens and closes the partition on an overlay. `index_interval_bytes` is for indexes that are rebuilt (LogOptions).
-// Errors: as Log::Open.
-[[nodiscard]] absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, const std::string& directory,
+// Opens and closes the partition on an overlay of `base`, which must outlive the view. `index_interval_bytes` is for
+// indexes that are rebuilt (LogOptions). Errors: as Log::Open.
+[[nodiscard]] absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, FileSystem* base,
+                                                      const std::string& directory,
                                                       std::optional<int64_t> index_interval_bytes);
 
 }  // namespace varve::cli

@@ -21,6 +21,8 @@ namespace varve::cli {
 namespace {
 
 constexpr char kCommand[] = "read";
+// How often a log is looked at anew in the middle of a reading that ends where the log does.
+constexpr int kRefreshes = 100;
 
 void PrintRecord(const RecordView& record, const ReadSettings& settings, Output* out) {
   std::string* const text = out->buffer();
@@ -259,9 +261,12 @@ ExitStatus RunRead(const ReadSettings& settings) {
   absl::Status status = printer.PrintToEnd();
   if (settings.follow && (status.ok() || absl::IsAborted(status))) {
     status = Follow(log->get(), &printer, &out);
-  } else if (absl::IsAborted(status)) {  // a writer truncated the log just now: what is left is read anew
-    status = (*log)->Refresh();
-    if (status.ok()) status = printer.PrintToEnd();
+  } else {
+    // A writer truncated or compacted the log just now: what is left is read anew.
+    for (int tries = 0; absl::IsAborted(status) && tries < kRefreshes; ++tries) {
+      status = (*log)->Refresh();
+      if (status.ok()) status = printer.PrintToEnd();
+    }
   }
   ExitStatus exit_status = printer.exit_status();
   if (!status.ok()) exit_status = std::max(exit_status, Complain(kCommand, status));

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/held_files.h"
 #include "cli/json_forms.h"
 #include "cli/json_values.h"
 #include "cli/opened_view.h"
@@ -54,8 +55,10 @@ void AddUp(PartitionStat* stat) {
 // A partition without a writer is looked at as opening would leave it; one that is being written, as its writer
 // publishes it: the files then have room behind their ends, which is no part of the log.
 absl::StatusOr<PartitionStat> GatherStat(const std::string& directory) {
-  FileSystem* file_system = FileSystem::Default();
-  if (absl::Status status = CheckPartition(file_system, directory); !status.ok()) return status;
+  if (absl::Status status = CheckPartition(FileSystem::Default(), directory); !status.ok()) return status;
+  const absl::StatusOr<std::unique_ptr<HeldFiles>> held = HeldFiles::OfPartition(FileSystem::Default(), directory);
+  if (!held.ok()) return held.status();
+  FileSystem* file_system = held->get();
   PartitionStat stat;
   OpenedView view;
   const absl::StatusOr<bool> has_writer = PartitionHasWriter(file_system, directory);
@@ -69,7 +72,7 @@ absl::StatusOr<PartitionStat> GatherStat(const std::string& directory) {
     stat.report = (*log)->recovery_report();
     for (const LogSegmentInfo& segment : (*log)->segments()) published_bytes[segment.base_offset] = segment.size_bytes;
   } else {
-    absl::StatusOr<OpenedView> opened = ViewAsOpened(kCommand, directory, std::nullopt);
+    absl::StatusOr<OpenedView> opened = ViewAsOpened(kCommand, file_system, directory, std::nullopt);
     if (!opened.ok()) return opened.status();
     view = *std::move(opened);
     stat.offsets = view.offsets;

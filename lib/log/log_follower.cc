@@ -82,10 +82,9 @@ absl::Status LogFollower::RefreshLocked() {
     }
     status = sight.presence == WriterPresence::kServing ? TakeIn(sight.values) : LoadStopped(sight);
     if (status.ok()) return status;
-    if (absl::IsAborted(status)) continue;
     // Whoever meets files that are being changed looks again, and a busy writer may be changing any; other errors are the
     // files' own.
-    if (busy) {
+    if (busy || absl::IsAborted(status)) {
       wait();
       continue;
     }
@@ -154,11 +153,14 @@ Frontiers::Followed LogFollower::OffsetsOf(const LiveValues& values) {
 absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   VARVE_ASSIGN_OR_RETURN(DirectoryStamp stamp, Stamp());
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
-  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(overlay.get(), core_->directory, core_->options));
+  absl::StatusOr<LoadedLog> load = LoadLog(overlay.get(), core_->directory, core_->options);
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
-  if (after.names != stamp.names) {  // a listing of names that change may lack both the old and the new one
+  // A listing of names that change may lack both the old and the new one, or tell of one that is gone when it is opened.
+  if ((load.ok() || absl::IsNotFound(load.status())) && after.names != stamp.names) {
     return Error(absl::StatusCode::kAborted, "{}: names changed while the log was opened", core_->directory);
   }
+  VARVE_RETURN_IF_ERROR(load.status());
+  LoadedLog loaded = *std::move(load);
   view_.reset();
   stopped_stamp_ = std::move(stamp);
   TakeOver(core_->HandlesOf(loaded, overlay),
@@ -197,10 +199,12 @@ absl::StatusOr<LogFollower::DirectoryStamp> LogFollower::Stamp() const {
   const PartitionListing listing = SortNames(stamp.names);
   if (listing.segments.empty()) return stamp;
   const std::string last = SegmentFileName(listing.segments.rbegin()->first, SegmentFileKind::kLog);
-  VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(JoinPath(core_->directory, last)));
-  stamp.last_size_bytes = info.size;
-  stamp.last_modified_ms = info.modified_ms;
-  stamp.last_identity = info.identity;
+  const absl::StatusOr<FileInfo> info = file_system->Info(JoinPath(core_->directory, last));
+  if (absl::IsNotFound(info.status())) return stamp;  // gone since: what is there now bears another stamp
+  VARVE_RETURN_IF_ERROR(info.status());
+  stamp.last_size_bytes = info->size;
+  stamp.last_modified_ms = info->modified_ms;
+  stamp.last_identity = info->identity;
   return stamp;
 }
 

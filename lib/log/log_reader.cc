@@ -44,7 +44,12 @@ absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
 // What a file lacks whose writer is at work on the names may be in another by now.
 absl::Status LogReader::Impl::CheckAnswer(const absl::Status& answer) const {
   const bool lacks = absl::IsNotFound(answer) || absl::IsDataLoss(answer);
-  return lacks ? core_->CheckNames() : core_->CheckGeneration();
+  VARVE_RETURN_IF_ERROR(lacks ? core_->CheckNames() : core_->CheckGeneration());
+  // One that keeps no line, a broker for one, takes files away unannounced.
+  if (core_->options.read_only && absl::IsNotFound(answer)) {
+    return internal::Annotate(absl::AbortedError(answer.message()), "call Refresh and read again");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace(int64_t offset) {

@@ -1,4 +1,4 @@
-// `varve read --follow` beside a writer that truncates or compacts: the writer is this program.
+// `varve read` and `varve find` beside a writer that truncates or compacts: the writer is this program.
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -63,6 +63,48 @@ TEST(FollowLiveWriterTest, ACompactionBelowTheReaderIsNoTruncation) {
   }
   EXPECT_EQ(ReadLine(follower), "the end");
   EXPECT_EQ(::pclose(follower), 0);
+}
+
+// Both write until the pipe is full, and come to what the writer has made void once this program reads on.
+
+TEST(LiveWriterTest, AReadingGoesOnAfterEachTruncation) {
+  const testing_support::TemporaryDirectory directory;
+  const std::string partition = directory.path() + "/t-0";
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open(partition));
+  constexpr int kRecords = 6000;
+  const std::string filling(1000, '.');
+  for (int i = 0; i < kRecords; ++i) AppendOne(log.get(), std::to_string(i) + filling);
+  FILE* const reader = ::popen((VARVE_COMMAND " read " + partition + " 2>&1").c_str(), "r");
+  ASSERT_NE(reader, nullptr);
+  int left = kRecords;
+  for (int i = 0; i < left; ++i) {
+    if (i % 2000 == 0) {
+      VARVE_ASSERT_OK(log->TruncateTo(--left));
+    }
+    ASSERT_EQ(ReadLine(reader), std::to_string(i) + filling + "\n");
+  }
+  EXPECT_EQ(ReadLine(reader), "the end");
+  EXPECT_EQ(::pclose(reader), 0);
+}
+
+TEST(LiveWriterTest, AQuestionIsAskedAgainAfterATruncation) {
+  const testing_support::TemporaryDirectory directory;
+  const std::string partition = directory.path() + "/t-0";
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open(partition));
+  for (int i = 0; i < 3; ++i) AppendOne(log.get(), "value");
+  constexpr int kQuestions = 3000;
+  std::string command = VARVE_COMMAND " find " + partition;
+  for (int i = 0; i < kQuestions; ++i) command += i % 2 == 0 ? " --offset 0" : " --offset 1";
+  FILE* const finder = ::popen((command + " 2>&1").c_str(), "r");
+  ASSERT_NE(finder, nullptr);
+  for (int i = 0; i < kQuestions; ++i) {
+    ASSERT_THAT(ReadLine(finder), ::testing::StartsWith("offset " + std::to_string(i % 2) + ": segment 0"));
+    if (i == 0) {
+      VARVE_ASSERT_OK(log->TruncateTo(2));
+    }
+  }
+  EXPECT_EQ(ReadLine(finder), "the end");
+  EXPECT_EQ(::pclose(finder), 0);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 """`varve retain`: which segments go, by which rule, and what is said of it."""
 
+import json
+import subprocess
 import unittest
 
-from varve_command import VarveTest, files_of, varve
+from varve_command import TIMEOUT_S, VARVE, VarveTest, files_of, varve
 
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = 1_700_000_000_000
@@ -54,6 +56,17 @@ class RetainTest(VarveTest):
         self.assertRegex(text, r"segment 0, \d+ bytes: by size\n")
         self.retain(partition, "--retention-bytes", "1GiB")
         self.assertEqual(self.log_names(partition), [1, 2])
+
+    def test_a_dump_of_segments_that_go_meanwhile_is_whole(self):
+        partition = self.append("t-0", range(4000), "--batch-records", 1, "--segment-bytes", "16KiB")
+        for options in [["--batches-only"], [], ["--as-opened"]]:
+            before = self.run_ok("dump", partition, "--json", *options).json()
+            with subprocess.Popen([VARVE, "dump", partition, "--json", *options], stdout=subprocess.PIPE) as dump:
+                head = dump.stdout.readline()
+                # The pipe is full now, and the dump waits before it comes to the indexes.
+                self.run_ok("retain", partition, "--before-offset", before["segments"][len(before["segments"]) // 3]["base"])
+                self.assertEqual(json.loads(head + dump.stdout.read()), before)
+                self.assertEqual(dump.wait(TIMEOUT_S), 0)
 
     def test_before_an_offset(self):
         partition = self.partition([0, 0, 0])
