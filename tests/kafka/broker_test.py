@@ -195,6 +195,28 @@ class BrokerTest(BrokerCase):
         self.assertEqual(files_of(partition), before)
         self.assertEqual(len(self.check_served("open")), 1)
 
+    def test_a_running_broker_is_handed_nothing_and_nothing_is_taken_from_it(self):
+        self.create_topics({"vacant": {}, "served": {}})
+        kcat.produce(self.broker, "served", [b"a:b"])
+        self.assertEqual(kcat.consume(self.broker, "vacant"), [])
+        vacant, served = self.broker.partition("vacant"), self.broker.partition("served")
+        for partition in [vacant, served]:
+            wait_until(lambda path=partition / "partition.metadata": path.exists(), f"{partition} has its topic's id")
+        source = self.append("vacant-0", ["from varve"])
+
+        def found():
+            names = sorted(path.name for path in self.directory.iterdir())
+            return names, self.partitions(), [files_of(path) for path in [vacant, served, source]]
+
+        before = found()
+        adopt = ["adopt", source, "--into", self.broker.data]
+        export = ["export", served, "--to", self.directory / "served-0"]
+        for command in [adopt, [*adopt, "--move"], [*adopt, "--dry-run"], export]:
+            with self.subTest(command=command):
+                self.check_refused(varve(*command), 3, "stop the broker first", self.broker.data / ".lock")
+                self.assertEqual(found(), before)
+        self.assertEqual(len(self.check_served("served")), 1)
+
     def test_a_killed_brokers_partitions_are_recovered_to_the_same_bytes(self):
         settings = {"index.interval.bytes": 200, "segment.ms": 5000}
         topics = ["whole", "torn", "transactional"]
