@@ -17,23 +17,15 @@ import org.apache.kafka.storage.internals.log.LogCleanerManager;
 import org.apache.kafka.storage.internals.log.LogConfig;
 import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
 import org.apache.kafka.storage.internals.log.LogToClean;
-import org.apache.kafka.storage.internals.log.ProducerStateManagerConfig;
 import org.apache.kafka.storage.internals.log.SkimpyOffsetMap;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
 import org.apache.kafka.storage.internals.utils.Throttler;
-import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
 
 /**
  * A partition in a data directory of its own, kept by Kafka's classes as a broker keeps it: opened by the marks that
  * lie beside it, which are written again when it closes, and cleaned as the broker's cleaner does it.
  */
 final class BrokerLog {
-    // A broker's defaults.
-    private static final int MAX_TRANSACTION_TIMEOUT_MS = 15 * 60 * 1000;
-    private static final int PRODUCER_EXPIRATION_MS = 24 * 60 * 60 * 1000;
-    private static final int PRODUCER_EXPIRATION_CHECK_INTERVAL_MS = 10 * 60 * 1000;
-    private static final double DEDUPE_LOAD_FACTOR = 0.9;
-
     private static final String RECOVERY_POINTS = "recovery-point-offset-checkpoint";
     private static final String LOG_STARTS = "log-start-offset-checkpoint";
     private static final String HIGH_WATERMARKS = "replication-offset-checkpoint";
@@ -41,9 +33,8 @@ final class BrokerLog {
     // Enough for the small logs of tests.
     private static final int CLEANER_BUFFER_BYTES = 64 * 1024;
     private static final int DEDUPE_BUFFER_BYTES = 512 * 1024;
-
-    // Its metrics are the process's, so all logs share it.
-    private static final BrokerTopicStats STATS = new BrokerTopicStats();
+    // A broker's default.
+    private static final double DEDUPE_LOAD_FACTOR = 0.9;
 
     private final Path directory;
     private final TopicPartition partition;
@@ -73,21 +64,15 @@ final class BrokerLog {
         boolean clean = marker.exists();
         marker.delete();
         scheduler = new ManualScheduler(clock);
-        log = UnifiedLog.create(
+        log = LogOpening.open(
                 directory.toFile(),
                 config,
                 logStartMark(),
                 recoveryPointMark(),
-                scheduler,
-                STATS,
-                clock,
-                MAX_TRANSACTION_TIMEOUT_MS,
-                new ProducerStateManagerConfig(PRODUCER_EXPIRATION_MS, false),
-                PRODUCER_EXPIRATION_CHECK_INTERVAL_MS,
-                failures,
                 clean || isNew,
-                Optional.empty());
-        replicate();
+                scheduler,
+                clock,
+                failures);
         if (isNew) {
             checkpoint(0);
         }

@@ -5,12 +5,9 @@ import java.io.File;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.Optional;
 import org.apache.kafka.storage.internals.log.LogConfig;
 import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
-import org.apache.kafka.storage.internals.log.ProducerStateManagerConfig;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
-import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
 
 /**
  * A partition directory opened by Kafka's own log, as a broker opens it, with a clock of its own.
@@ -20,14 +17,6 @@ import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
  * settings) and "clock_ms" (null is the present time).
  */
 final class OpenedLog implements AutoCloseable {
-    // A broker's defaults.
-    private static final int MAX_TRANSACTION_TIMEOUT_MS = 15 * 60 * 1000;
-    private static final int PRODUCER_EXPIRATION_MS = 24 * 60 * 60 * 1000;
-    private static final int PRODUCER_EXPIRATION_CHECK_INTERVAL_MS = 10 * 60 * 1000;
-
-    // Its metrics are the process's, so all logs share it.
-    private static final BrokerTopicStats STATS = new BrokerTopicStats();
-
     private final ManualClock clock;
     private final ManualScheduler scheduler;
     private final UnifiedLog log;
@@ -40,22 +29,15 @@ final class OpenedLog implements AutoCloseable {
         boolean clean = request.path("clean").asBoolean(true);
         clock = new ManualClock(numberOr(request, "clock_ms", System.currentTimeMillis()));
         scheduler = new ManualScheduler(clock);
-        log = UnifiedLog.create(
+        log = LogOpening.open(
                 directory,
                 configOf(request.path("config")),
                 numberOr(request, "log_start_offset", 0),
                 numberOr(request, "recovery_point", clean ? Long.MAX_VALUE : 0),
-                scheduler,
-                STATS,
-                clock,
-                MAX_TRANSACTION_TIMEOUT_MS,
-                new ProducerStateManagerConfig(PRODUCER_EXPIRATION_MS, false),
-                PRODUCER_EXPIRATION_CHECK_INTERVAL_MS,
-                new LogDirFailureChannel(1),
                 clean,
-                Optional.empty());
-        // As of a leader without followers, which is what a partition alone is: what is written is committed.
-        log.updateHighWatermark(log.logEndOffset());
+                scheduler,
+                clock,
+                new LogDirFailureChannel(1));
     }
 
     UnifiedLog log() {
