@@ -26,7 +26,7 @@ def marks_of(partition):
             "log_start_offset": checkpointed(partition, LOG_STARTS)}
 
 
-def _make_old(partition):
+def make_old(partition):
     """Gives the files an early date, which Kafka takes for the largest timestamp of a segment that has none."""
     for path in partition.iterdir():
         os.utime(path, (0, 0))
@@ -76,16 +76,16 @@ class KafkaLife:
         shutil.copytree((of or self.partition).parent, target)
         return target / self.partition.name
 
-    def inspect(self, partition, questions=None):
+    def inspect(self, partition, questions=None, otherwise=None):
         """What Kafka finds in a partition, which it opens by the marks, changes by opening, and closes cleanly."""
-        _make_old(partition)
+        make_old(partition)
         # Whether a producer has been idle for too long is a matter of the day: none has, on the first.
-        return self.judge.inspect(partition, **marks_of(partition), config=self.config, clock_ms=self.first_ms,
-                                  **(questions or {}))
+        return self.judge.inspect(partition, **{**marks_of(partition), **(otherwise or {})}, config=self.config,
+                                  clock_ms=self.first_ms, **(questions or {}))
 
     def request(self, do, partition, **more):
         """Has Kafka go on with a partition by the marks beside it, which it writes again."""
-        _make_old(partition)
+        make_old(partition)
         return self._ask({"do": do, "dir": str(partition), "config": self.config, "clock_ms": self.clock_ms, **more})
 
     def __str__(self):

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kafka/appended_records.h"
 #include "record/random_records.h"
 #include "support/random_choice.h"
 #include "varve/log.h"
@@ -19,9 +20,10 @@ namespace varve::testing_support {
 
 class RandomAppends {
  public:
-  // `random` and `clock` must outlive this. Records have this shape, with times around the clock's.
-  RandomAppends(RandomChoice* random, ManualClock* clock, const RecordShape& shape)
-      : random_(random), clock_(clock), shape_(shape) {}
+  // `random`, `clock` and `appended`, where everything is noted, must outlive this. Records have this shape, with times
+  // around the clock's.
+  RandomAppends(RandomChoice* random, ManualClock* clock, AppendedRecords* appended, const RecordShape& shape)
+      : random_(random), clock_(clock), appended_(appended), shape_(shape) {}
 
   [[nodiscard]] absl::Status Records(Log* log);
   [[nodiscard]] absl::Status ReadyMadeBatch(Log* log);
@@ -47,12 +49,21 @@ class RandomAppends {
   [[nodiscard]] Codec SomeCodec();
   // Stamps of the next batch of one of the producers.
   [[nodiscard]] ProducerStamp NextStamp(const Log& log);
-  [[nodiscard]] absl::StatusOr<std::vector<std::byte>> Build(const RecordBatchBuilderOptions& options);
+
+  struct Batch {
+    std::vector<std::byte> bytes;
+    std::vector<AppendedRecord> records;  // that are in it
+  };
+  [[nodiscard]] absl::StatusOr<Batch> Build(const RecordBatchBuilderOptions& options);
   // The same, but with few records and far apart, as compaction leaves them on a leader.
-  [[nodiscard]] absl::StatusOr<std::vector<std::byte>> BuildSparse(RecordBatchBuilderOptions options);
+  [[nodiscard]] absl::StatusOr<Batch> BuildSparse(RecordBatchBuilderOptions options);
+  // Notes what a log says it appended as a leader does, if it did.
+  [[nodiscard]] absl::Status Note(const Log& log, const absl::StatusOr<AppendResult>& result,
+                                  std::vector<AppendedRecord> records);
 
   RandomChoice* random_;
   ManualClock* clock_;
+  AppendedRecords* appended_;
   RecordShape shape_;
   int32_t leader_epoch_ = 0;                 // of the host: the log may know less of it, after a truncation
   std::vector<std::byte> last_of_producer_;  // as it was sent

@@ -44,7 +44,7 @@ RandomLife::RandomLife(uint64_t seed, std::string directory)
     : random_(seed),
       directory_(std::move(directory)),
       options_(SomeOptions(&random_)),
-      appends_(&random_, &clock_, SomeShape(&random_, options_)) {
+      appends_(&random_, &clock_, &appended_, SomeShape(&random_, options_)) {
   options_.clock = &clock_;
 }
 
@@ -86,10 +86,16 @@ absl::StatusOr<LifeEnd> RandomLife::Live() {
     const Choice& choice = random_.Weighted(choices);
     steps.push_back(fmt::format("{} at {}", choice.name, log_->log_end_offset()));
     VARVE_RETURN_IF_ERROR(internal::Annotate((this->*choice.step)(), steps.back()));
+    VARVE_RETURN_IF_ERROR(internal::Annotate(Check(), steps.back()));
   }
   VARVE_ASSIGN_OR_RETURN(LifeEnd end, End());
   end.steps = std::move(steps);
   return end;
+}
+
+absl::Status RandomLife::Check() {
+  VARVE_RETURN_IF_ERROR(appended_.CheckEnds(*log_));
+  return Compacts(options_.cleanup_policy) ? appended_.TakeOutCompacted(*log_) : absl::OkStatus();
 }
 
 absl::Status RandomLife::Open() {
@@ -105,22 +111,27 @@ absl::Status RandomLife::Truncate() {
   VARVE_ASSIGN_OR_RETURN(const std::optional<OffsetLookup> batch, reader.Find(asked));
   const int64_t offset = batch.has_value() ? batch->base_offset : log_->log_end_offset();
   appends_.Forget();
-  return offset < log_start_offset ? absl::OkStatus() : log_->TruncateTo(offset);
+  if (offset < log_start_offset) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(log_->TruncateTo(offset));
+  return appended_.TruncateTo(offset, *log_);
 }
 
 absl::Status RandomLife::StartAt() {
   appends_.Forget();
   const int64_t log_start_offset = log_->log_start_offset();
   const int64_t above = random_.OneIn(3) ? int64_t{1} << 40 : 100;
-  return log_->TruncateFullyAndStartAt(log_start_offset +
-                                       random_.Below(log_->log_end_offset() - log_start_offset + above));
+  const int64_t offset = log_start_offset + random_.Below(log_->log_end_offset() - log_start_offset + above);
+  appended_.StartAt(offset);
+  return log_->TruncateFullyAndStartAt(offset);
 }
 
 absl::Status RandomLife::DeleteBefore() {
   if (!Deletes(options_.cleanup_policy)) return absl::OkStatus();
   appends_.Forget();
   const int64_t log_start_offset = log_->log_start_offset();
-  return log_->DeleteBefore(log_start_offset + random_.Below(log_->log_end_offset() - log_start_offset + 1));
+  const int64_t offset = log_start_offset + random_.Below(log_->log_end_offset() - log_start_offset + 1);
+  appended_.DeleteBefore(offset);
+  return log_->DeleteBefore(offset);
 }
 
 absl::Status RandomLife::Retain() {
@@ -128,7 +139,9 @@ absl::Status RandomLife::Retain() {
   RetentionOptions limits{.retention_ms = -1, .retention_bytes = -1};
   if (random_.OneIn(2)) limits.retention_ms = random_.Below(20'000);
   if (random_.OneIn(2)) limits.retention_bytes = random_.Below(8 * options_.segment_bytes);
-  return log_->ApplyRetention(limits).status();
+  VARVE_ASSIGN_OR_RETURN(const RetentionResult result, log_->ApplyRetention(limits));
+  appended_.DeleteBefore(result.log_start_offset);
+  return absl::OkStatus();
 }
 
 CompactionOptions RandomLife::SomePass() {
@@ -185,10 +198,14 @@ absl::Status RandomLife::LetTimePass() {
 }
 
 absl::StatusOr<LifeEnd> RandomLife::End() {
-  LifeEnd end{.clean = !random_.OneIn(3), .clock_ms = clock_.WallMs(), .options = options_};
+  LifeEnd end{.clean = !random_.OneIn(3),
+              .clock_ms = clock_.WallMs(),
+              .options = options_,
+              .appended = appended_,
+              .producers = log_->producers(),
+              .leader_epochs = log_->leader_epochs()};
   const LogOffsets offsets = log_->offsets();
-  end.log_start_offset = offsets.log_start_offset;
-  end.log_end_offset = offsets.log_end_offset;
+  end.last_stable_offset = offsets.last_stable_offset;
   end.recovery_point = end.clean ? offsets.log_end_offset : offsets.durable_offset;
   VARVE_RETURN_IF_ERROR(end.clean ? log_->Close() : LeaveAsKilled());
   return end;

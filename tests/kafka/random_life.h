@@ -1,5 +1,5 @@
-// RandomLife: one random life of a log in a directory of the real file system, told by a seed. Nothing here judges what
-// the log holds: that is for others, who open the directory that is left.
+// RandomLife: one random life of a log in a directory of the real file system, told by a seed. It notes what the log must
+// hold in the end; whether the directory that is left does is for others, who open it, to judge.
 #ifndef VARVE_TESTS_KAFKA_RANDOM_LIFE_H_
 #define VARVE_TESTS_KAFKA_RANDOM_LIFE_H_
 
@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "kafka/appended_records.h"
 #include "kafka/random_appends.h"
 #include "support/random_choice.h"
 #include "varve/log.h"
@@ -21,10 +22,13 @@ namespace varve::testing_support {
 struct LifeEnd {
   bool clean = false;  // closed, not killed
   int64_t recovery_point = 0;
-  int64_t log_start_offset = 0;
-  int64_t log_end_offset = 0;
   int64_t clock_ms = 0;
   LogOptions options = {};
+  AppendedRecords appended = {};
+  // As the log itself said, before it was closed or killed.
+  int64_t last_stable_offset = 0;
+  std::vector<ProducerStateEntry> producers = {};
+  std::vector<LeaderEpoch> leader_epochs = {};
   std::vector<std::string> steps = {};
 };
 
@@ -33,7 +37,8 @@ class RandomLife {
   // The directory is made; its name must be TOPIC-PARTITION.
   RandomLife(uint64_t seed, std::string directory);
 
-  // Lives it to its end, once. An error is a fault of the log: no step asks for what a log may refuse.
+  // Lives it to its end, once. An error is a fault of the log: no step asks for what a log may refuse, and after each the
+  // log begins and ends where it should, and has lost nothing but what compaction may take.
   [[nodiscard]] absl::StatusOr<LifeEnd> Live();
 
  private:
@@ -69,12 +74,15 @@ class RandomLife {
   // Puts a copy of the files as they are now in their place: what the next process finds after this one is killed.
   absl::Status LeaveAsKilled();
   [[nodiscard]] CompactionOptions SomePass();
+  // That after a step the log has what it must have.
+  absl::Status Check();
   [[nodiscard]] absl::StatusOr<LifeEnd> End();
 
   RandomChoice random_;
   const std::string directory_;
   ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
   LogOptions options_;
+  AppendedRecords appended_;
   RandomAppends appends_;
   std::unique_ptr<Log> log_;
 };

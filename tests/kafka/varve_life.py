@@ -10,12 +10,17 @@ import subprocess
 from agreement import (LOG_FILES, Difference, Judged, answers_of_varve, compare_answers, compare_files, compare_members,
                        modified_ms, questions_about)
 from kafka_judge import KafkaRefused
+from kafka_life import make_old
 from life_exceptions import settled
+from snapshot_files import compare_snapshots
+from told_by_life import ToldByLife
 from varve_command import files_of, varve
 
 PROGRAM = os.environ["VARVE_LIVES"]
 QUESTIONS_OF_A_KIND = 12
 ROOMY_INDEX_BYTES = 1 << 20
+# A log that did nothing of this was written in one go: its files are those that recovery makes.
+REWRITING = {"reopen", "kill", "truncate", "start at", "delete before", "retain", "compact", "compact in part"}
 
 
 def live(first_seed, count, directory):
@@ -46,11 +51,21 @@ class VarveLife:
         self.told = told
         self.seed = told["seed"]
         self.partition = pathlib.Path(told["dir"])
+        make_old(self.partition)
         self.clean = told["clean"]
+        steps = {step.rpartition(" at ")[0] for step in told["steps"]}
+        self.written_in_one_go = self.clean and not steps & REWRITING
+        # Recovery may know no more of a transaction that began below the log start.
+        self.keeps_aborted = self.clean and not steps & {"kill", "compact", "compact in part"}
 
     def __str__(self):
         end = "closed" if self.clean else f"killed, recovery point {self.told['recovery_point']}"
         return f"VARVE_KAFKA_SEED={self.seed}: {'; '.join(self.told['steps'])}; {end}"
+
+    def spoilt(self, name, spoil):
+        """The same life with another directory, that of a copy which `spoil` has spoilt; None if there is nothing to."""
+        copy = self.copy(name)
+        return VarveLife({**self.told, "dir": str(copy)}) if spoil(copy) else None
 
     def copy(self, name):
         target = self.partition.parent / name / self.partition.name
@@ -58,12 +73,13 @@ class VarveLife:
         return target
 
     def judge(self, judge, exceptions):
-        """What Kafka and varve disagree about, exceptions aside: all that they find, answer, and leave in the files."""
+        """What Kafka, varve and the life itself disagree about, exceptions aside: all that is found, answered, and left in
+        the files."""
         before = files_of(self.partition)
         dump = run("dump", self.partition, "--as-opened", "--json").json()
         questions = questions_about(dump, QUESTIONS_OF_A_KIND)
         answers = answers_of_varve(self.partition, questions)
-        differences = compare_files(before, files_of(self.partition)) + self.compare_ends(dump)
+        differences = compare_files(before, files_of(self.partition))
         ours, recovery_point = before, self.told["recovery_point"]
         if not self.clean:
             ours, recovered = self.repair()
@@ -85,6 +101,12 @@ class VarveLife:
         found = settled(answer["found"], dump, explain)
         differences += compare_members(found, dump) + compare_answers(answer, answers)
         differences += compare_files(self.kept_of(files_of(copy), found), self.kept_of(ours, found))
+        told = ToldByLife(self.told)
+        differences += told.compare({**found, "log": dump["log"]}) + told.compare_last_snapshot(before)
+        if self.keeps_aborted:
+            differences += told.compare_aborted(dump)
+        if self.clean:
+            differences += self.compare_rebuilt(judge, dump, before)
         return exceptions.unexplained(differences, judged)
 
     def kept_of(self, files, found):
@@ -114,10 +136,20 @@ class VarveLife:
         from_point_on = 1 + sum(end > point for end in ends)
         return [] if recovered == from_point_on else [Difference("segments recovered", point, from_point_on, recovered)]
 
-    def compare_ends(self, dump):
-        """Nothing is lost, and nothing has come back."""
-        return [Difference("kept", member, self.told[member], dump["log"][member])
-                for member in ["log_start_offset", "log_end_offset"] if dump["log"][member] != self.told[member]]
+    def compare_rebuilt(self, judge, dump, before):
+        """Kafka recovers the whole log, and loses nothing. One that was written in one go is what it makes of it."""
+        copy = self.copy("rebuilt-by-kafka")
+        found = judge.inspect(copy, clean=False, recovery_point=0, clock_ms=0,
+                              log_start_offset=self.told["log_start_offset"],
+                              config={**self.told["config"], "segment.index.bytes": ROOMY_INDEX_BYTES})["found"]
+        rebuilt = files_of(copy)
+        kept = ("batches", "records", "leader_epochs")
+        differences = compare_files(rebuilt, before, LOG_FILES if self.written_in_one_go else (".log",))
+        if self.written_in_one_go:
+            kept += ("aborted_txns", "producers")
+            differences += compare_snapshots(rebuilt, before)
+        differences += compare_members({**dump, **{member: found[member] for member in kept}}, dump)
+        return [difference._replace(what=f"rebuilt {difference.what}") for difference in differences]
 
     def index_too_small(self, error, recovered):
         """That Kafka's recovery found no room for one more entry, and how many varve's made at most."""

@@ -1,5 +1,6 @@
 // varve_lives --seed N --count M --into DIR: lives the random lives N to N + M - 1 of logs (random_life.h), each in
-// DIR/SEED/topic-0, and prints a line of JSON for each: what to open the directory with, and what the log said of itself at the end.
+// DIR/SEED/topic-0, and prints a line of JSON for each: what to open the directory with, what the log said of itself at
+// the end, and every record that it must have, keys and values in hexadecimal.
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "fmt/format.h"
 #include "kafka/random_life.h"
@@ -49,13 +51,64 @@ std::string ConfigOf(const LogOptions& options) {
       kPolicies[static_cast<size_t>(options.cleanup_policy)], append_time ? "LogAppendTime" : "CreateTime");
 }
 
+std::string Joined(const std::vector<std::string>& members) { return fmt::format("[{}]", fmt::join(members, ",")); }
+
+std::string Hex(const std::optional<std::string>& bytes) {
+  if (!bytes.has_value()) return "null";
+  std::string digits;
+  for (const char byte : *bytes) digits += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+  return "\"" + digits + "\"";
+}
+
+std::string RecordsOf(const AppendedRecords& appended) {
+  std::vector<std::string> records;
+  for (const auto& [offset, record] : appended.by_offset()) {
+    std::vector<std::string> headers;
+    for (const auto& [key, value] : record.headers) headers.push_back(fmt::format("[{},{}]", Hex(key), Hex(value)));
+    records.push_back(fmt::format("[{},{},{},{},{}]", offset, record.timestamp_ms, Hex(record.key), Hex(record.value),
+                                  Joined(headers)));
+  }
+  return Joined(records);
+}
+
+std::string AbortsOf(const AppendedRecords& appended) {
+  std::vector<std::string> offsets;
+  for (const auto& [offset, record] : appended.by_offset()) {
+    if (record.control == ControlType::kAbort) offsets.push_back(fmt::format("{}", offset));
+  }
+  return Joined(offsets);
+}
+
+std::string ProducersOf(const LifeEnd& end) {
+  std::vector<std::string> producers;
+  for (const ProducerStateEntry& producer : end.producers) {
+    producers.push_back(fmt::format(
+        R"({{"producer_id":{},"epoch":{},"last_sequence":{},"last_offset":{},"offset_delta":{},"timestamp":{},)"
+        R"("coordinator_epoch":{},"current_txn_first_offset":{}}})",
+        producer.producer_id, producer.epoch, producer.last_sequence(), producer.last_offset(),
+        producer.last_offset_delta(), producer.last_timestamp_ms, producer.coordinator_epoch,
+        producer.current_transaction_first_offset.value_or(-1)));
+  }
+  return Joined(producers);
+}
+
+std::string EpochsOf(const LifeEnd& end) {
+  std::vector<std::string> epochs;
+  for (const LeaderEpoch& epoch : end.leader_epochs) {
+    epochs.push_back(fmt::format("[{},{}]", epoch.epoch, epoch.start_offset));
+  }
+  return Joined(epochs);
+}
+
 void Print(uint64_t seed, const std::string& directory, const LifeEnd& end) {
   fmt::print(
-      R"({{"seed":{},"dir":"{}","clean":{},"recovery_point":{},"log_start_offset":{},"log_end_offset":{},"clock_ms":{},)"
-      R"("config":{},"steps":["{}"]}})"
+      R"({{"seed":{},"dir":"{}","clean":{},"recovery_point":{},"log_start_offset":{},"log_end_offset":{},)"
+      R"("last_stable_offset":{},"clock_ms":{},"config":{},"producers":{},"leader_epochs":{},"records":{},"aborts":{},)"
+      R"("steps":["{}"]}})"
       "\n",
-      seed, directory, end.clean, end.recovery_point, end.log_start_offset, end.log_end_offset, end.clock_ms,
-      ConfigOf(end.options), fmt::join(end.steps, "\",\""));
+      seed, directory, end.clean, end.recovery_point, end.appended.log_start_offset(), end.appended.log_end_offset(),
+      end.last_stable_offset, end.clock_ms, ConfigOf(end.options), ProducersOf(end), EpochsOf(end),
+      RecordsOf(end.appended), AbortsOf(end.appended), fmt::join(end.steps, "\",\""));
 }
 
 int Main(int count, char** arguments) {

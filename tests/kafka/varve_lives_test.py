@@ -1,18 +1,23 @@
-"""Random lives of logs that varve carries out: Kafka finds in each what varve finds, and leaves the same files.
+"""Random lives of logs that varve carries out: Kafka finds in each what the life left and varve finds, in the same files.
 
 A life is told by its seed: VARVE_KAFKA_SEED=N judges that one alone, VARVE_KAFKA_LIVES=COUNT so many from there on.
 """
 
+import collections
 import pathlib
 import shutil
 import tempfile
 import unittest
 
 from agreement import NamedExceptions
-from kafka_judge import Judge
+from kafka_judge import Judge, KafkaRefused
 from lives_asked import asked_lives, directory_for_lives, report
+from spoilt_life import ANYWHERE, CLOSED, IN_ONE_GO, NEVER_COMPACTED, ways_to_spoil
 from varve_life import live
 from varve_life_exceptions import IN_LIVES_OF_VARVE
+
+SPOILT_LIVES = 60
+SPOILT_EACH = 1  # lives in which each way to spoil is tried, closed and killed
 
 
 class VarveLivesTest(unittest.TestCase):
@@ -33,6 +38,31 @@ class VarveLivesTest(unittest.TestCase):
                     shutil.rmtree(life.partition.parent)
         report("lives of varve", judged, differing, exceptions)
         self.assertEqual(judged, count)
+
+    def test_whatever_is_spoilt_is_noticed(self):
+        met = collections.Counter()
+        place = tempfile.TemporaryDirectory(prefix="varve-lives-", dir=directory_for_lives())
+        with Judge() as judge, place as directory:
+            for life in live(1, SPOILT_LIVES, pathlib.Path(directory)):
+                for number, (name, spoil) in enumerate(ways_to_spoil(life).items()):
+                    spoilt = life.spoilt(f"spoilt-{number}", spoil) if met[name, life.clean] < SPOILT_EACH else None
+                    if spoilt is None:
+                        continue
+                    met[name, life.clean] += 1
+                    with self.subTest(name, seed=life.seed):
+                        self.assertTrue(self.is_noticed(spoilt, judge), life)
+                if life.seed == 1:
+                    self.assertFalse(self.is_noticed(life.spoilt("whole", lambda _: True), judge))
+        ways = [(name, True) for name in ANYWHERE | CLOSED | NEVER_COMPACTED | IN_ONE_GO]
+        ways += [(name, False) for name in ANYWHERE]
+        self.assertEqual({way: met[way] for way in ways}, dict.fromkeys(ways, SPOILT_EACH))
+
+    @staticmethod
+    def is_noticed(life, judge):
+        try:
+            return bool(life.judge(judge, NamedExceptions(*IN_LIVES_OF_VARVE)))
+        except (AssertionError, KafkaRefused):
+            return True
 
 
 if __name__ == "__main__":

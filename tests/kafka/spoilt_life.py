@@ -1,0 +1,71 @@
+"""Ways to spoil what a life left, as a fault of varve might: to be noticed, all of them.
+
+Each takes a partition's directory and says whether there was anything to spoil.
+"""
+
+from crash_damage import segment_files
+
+
+def _middle_segment_gone(partition):
+    logs = segment_files(partition, ".log")
+    if len(logs) < 3:
+        return False
+    middle = logs[len(logs) // 2]
+    had_records = middle.stat().st_size > 0
+    for path in partition.glob(f"{middle.stem}.*"):
+        path.unlink()
+    return had_records
+
+
+def _changed(partition, suffix, changed):
+    """Puts other bytes into the files of a kind, or removes those for which there are none; whether any changed."""
+    spoilt = False
+    for path in segment_files(partition, suffix):
+        before = path.read_bytes()
+        after = changed(before)
+        if after is None:
+            path.unlink()
+        else:
+            path.write_bytes(after)
+        spoilt = spoilt or (before != after and before != b"")
+    return spoilt
+
+
+def _epochs_gone(partition):
+    path = partition / "leader-epoch-checkpoint"
+    if not path.exists() or path.read_text().split()[1] == "0":
+        return False
+    path.write_text("0\n0\n")
+    return True
+
+
+def _with_flipped_bit(content):
+    """In the last producer's entry, if there is one."""
+    if len(content) <= 20:
+        return content
+    return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
+
+
+ANYWHERE = {"a middle segment gone": _middle_segment_gone, "epochs gone": _epochs_gone}
+CLOSED = {
+    "snapshots gone": lambda partition: _changed(partition, ".snapshot", lambda _: None),
+    "a bit of a snapshot flipped": lambda partition: _changed(partition, ".snapshot", _with_flipped_bit)}
+NEVER_COMPACTED = {"transaction indexes gone": lambda partition: _changed(partition, ".txnindex", lambda _: None)}
+IN_ONE_GO = {
+    "indexes emptied": lambda partition: _changed(partition, ".index", lambda _: b""),
+    "every second index entry gone": lambda partition: _changed(
+        partition, ".index", lambda content: b"".join(content[i:i + 8] for i in range(0, len(content), 16))),
+    "only the last time index entry left": lambda partition: _changed(
+        partition, ".timeindex", lambda content: content[-12:])}
+
+
+def ways_to_spoil(life):
+    """Those that must be noticed in this life, by name."""
+    ways = dict(ANYWHERE)
+    if life.clean:
+        ways |= CLOSED
+    if life.keeps_aborted:
+        ways |= NEVER_COMPACTED
+    if life.written_in_one_go:
+        ways |= IN_ONE_GO
+    return ways
