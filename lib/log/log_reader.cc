@@ -4,16 +4,15 @@
 #include <cassert>
 #include <utility>
 
-#include "base/bytes.h"
 #include "base/status.h"
 #include "log/log_reader_impl.h"
-#include "record/batch_format.h"
 #include "varve/errors.h"
 
 namespace varve {
 
 using internal::Error;
 using internal::FoundBatch;
+using internal::FoundRecord;
 using internal::OpenSegment;
 using internal::PublishedEnd;
 
@@ -153,15 +152,11 @@ TimestampLookup LogReader::Impl::WithEpoch(int64_t timestamp_ms, int64_t offset)
 }
 
 absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::FindRecord(int64_t timestamp_ms) {
-  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> found,
                          timestamp_ms == kMaxTimestamp ? FirstOfMaximum() : FirstAtOrAfter(timestamp_ms));
   if (!found.has_value()) return std::nullopt;
-  VARVE_ASSIGN_OR_RETURN(const std::optional<Place> place, FindInList(found->offset));
   TimestampLookup lookup{.timestamp_ms = found->timestamp_ms, .offset = found->offset, .leader_epoch = {}};
-  if (!place.has_value()) return lookup;
-  const std::byte* const batch = place->segment->log() + place->batch.position;
-  const int32_t epoch = internal::LoadBigEndian<int32_t>(batch + internal::kLeaderEpochPosition);
-  if (epoch >= 0) lookup.leader_epoch = epoch;
+  if (found->leader_epoch >= 0) lookup.leader_epoch = found->leader_epoch;
   return lookup;
 }
 
@@ -191,13 +186,13 @@ absl::StatusOr<std::optional<TimestampLookup>> LogReader::Impl::OffsetForTimesta
 
 // The first record in offset order. Unlike Kafka, a segment whose largest timestamp promised one that is not there (it
 // was compacted away, or lies below the log start) does not end the search.
-absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstAtOrAfter(int64_t timestamp_ms) {
+absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstAtOrAfter(int64_t timestamp_ms) {
   const int64_t log_start = core_->frontiers.log_start();
   for (size_t index = 0; index < snapshot_.list->size(); ++index) {
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
     const OpenSegment& segment = *slot->segment;
     if (segment.largest_timestamp().timestamp_ms < timestamp_ms) continue;
-    VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> found,
                            internal::FindTimestamp(segment, timestamp_ms, log_start, segment.published(), &scratch_));
     if (found.has_value()) return found;
   }
@@ -206,7 +201,7 @@ absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstAtOrAfter(i
 
 // In the segment with the largest timestamp, the earliest on ties, the first record that has it. Where that record was
 // compacted away, or lies below the log start, all records are looked through.
-absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximum() {
+absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstOfMaximum() {
   std::optional<size_t> best;
   int64_t largest_ms = OpenSegment::kNoTimestampYet;
   for (size_t index = 0; index < snapshot_.list->size(); ++index) {
@@ -218,22 +213,22 @@ absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximum()
   }
   if (!best.has_value()) return std::nullopt;
   VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(*best));
-  VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> found,
+  VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> found,
                          internal::FindTimestamp(*slot->segment, largest_ms, core_->frontiers.log_start(),
                                                  slot->segment->published(), &scratch_));
   return found.has_value() ? found : FirstOfMaximumInAll();
 }
 
-absl::StatusOr<std::optional<TimestampOffset>> LogReader::Impl::FirstOfMaximumInAll() {
+absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstOfMaximumInAll() {
   const int64_t log_start = core_->frontiers.log_start();
-  std::optional<TimestampOffset> largest;
+  std::optional<FoundRecord> largest;
   for (size_t index = 0; index < snapshot_.list->size(); ++index) {
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
     const OpenSegment& segment = *slot->segment;
     const int64_t above_ms = largest.has_value() ? largest->timestamp_ms : OpenSegment::kNoTimestampYet;
     if (segment.largest_timestamp().timestamp_ms <= above_ms) continue;
     VARVE_ASSIGN_OR_RETURN(
-        const std::optional<TimestampOffset> found,
+        const std::optional<FoundRecord> found,
         internal::FindLargestTimestamp(segment, above_ms, log_start, segment.published(), &scratch_));
     if (found.has_value()) largest = found;
   }

@@ -73,9 +73,9 @@ class LogReader::Impl {
   [[nodiscard]] absl::Status CheckAnswer(const absl::Status& answer) const;
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
-  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstAtOrAfter(int64_t timestamp_ms);
-  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximum();
-  [[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FirstOfMaximumInAll();
+  [[nodiscard]] absl::StatusOr<std::optional<internal::FoundRecord>> FirstAtOrAfter(int64_t timestamp_ms);
+  [[nodiscard]] absl::StatusOr<std::optional<internal::FoundRecord>> FirstOfMaximum();
+  [[nodiscard]] absl::StatusOr<std::optional<internal::FoundRecord>> FirstOfMaximumInAll();
   // The record for a time, or for kMaxTimestamp, in the list in hand, with the leader epoch that its batch says: the
   // epoch file need not know it.
   [[nodiscard]] absl::StatusOr<std::optional<TimestampLookup>> FindRecord(int64_t timestamp_ms);

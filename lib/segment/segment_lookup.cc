@@ -193,14 +193,14 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
 namespace {
 
 // The first record of a batch at or above both bounds.
-absl::StatusOr<std::optional<TimestampOffset>> FirstRecordAtOrAfter(const OpenSegment& segment, const FoundBatch& found,
-                                                                    int64_t timestamp_ms, int64_t min_offset,
-                                                                    DecodeBuffer* scratch) {
+absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegment& segment, const FoundBatch& found,
+                                                                int64_t timestamp_ms, int64_t min_offset,
+                                                                DecodeBuffer* scratch) {
   const RecordBatchView batch(std::span(segment.log() + found.position, static_cast<size_t>(found.size_bytes)));
   RecordCursor cursor(batch, scratch);
   for (RecordView record; cursor.Next(&record);) {
     if (record.timestamp_ms() >= timestamp_ms && record.offset() >= min_offset) {
-      return TimestampOffset{record.timestamp_ms(), record.offset()};
+      return FoundRecord{{record.timestamp_ms(), record.offset()}, batch.leader_epoch()};
     }
   }
   if (cursor.status().ok()) return std::nullopt;
@@ -224,25 +224,24 @@ int64_t TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t 
 
 }  // namespace
 
-absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
-                                                             int64_t min_offset, PublishedEnd end,
-                                                             DecodeBuffer* scratch) {
+absl::StatusOr<std::optional<FoundRecord>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
+                                                         int64_t min_offset, PublishedEnd end, DecodeBuffer* scratch) {
   for (int64_t position = TimeScanStart(segment, timestamp_ms, min_offset, end);;) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
     if (!found.has_value()) return std::nullopt;
     position = found->position + found->size_bytes;
     const int64_t max_timestamp_ms = LoadBigEndian<int64_t>(segment.log() + found->position + kMaxTimestampPosition);
     if (max_timestamp_ms < timestamp_ms || found->last_offset < min_offset) continue;
-    VARVE_ASSIGN_OR_RETURN(const std::optional<TimestampOffset> record,
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> record,
                            FirstRecordAtOrAfter(segment, *found, timestamp_ms, min_offset, scratch));
     if (record.has_value()) return record;
   }
 }
 
-absl::StatusOr<std::optional<TimestampOffset>> FindLargestTimestamp(const OpenSegment& segment, int64_t above_ms,
-                                                                    int64_t min_offset, PublishedEnd end,
-                                                                    DecodeBuffer* scratch) {
-  std::optional<TimestampOffset> largest;
+absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegment& segment, int64_t above_ms,
+                                                                int64_t min_offset, PublishedEnd end,
+                                                                DecodeBuffer* scratch) {
+  std::optional<FoundRecord> largest;
   for (int64_t position = ScanStart(segment, min_offset, end).position;;) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
     if (!found.has_value()) return largest;
@@ -253,7 +252,7 @@ absl::StatusOr<std::optional<TimestampOffset>> FindLargestTimestamp(const OpenSe
     for (RecordView record; cursor.Next(&record);) {
       if (record.timestamp_ms() <= above_ms || record.offset() < min_offset) continue;
       above_ms = record.timestamp_ms();
-      largest = TimestampOffset{record.timestamp_ms(), record.offset()};
+      largest = FoundRecord{{record.timestamp_ms(), record.offset()}, batch.leader_epoch()};
     }
     VARVE_RETURN_IF_ERROR(Annotate(cursor.status(), segment.path()));
   }

@@ -24,6 +24,11 @@ struct FoundBatch {
   int64_t batches_scanned = 0;  // headers looked at, the found one included
 };
 
+// A record found by its time, and the leader epoch that its batch says, -1 for none.
+struct FoundRecord : TimestampOffset {
+  int32_t leader_epoch = -1;
+};
+
 // The first batch of the segment whose last offset is at or above `target`, within what `end` publishes; absent if
 // there is none. kDataLoss, naming file, position and offsets, if that batch may lie in a damaged range or a header is
 // met that is none.
@@ -42,16 +47,15 @@ struct FoundBatch {
 
 // The first record, in offset order, with a timestamp at or above `timestamp_ms` and an offset at or above min_offset;
 // absent if the segment has none. `scratch` serves compressed batches.
-[[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FindTimestamp(const OpenSegment& segment,
-                                                                           int64_t timestamp_ms, int64_t min_offset,
-                                                                           PublishedEnd end, DecodeBuffer* scratch);
+[[nodiscard]] absl::StatusOr<std::optional<FoundRecord>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
+                                                                       int64_t min_offset, PublishedEnd end,
+                                                                       DecodeBuffer* scratch);
 
 // The first record with the largest timestamp of those above `above_ms` at or above `min_offset`; absent where there is
 // none. Walks all batch headers from there and decodes each batch that has a larger timestamp. Errors: kDataLoss.
-[[nodiscard]] absl::StatusOr<std::optional<TimestampOffset>> FindLargestTimestamp(const OpenSegment& segment,
-                                                                                  int64_t above_ms, int64_t min_offset,
-                                                                                  PublishedEnd end,
-                                                                                  DecodeBuffer* scratch);
+[[nodiscard]] absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegment& segment,
+                                                                              int64_t above_ms, int64_t min_offset,
+                                                                              PublishedEnd end, DecodeBuffer* scratch);
 
 // The largest timestamp of the segment and the last offset of the first batch that has it. `last_entry` is what the
 // time index says of it. An index may have lost its end, or all of it, or be wrong: the batches from that entry on are
