@@ -311,16 +311,8 @@ class Planner {
       plan_.last_batch = {.position = last.recovery->last_batch_position, .crc = last.recovery->last_batch_crc};
     }
     JudgeDoubtfulLogStart();
-    if (plan_.marks.log_start_offset > plan_.log_end_offset) {
-      if (options_.on_damage == OnDamage::kTruncate) return StartAnew();
-      plan_.findings.push_back({.action = RecoveryAction::kIgnored,
-                                .rule = "2",
-                                .file = "log start offset",
-                                .evidence = fmt::format("{} is beyond the log end {}, which counts instead",
-                                                        plan_.marks.log_start_offset, plan_.log_end_offset)});
-    }
-    plan_.log_start_offset = std::max(std::min(plan_.marks.log_start_offset, plan_.log_end_offset),
-                                      plan_.segments.front().found.base_offset);
+    if (plan_.marks.log_start_offset > plan_.log_end_offset) return StartAnew();
+    plan_.log_start_offset = std::max(plan_.marks.log_start_offset, plan_.segments.front().found.base_offset);
     std::vector<int64_t> base_offsets;
     for (const PlannedSegment& segment : plan_.segments) base_offsets.push_back(segment.found.base_offset);
     return plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, plan_.clean, base_offsets);
@@ -341,7 +333,8 @@ class Planner {
          .evidence = fmt::format("log start {} is beyond the log end {}", doubtful, plan_.log_end_offset)});
   }
 
-  // As Kafka does where the log ends below its start: an empty log at the start (format notes §5.2.6).
+  // As Kafka does where the log ends below its start, as a follower's may that truncated into a batch: an empty log at
+  // the start (format notes §5.2.6). What was appended below it nobody could read, and the next opening would drop.
   absl::Status StartAnew() {
     plan_.end_reason =
         fmt::format("log start {} is beyond the log end {}", plan_.marks.log_start_offset, plan_.log_end_offset);

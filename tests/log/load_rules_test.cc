@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "log/log_places.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
 #include "varve/testing/faulty_file_system.h"
@@ -136,43 +137,49 @@ TEST(LoadRulesTest, ALeftoverDoesNotMakeTheLogBeReadTwice) {
 
 // --- Marks against files ---
 
-TEST(LoadRulesTest, ALogStartBeyondTheEndCostsNothingUnlessKafkasWayIsAsked) {
-  const std::string log = BatchesBytes(0, 10);
-  Partition partition;
-  partition.AddSegment(0, log);
-  partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true);
-  partition.options.marks.log_start_offset = 50;
-  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
-  EXPECT_EQ(partition.Log(0), log);
-  EXPECT_EQ(loaded.log_start_offset, 10);
-  EXPECT_EQ(loaded.log_end_offset, 10);
-  EXPECT_THAT(loaded.report.findings,
-              ::testing::Contains(::testing::AllOf(
-                  ::testing::Field(&RecoveryFinding::action, RecoveryAction::kIgnored),
-                  ::testing::Field(&RecoveryFinding::evidence, ::testing::HasSubstr("50 is beyond the log end 10")))));
+TEST(LoadRulesTest, ALogStartBeyondTheEndEmptiesTheLogAndWhatWasThereIsSavedAside) {
+  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
+    for (const bool clean : {false, true}) {
+      const std::string log = BatchesBytes(0, 10, /*leader_epoch=*/3);
+      Partition partition;
+      partition.AddSegment(0, log);
+      partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true, clean);
+      partition.options.marks.log_start_offset = 50;
+      partition.options.on_damage = on_damage;
+      for (int opening = 0; opening < 2; ++opening) {
+        VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+        EXPECT_EQ(loaded.log_start_offset, 50);
+        EXPECT_EQ(loaded.log_end_offset, 50);
+        ASSERT_EQ(loaded.segments.size(), 1u);
+        EXPECT_EQ(loaded.segments[0].base_offset, 50);
+        EXPECT_TRUE(loaded.epochs->entries().empty());
+        if (opening > 0) continue;
+        EXPECT_EQ(loaded.report.batches_saved_aside, 10);
+        EXPECT_EQ(loaded.report.bytes_cut, SizeOf(log));
+      }
+      EXPECT_EQ(testing_support::ReadFile(partition.fs.get(), "orders-0/varve.cut-00000000000000000000"), log);
+    }
+  }
 }
 
-TEST(LoadRulesTest, TruncatingAsKafkaALogStartBeyondTheEndEmptiesTheLog) {
-  for (const bool clean : {false, true}) {
-    const std::string log = BatchesBytes(0, 10, /*leader_epoch=*/3);
-    Partition partition;
-    partition.AddSegment(0, log);
-    partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true, clean);
-    partition.options.marks.log_start_offset = 50;
-    partition.options.on_damage = OnDamage::kTruncate;
-    for (int opening = 0; opening < 2; ++opening) {
-      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
-      EXPECT_EQ(loaded.log_start_offset, 50);
-      EXPECT_EQ(loaded.log_end_offset, 50);
-      ASSERT_EQ(loaded.segments.size(), 1u);
-      EXPECT_EQ(loaded.segments[0].base_offset, 50);
-      EXPECT_TRUE(loaded.epochs->entries().empty());
-      if (opening > 0) continue;
-      EXPECT_EQ(loaded.report.batches_saved_aside, 10);
-      EXPECT_EQ(loaded.report.bytes_cut, SizeOf(log));
-    }
-    EXPECT_EQ(testing_support::ReadFile(partition.fs.get(), "orders-0/varve.cut-00000000000000000000"), log);
+// A follower of Kafka's that truncated to its log start, 50, dropped the whole batch 45 to 54. Whoever went on at 45
+// would lose what he appends there to the next opening by the same mark.
+TEST(LoadRulesTest, WhatIsAppendedWhereTheLogStartLayBeyondTheEndStays) {
+  Partition partition;
+  partition.AddSegment(0, BatchesBytes(0, 45));
+  partition.options.marks = {.clean = true, .recovery_point = 50, .log_start_offset = 50};
+  int64_t first_offset = 0;
+  {
+    const auto log = testing_support::OpenLog(kDirectory, partition.options);
+    first_offset = log->log_end_offset();
+    testing_support::AppendMany(log.get(), 3, {.ack = Ack::kDurable});
+    VARVE_ASSERT_OK(log->Close());
   }
+  partition.options.marks.clean = false;
+  const auto log = testing_support::OpenLog(kDirectory, partition.options);
+  EXPECT_EQ(log->log_start_offset(), 50);
+  EXPECT_EQ(log->log_end_offset(), 53);
+  testing_support::ExpectRecords(*log, first_offset, 53);
 }
 
 TEST(LoadRulesTest, ASegmentThatDoesNotBeginWhereTheOneBeforeEndsWasOrphanedByTheRestart) {

@@ -101,8 +101,8 @@ std::vector<Scenario> Scenarios() {
        }},
       {"StartedAnew",
        [](Partition* partition) {
-         SetUpDurable(partition, /*log_start_offset=*/50);
-         partition->options.on_damage = OnDamage::kTruncate;
+         SetUpDurable(partition);
+         partition->options.marks.log_start_offset = 50;
        }},
       {"PrefixDeleted", [](Partition* partition) { SetUpDurable(partition, /*log_start_offset=*/12); }},
   };
