@@ -459,12 +459,14 @@ class Execution {
     VARVE_ASSIGN_OR_RETURN(loaded_.epochs,
                            OpenEpochs(file_system_, directory_, plan_.segments, &loaded_.report.findings));
     if (plan_.starts_anew) return loaded_.epochs->Clear();
+    // What the checkpoint says of offsets that are gone must not hide whose the batches are that are left, or the next
+    // leader would stamp an earlier epoch.
+    VARVE_RETURN_IF_ERROR(loaded_.epochs->TruncateFromEnd(plan_.log_end_offset));
     for (const LeaderEpoch& epoch : plan_.epochs) {
       const std::optional<LeaderEpoch> latest = loaded_.epochs->Latest();
       if (latest.has_value() && latest->epoch >= epoch.epoch) continue;
       VARVE_RETURN_IF_ERROR(loaded_.epochs->Assign(epoch.epoch, epoch.start_offset));
     }
-    VARVE_RETURN_IF_ERROR(loaded_.epochs->TruncateFromEnd(plan_.log_end_offset));
     return loaded_.epochs->TruncateFromStart(std::min(plan_.marks.log_start_offset, plan_.log_end_offset));
   }
 

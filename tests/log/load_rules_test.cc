@@ -182,6 +182,19 @@ TEST(LoadRulesTest, WhatIsAppendedWhereTheLogStartLayBeyondTheEndStays) {
   testing_support::ExpectRecords(*log, first_offset, 53);
 }
 
+// Deletion moves epochs up to the log start, of which a crash may leave no other trace; then damage ends the log below.
+TEST(LoadRulesTest, EpochsOfOffsetsThatAreGoneDoNotHideThoseOfTheBatches) {
+  Partition partition;
+  partition.AddSegment(0, BatchesBytes(0, 5, /*leader_epoch=*/2) + BatchesBytes(5, 10, /*leader_epoch=*/3));
+  WriteFile(partition.fs.get(), "orders-0/leader-epoch-checkpoint", "0\n2\n3 50\n6 60\n");
+  partition.options.marks = {.clean = false, .recovery_point = 0};
+  for (int opening = 0; opening < 2; ++opening) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_end_offset, 10);
+    EXPECT_THAT(loaded.epochs->entries(), ::testing::ElementsAre(LeaderEpoch{2, 0}, LeaderEpoch{3, 5}));
+  }
+}
+
 TEST(LoadRulesTest, ASegmentThatDoesNotBeginWhereTheOneBeforeEndsWasOrphanedByTheRestart) {
   for (const bool survived : {false, true}) {
     Partition partition;
