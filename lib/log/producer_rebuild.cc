@@ -108,7 +108,7 @@ absl::Status ProducerRebuild::Write(std::vector<RecoveryFinding>* findings) {
 
 absl::Status ProducerRebuild::StartAt(int64_t log_start_offset, int64_t offset) {
   started_ = true;
-  VARVE_ASSIGN_OR_RETURN(position_, producers_->Reload(log_start_offset, offset, now_ms_));
+  VARVE_ASSIGN_OR_RETURN(position_, producers_->Reload(log_start_offset, offset, now_ms_, removals_));
   last_snapshot_offset_ = position_;
   for (const int64_t snapshot : std::set<int64_t>(on_disk_)) {
     // Those between the one that was loaded and the offset asked for were passed over as damaged.

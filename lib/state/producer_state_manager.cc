@@ -254,12 +254,13 @@ void ProducerStateManager::LoadEntries(std::vector<ProducerStateEntry> entries, 
   }
 }
 
-absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms) {
+absl::StatusOr<int64_t> ProducerStateManager::Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms,
+                                                     const std::set<int64_t>& disregarded) {
   Forget();
   last_snapshot_offset_ = log_start_offset;
   VARVE_ASSIGN_OR_RETURN(const std::vector<int64_t> offsets, ListProducerSnapshots(file_system_, directory_));
   for (auto offset = offsets.rbegin(); offset != offsets.rend(); ++offset) {
-    if (*offset > log_end_offset) continue;
+    if (*offset > log_end_offset || disregarded.contains(*offset)) continue;
     if (*offset <= log_start_offset) break;
     auto entries = ReadProducerSnapshot(file_system_, SnapshotPath(*offset));
     if (IsFaultOfFile(entries.status())) continue;

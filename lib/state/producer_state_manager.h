@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -107,9 +108,11 @@ class ProducerStateManager {
   int64_t RemoveExpired(int64_t now_ms);
 
   // Forgets everything and loads the newest readable snapshot in (log_start_offset, log_end_offset], without the
-  // producers that have expired; damaged ones are passed over. No file is changed. Answers the offset from which the log
-  // must be replayed: the snapshot's, or the log start if there is none. Errors: as the file system.
-  [[nodiscard]] absl::StatusOr<int64_t> Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms);
+  // producers that have expired; damaged ones are passed over, and those at the offsets in `disregarded`. No file is
+  // changed. Answers the offset from which the log must be replayed: the snapshot's, or the log start if there is none.
+  // Errors: as the file system.
+  [[nodiscard]] absl::StatusOr<int64_t> Reload(int64_t log_start_offset, int64_t log_end_offset, int64_t now_ms,
+                                               const std::set<int64_t>& disregarded = {});
 
   // From here on snapshots are those of `file_system`, which holds the same files.
   void MoveTo(FileSystem* file_system) { file_system_ = file_system; }

@@ -101,6 +101,14 @@ TEST_F(ProducerRebuildTest, SnapshotsOutsideTheLogGo) {
   EXPECT_THAT(rebuilt.producer_ids, ElementsAreArray({30}));
 }
 
+// A stray goes because there is a newer one, though that lies outside of the log.
+TEST_F(ProducerRebuildTest, NobodyIsKnownByASnapshotThatGoes) {
+  WriteSnapshots({5, 40});
+  const Rebuilt rebuilt = Rebuild(0, 30, {0});
+  EXPECT_THAT(rebuilt.snapshots, ElementsAreArray({30}));
+  EXPECT_THAT(rebuilt.producer_ids, ::testing::IsEmpty());
+}
+
 // The log start lies between two segments that are recovered, or in the first.
 TEST_F(ProducerRebuildTest, WhatLiesBelowTheLogStartIsForgotten) {
   for (const int64_t log_start_offset : {1, 2, 20}) {
