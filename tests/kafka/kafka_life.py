@@ -9,6 +9,7 @@ STEPS = 60
 DEFAULT_INDEX_INTERVAL_BYTES = 4096
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
+LEADER_EPOCHS = "leader-epoch-checkpoint"
 
 
 def checkpointed(partition, name):
@@ -69,6 +70,25 @@ class KafkaLife:
     def lower_recovery_point(self, offset):
         topic, _, number = self.partition.name.rpartition("-")
         (self.partition.parent / RECOVERY_POINTS).write_text(f"0\n1\n{topic} {number} {offset}\n")
+
+    @property
+    def bases_without_index(self):
+        return sorted(int(path.stem) for path in self.partition.glob("*.log") if not path.with_suffix(".index").exists())
+
+    def lay_empty_indexes(self):
+        for base in self.bases_without_index:
+            (self.partition / f"{base:020}.index").touch()
+
+    @property
+    def leader_epochs(self):
+        """[epoch, start offset] of each that the checkpoint among the files has."""
+        path = self.partition / LEADER_EPOCHS
+        return [[int(number) for number in line.split()] for line in path.read_text().splitlines()[2:]]
+
+    def drop_leader_epochs(self, end):
+        """Takes those that start at `end` or above out of the checkpoint."""
+        kept = [f"{epoch} {start}\n" for epoch, start in self.leader_epochs if start < end]
+        (self.partition / LEADER_EPOCHS).write_text(f"0\n{len(kept)}\n" + "".join(kept))
 
     def copy(self, name, of=None):
         """A copy of the data directory as Kafka left it, or of another partition's; returns its partition."""

@@ -94,6 +94,35 @@ def _marker_after_an_abort_below_the_log_start(difference, judged):
                for aborted in found["aborted_txns"])
 
 
+def _segments_behind_a_hole(without_index, kafka, ours):
+    bases, mine = ([segment["base"] for segment in found["segments"]] for found in (kafka, ours))
+    count = len(mine)
+    return (mine == bases[:count] != bases and mine[-1] in without_index and
+            kafka["segments"][count - 1]["next_offset"] == ours["log"]["log_end_offset"] < bases[count])
+
+
+def _snapshots_of_more_segments(without_index, kafka, ours):
+    bases = [segment["base"] for segment in kafka["segments"]]
+    offsets, mine = ({snapshot["offset"] for snapshot in found["snapshots"]} for found in (kafka, ours))
+    last_two = {offset for base in without_index for offset in [one for one in bases if one < base][-2:]}
+    return kafka["log"] == ours["log"] and mine < offsets and offsets - mine <= last_two
+
+
+def _recovered_while_loading(difference, _):
+    asked = (difference.place, difference.kafka, difference.varve)
+    return difference.what == "loading" and (_segments_behind_a_hole(*asked) or _snapshots_of_more_segments(*asked))
+
+
+def _epochs_of_batches_are_forgotten(difference, judged):
+    if difference.what != "epochs":
+        return False
+    known = len(difference.kafka)
+    start = judged.found["log"]["log_start_offset"]
+    told = [[batch["leader_epoch"], max(batch["base_offset"], start)] for batch in judged.found["batches"]]
+    return (difference.kafka == difference.varve[:known] != difference.varve
+            and all(entry in told for entry in difference.varve[known:]))
+
+
 STABLE_OFFSET_OF_A_BATCH = NamedException(
     "stable-offset-of-a-batch",
     "where a transaction that is open began below the log start, or its first batch was compacted away, Kafka 4.1 "
@@ -133,10 +162,21 @@ MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START = NamedException(
     "Kafka's cleaner asks for the transactions aborted at or above the log start only, takes the data of an earlier one"
     " for committed, and so keeps the producer's next commit marker for a round more, as if it had data",
     _marker_after_an_abort_below_the_log_start)
+RECOVERED_WHILE_LOADING = NamedException(
+    "recovered-while-loading",
+    "Kafka recovers a segment without .index while it loads the files, and once more when it recovers the log: what is "
+    "cut the first time does not end the log, so that segments stay behind a hole, and snapshots of the two segments "
+    "before may be left; varve recovers a segment once",
+    _recovered_while_loading)
+FORGOTTEN_EPOCHS = NamedException(
+    "forgotten-epochs",
+    "where the checkpoint of leader epochs tells of offsets that a crash took, Kafka's recovery adds no earlier epochs "
+    "of the batches that are left, and then takes the later ones away; varve takes them away first",
+    _epochs_of_batches_are_forgotten)
 
 IN_LIVES = [*KNOWN, STABLE_OFFSET_OF_A_BATCH, FORGOTTEN_TIMES, LOOKED_PAST_FORGOTTEN_TIMES, LARGEST_BELOW_THE_LOG_START,
             END_AT_THE_RECOVERY_POINT, EMPTIED_MARKER, SEGMENT_BELOW_THE_LOG_START,
-            MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START]
+            MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, RECOVERED_WHILE_LOADING, FORGOTTEN_EPOCHS]
 
 
 def settled(found, dumped, explain):

@@ -3,10 +3,10 @@
 import unittest
 
 from agreement import LARGEST, Difference, Judged
-from life_exceptions import (COMMIT_KEY, EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_TIMES, IN_LIVES,
-                             LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES,
-                             MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START,
-                             STABLE_OFFSET_OF_A_BATCH, settled)
+from life_exceptions import (COMMIT_KEY, EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_EPOCHS, FORGOTTEN_TIMES,
+                             IN_LIVES, LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES,
+                             MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, RECOVERED_WHILE_LOADING,
+                             SEGMENT_BELOW_THE_LOG_START, STABLE_OFFSET_OF_A_BATCH, settled)
 
 
 def producer(number, **members):
@@ -88,6 +88,37 @@ class LifeExceptionsTest(unittest.TestCase):
         for judged in (markers(20, aborted_at=12), markers(10, 20, aborted_at=9)):
             self.assertFalse(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START.applies(
                 Difference("record", 20, kept, None), Judged(judged, {})))
+
+    def test_segments_behind_a_hole(self):
+        def segments(*ends):
+            bases = [0, 10, 20, 30]
+            return {"log": {"log_end_offset": ends[-1]}, "snapshots": [],
+                    "segments": [{"base": base, "next_offset": end} for base, end in zip(bases, ends)]}
+
+        kafkas, ours = segments(10, 15, 30, 40), segments(10, 15)
+        self.check(RECOVERED_WHILE_LOADING, found(), ("loading", [10], kafkas, ours), ("loading", [0, 20], kafkas, ours),
+                   ("loading", [10], ours, kafkas), ("loading", [10], ours, ours),
+                   ("loading", [10], segments(10, 20, 30, 40), segments(10, 20)),
+                   ("loading", [10], kafkas, segments(10, 14)), ("end", [10], kafkas, ours))
+
+    def test_snapshots_of_more_segments(self):
+        def snapshots(*offsets, end=40):
+            return {"log": {"log_end_offset": end}, "snapshots": [{"offset": offset} for offset in offsets],
+                    "segments": [{"base": base, "next_offset": base + 10} for base in (0, 10, 20, 30)]}
+
+        kafkas, ours = snapshots(10, 20, 30, 40), snapshots(20, 30, 40)
+        self.check(RECOVERED_WHILE_LOADING, found(), ("loading", [30], snapshots(10, 20, 40), snapshots(20, 40)),
+                   ("loading", [10], kafkas, ours), ("loading", [30], kafkas, kafkas), ("loading", [30], ours, kafkas),
+                   ("loading", [40], kafkas, ours), ("loading", [30], kafkas, snapshots(20, 30, 40, end=41)),
+                   ("loading", [20], kafkas, snapshots(10, 20, 40)))
+
+    def test_forgotten_epochs(self):
+        judged = {**found(), "batches": [{"leader_epoch": 2, "base_offset": 10}, {"leader_epoch": 3, "base_offset": 20}]}
+        self.check(FORGOTTEN_EPOCHS, judged, ("epochs", 30, [[2, 12]], [[2, 12], [3, 20]]),
+                   ("epochs", 30, [[3, 20]], [[2, 12], [3, 20]]), ("epochs", 30, [[2, 12]], [[2, 12]]),
+                   ("epochs", 30, [[2, 12]], [[2, 12], [3, 19]]), ("epochs", 30, [[2, 12]], [[2, 12], [4, 20]]),
+                   ("end", 30, [[2, 12]], [[2, 12], [3, 20]]))
+        self.assertTrue(FORGOTTEN_EPOCHS.applies(Difference("epochs", 30, [], [[2, 12], [3, 20]]), Judged(judged, {})))
 
     def test_what_is_settled_is_what_is_explained(self):
         kafkas = found()
