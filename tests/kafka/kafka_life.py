@@ -100,8 +100,8 @@ class KafkaLife:
         """What Kafka finds in a partition, which it opens by the marks, changes by opening, and closes cleanly."""
         make_old(partition)
         # Whether a producer has been idle for too long is a matter of the day: none has, on the first.
-        return self.judge.inspect(partition, **{**marks_of(partition), **(otherwise or {})}, config=self.config,
-                                  clock_ms=self.first_ms, **(questions or {}))
+        about = {**marks_of(partition), "config": self.config, "clock_ms": self.first_ms}
+        return self.judge.inspect(partition, **{**about, **(otherwise or {})}, **(questions or {}))
 
     def request(self, do, partition, **more):
         """Has Kafka go on with a partition by the marks beside it, which it writes again."""

@@ -9,16 +9,20 @@ import hashlib
 import json
 import pathlib
 import random
+import shutil
 import tempfile
 import unittest
+from unittest import mock
 
-from agreement import (Difference, Judged, NamedExceptions, answers_of_varve, compare_answers, compare_files,
+from agreement import (LOG_FILES, Difference, Judged, NamedExceptions, answers_of_varve, compare_answers, compare_files,
                        compare_members, modified_ms, questions_about)
 from crash_damage import damage
-from kafka_judge import Judge
-from kafka_life import KafkaLife
-from life_exceptions import IN_LIVES, settled
+from kafka_judge import Judge, KafkaRefused
+from kafka_life import DEFAULT_INDEX_INTERVAL_BYTES, KafkaLife
+from life_exceptions import IN_LIVES, gone_segments, settled, without_segments
 from lives_asked import asked_lives, directory_for_lives, report
+from snapshot_files import compare_snapshots
+from spoilt_life import AFTER
 from varve_command import files_of, varve
 from varve_life_exceptions import LARGEST_COMPACTED_AWAY, NONE_IS_THE_LARGEST
 
@@ -31,6 +35,7 @@ QUESTIONS_OF_A_KIND = 12
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 DAY_MS = 24 * 3600 * 1000
 TOLD = 10  # disagreements of a life that are printed
+SPOILT_LIVES = 100  # at most; of which each can be spoilt in some ways
 VARIED_LIVES = 50  # so many have met everything
 
 
@@ -53,6 +58,7 @@ class LifeChecks:
         self.exceptions = exceptions
         self.dice = random.Random(life.seed)
         self.disagreements = []
+        self.segments_of_varve = 0  # that were compared with those which Kafka makes
         if not life.clean and self.dice.randrange(100) < DAMAGED_PERCENT:
             damage(life, self.dice, dump(life, life.partition)["batches"])
 
@@ -80,10 +86,8 @@ class LifeChecks:
         self.found, self.dumped = answer["found"], dumped
         judged = Judged(self.found, modified_ms(recovered))
         self.compare_found("read", self.found, dumped, judged)
-        place = life.partition
-        if not life.clean:
-            place = self.check_repair(recovered)
-        self.disagree("asked", compare_answers(answer, answers_of_varve(place, questions)), judged)
+        self.sound = life.partition if life.clean else self.check_repair(recovered)
+        self.disagree("asked", compare_answers(answer, answers_of_varve(self.sound, questions)), judged)
 
     def explains(self, difference, judged):
         return not self.exceptions.unexplained([difference], judged)
@@ -126,20 +130,62 @@ class LifeChecks:
         """varve's recovery leaves the files that Kafka's does. Returns the repaired copy, without Kafka's marks."""
         life = self.life
         repaired = life.copy("repaired")
-        run("repair", repaired, "--on-damage", "truncate", "--index-interval-bytes", life.index_interval_bytes)
-        self.disagree("repaired", compare_files(files_of(recovered), files_of(repaired)), Judged(self.found, {}))
+        run("repair", repaired, "--on-damage", "truncate", "--index-interval-bytes", life.index_interval_bytes, "--now",
+            life.first_ms)
+        self.compare_left("repaired", files_of(recovered), files_of(repaired))
         # Beside Kafka's files, whose clean marker is gone, it would be recovered by each opening.
         alone = life.directory / "alone" / repaired.name
         alone.parent.mkdir()
         return repaired.rename(alone)
 
-    def check_found(self, check, partition):
-        """Kafka finds in a directory that varve or Kafka went on with what varve finds. Returns that."""
+    def compare_left(self, check, kafka_files, varve_files):
+        """The files that hold the log, its epochs and its producers."""
+        differences = compare_files(kafka_files, varve_files, (*LOG_FILES, "leader-epoch-checkpoint"))
+        self.disagree(check, differences + compare_snapshots(kafka_files, varve_files), Judged(self.found, {}))
+
+    def closed_by_varve(self, partition):
+        """A copy of a partition without the marks of Kafka beside it, which say less than varve's."""
+        alone = self.life.directory / f"{partition.parent.name} alone" / partition.name
+        shutil.copytree(partition, alone)
+        return alone
+
+    def check_found(self, check, partition, clean=None):
+        """Kafka finds in a directory that varve or Kafka went on with what varve finds, and answers. Returns that.
+
+        It opens it by the marks beside it, or after a clean stop.
+        """
         dumped = dump(self.life, partition)
+        questions = questions_about(dumped, QUESTIONS_OF_A_KIND)
         copy = self.life.copy(f"{check} and looked at by kafka", of=partition)
-        found = self.life.inspect(copy)["found"]
-        self.compare_found(check, found, dumped, Judged(found, modified_ms(copy)))
+        marks = {"clean": True, "recovery_point": None, "log_start_offset": dumped["log"]["log_start_offset"]}
+        answer = self.life.inspect(copy, questions, marks if clean else None)
+        judged = Judged(answer["found"], modified_ms(copy))
+        self.compare_found(check, answer["found"], dumped, judged)
+        self.disagree(check, compare_answers(answer, answers_of_varve(partition, questions)), judged)
         return dumped
+
+    def check_rebuilt(self, check, partition, dumped, interval_bytes, suffixes, is_varves):
+        """Kafka's recovery of all that varve has gone on with loses nothing and leaves the files that varve's does.
+
+        Of a segment that is varve's, by the name of its .log file, those with a suffix of these are as varve wrote them.
+        """
+        copy = self.life.copy(f"{check} and rebuilt by kafka", of=partition)
+        found = self.life.inspect(copy, otherwise={
+            "clean": False, "recovery_point": 0, "log_start_offset": dumped["log"]["log_start_offset"],
+            "config": {**self.life.config, "index.interval.bytes": interval_bytes}})["found"]
+        kept = settled(found, dumped, lambda difference: self.explains(difference, Judged(found, {})))
+        self.disagree(check, compare_members({**dumped, "batches": kept["batches"], "records": kept["records"]},
+                                             dumped), Judged(found, {}))
+        repaired = self.life.copy(f"{check} and repaired", of=partition)
+        run("repair", repaired, "--force", "--all", "--index-interval-bytes", interval_bytes, "--now", self.life.first_ms)
+        gone = gone_segments(found, kept)
+        rebuilt, recovered, left = (without_segments(files_of(place), gone) for place in (copy, repaired, partition))
+        self.compare_left(f"{check} and repaired", rebuilt, recovered)
+        bases = {name.removesuffix(".log") for name in left if name.endswith(".log") and is_varves(name)}
+        self.segments_of_varve += len(bases)
+        theirs, ours = ({name: content for name, content in files.items() if name.split(".")[0] in bases}
+                        for files in (rebuilt, left))
+        self.disagree(f"{check}, as written", compare_files(theirs, ours, suffixes), Judged(found, {}))
 
     def check_continuing(self):
         """Kafka reads on in what varve continued, and the other way round."""
@@ -149,11 +195,17 @@ class LifeChecks:
         run("append", partition, "--format", "jsonl", "--now", life.clock_ms, "--batch-records",
             self.dice.randint(1, 9), "--compression", self.dice.choice(CODECS), "--index-interval-bytes",
             life.index_interval_bytes, *self.segment_size(), input="".join(json.dumps(one) + "\n" for one in records))
-        after = self.check_found("continued by varve", partition)
+        alone = self.closed_by_varve(partition)
+        after = self.check_found("continued by varve", alone, clean=True)
+        active = f"{before['segments'][-1]['base']:020}"
+        self.check_kept(active, files_of(self.sound), files_of(alone))
+        self.check_rebuilt("continued by varve", alone, after, life.index_interval_bytes, LOG_FILES,
+                           lambda log: log > f"{active}.log")
         end = before["log"]["log_end_offset"]
-        first = after["segments"][0]["base"]
-        self.expect_equal("old records", [record for record in before["records"] if record[0] >= first],
-                          [record for record in after["records"] if record[0] < end])
+        start = before["log"]["log_start_offset"]
+        self.expect_equal("log start", start, after["log"]["log_start_offset"])
+        self.expect_equal("old records", [record for record in before["records"] if record[0] >= start],
+                          [record for record in after["records"] if start <= record[0] < end])
         self.expect_equal("new records", [[end + i, *as_dumped(one)] for i, one in enumerate(records)],
                           [record for record in after["records"] if record[0] >= end])
         epochs = before["leader_epochs"] or [[0, end]]
@@ -172,6 +224,16 @@ class LifeChecks:
                 "producer_id": batch.get("producer_id"), "epoch": batch.get("producer_epoch"),
                 "base_sequence": batch.get("base_sequence"), "base_offset": one["base_offset"],
                 "last_offset": batch.get("last_offset")})
+
+    def check_kept(self, active, before, after):
+        """The older segments are as they were, and what was in the active one still begins it."""
+        older, kept = ({name: content for name, content in files.items() if name < f"{active}."}
+                       for files in (before, after))
+        self.disagree("older segments", compare_files(older, kept), Judged(self.found, {}))
+        for suffix in [".log", ".index", ".txnindex"]:
+            name = f"{active}{suffix}"
+            begun = before.get(name, b"")
+            self.expect_equal(f"begin of {name}", begun, after.get(name, b"")[:len(begun)])
 
     def producers_after_a_crash(self):
         """Those that Kafka knows, too, where it opens the log, stops uncleanly, and forgets nobody for being idle."""
@@ -199,11 +261,19 @@ class LifeChecks:
         summary = run("compact", compacted, "--json", "--now", life.clock_ms, "--drop-unkeyed", "--delete-retention-ms",
                       life.config["delete.retention.ms"], "--min-lag-ms", life.config.get("min.compaction.lag.ms", 0),
                       *self.segment_size()).json()
-        ours = self.check_found("compacted", compacted)
+        before, after = files_of(life.partition), files_of(compacted)
+        ours = self.dumped
+        if after != before:  # else there was nothing to compact, and nothing was opened or recovered
+            compacted = self.closed_by_varve(compacted)
+            ours = self.check_found("compacted", compacted, clean=True)
+            # What is left of an aborted transaction does not tell where it began.
+            self.check_rebuilt("compacted", compacted, ours, DEFAULT_INDEX_INTERVAL_BYTES, (".index", ".timeindex"),
+                               lambda log: after[log] != before.get(log))
         cleaned = life.copy("cleaned")
         life.request("clean", cleaned, rounds=summary["passes"])
         kafkas = life.inspect(cleaned)["found"]
-        start = ours["log"]["log_start_offset"]  # what lies below nobody can read, and both are free to drop
+        start = self.dumped["log"]["log_start_offset"]  # what lies below nobody can read, and both are free to drop
+        self.expect_equal("log start", start, ours["log"]["log_start_offset"])
         mine, theirs = ({record[0]: record for record in found["records"] if record[0] >= start}
                         for found in (ours, kafkas))
         differences = [Difference("record", offset, theirs.get(offset), mine.get(offset))
@@ -241,6 +311,45 @@ class KafkaLivesTest(unittest.TestCase):
         report("lives of Kafka", count, differing, exceptions)
         if count >= VARIED_LIVES:
             self.assertGreater(min(met.values()), count // 10, f"lives are not as varied as they should be: {met}")
+
+    def test_whatever_varve_spoils_is_noticed(self):
+        ways = [(command, name, spoil) for command, named in AFTER.items() for name, spoil in named.items()]
+        with Judge() as judge:
+            for seed in range(1, SPOILT_LIVES + 1):
+                if not ways:
+                    break
+                command, name, spoil = way = ways.pop(0)
+                with self.subTest(command=command, name=name, seed=seed), tempfile.TemporaryDirectory(
+                        prefix="varve-kafka-lives-", dir=directory_for_lives()) as directory:
+                    life = KafkaLife(judge, pathlib.Path(directory), seed)
+                    was_spoilt, disagreements = self.spoilt_checks(life, command, spoil)
+                    if was_spoilt:
+                        self.assertTrue(disagreements, life)
+                    else:
+                        ways.append(way)  # in another life
+        self.assertEqual(ways, [])
+
+    def spoilt_checks(self, life, command, spoil):
+        """Whether what a command left could be spoilt, and what Kafka and varve then disagree about."""
+        spoilt = []
+        as_it_is = run
+
+        def run_and_spoil(*arguments, **options):
+            result = as_it_is(*arguments, **options)
+            if arguments[0] == command:
+                spoilt.append(spoil(arguments[1]))
+            return result
+
+        checks = LifeChecks(life, NamedExceptions(*IN_LIVES_OF_KAFKA))
+        if command != "repair":
+            checks.check_reading()
+        with mock.patch(f"{__name__}.run", run_and_spoil):
+            try:
+                {"repair": checks.check_reading, "append": checks.check_continuing,
+                 "compact": checks.check_compacting}[command]()
+            except (AssertionError, KafkaRefused) as error:
+                checks.disagreements.append((command, error))
+        return any(spoilt), checks.disagreements
 
     def check_life(self, life, exceptions, met):
         checks = LifeChecks(life, exceptions)

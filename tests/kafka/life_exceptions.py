@@ -1,6 +1,6 @@
 """The named exceptions of lives: where varve knowingly finds or answers otherwise than Kafka in what Kafka wrote."""
 
-from agreement import KNOWN, LARGEST, Difference, NamedException, first_record_from
+from agreement import KNOWN, LARGEST, LOG_FILES, Difference, NamedException, first_record_from
 
 COMMIT_KEY = "AAAAAQ=="  # version 0, type 1
 
@@ -197,6 +197,17 @@ def settled(found, dumped, explain):
         {**snapshot, "entries": _settled_producers(snapshot["entries"], snapshots.get(snapshot["offset"], []), explain)}
         for snapshot in found["snapshots"]]
     return found
+
+
+def gone_segments(found, kept):
+    """The base offsets of the segments that are not in what is settled of it."""
+    return {segment["base"] for segment in found["segments"]} - {segment["base"] for segment in kept["segments"]}
+
+
+def without_segments(files, bases):
+    """Without the files of these segments."""
+    return {name: content for name, content in files.items()
+            if not name.endswith(LOG_FILES) or int(name.split(".")[0]) not in bases}
 
 
 def _settled_segment(segment, ours, explain):

@@ -29,7 +29,13 @@ def snapshots_of(files):
 
 
 def compare_snapshots(kafka_files, varve_files):
-    """A difference for each offset of which only one has a snapshot, or other producers in it."""
+    """A difference for each snapshot that only one has, and for each producer that is not the same in both."""
     kafka, ours = snapshots_of(kafka_files), snapshots_of(varve_files)
-    return [Difference("snapshot", offset, kafka.get(offset), ours.get(offset))
-            for offset in sorted(kafka.keys() | ours.keys()) if kafka.get(offset) != ours.get(offset)]
+    differences = [Difference("snapshot", offset, kafka.get(offset), ours.get(offset))
+                   for offset in sorted(kafka.keys() ^ ours.keys())]
+    for offset in sorted(kafka.keys() & ours.keys()):
+        theirs, mine = ({one["producer_id"]: one for one in snapshots[offset]} for snapshots in (kafka, ours))
+        differences += [Difference("producer", producer, theirs.get(producer), mine.get(producer))
+                        for producer in sorted(theirs.keys() | mine.keys())
+                        if theirs.get(producer) != mine.get(producer)]
+    return differences

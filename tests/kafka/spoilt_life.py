@@ -46,21 +46,31 @@ def _with_flipped_bit(content):
     return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
 
 
+def _indexes_emptied(partition):
+    return _changed(partition, ".index", lambda _: b"")
+
+
 ANYWHERE = {"a middle segment gone": _middle_segment_gone, "epochs gone": _epochs_gone}
 CLOSED = {
     "snapshots gone": lambda partition: _changed(partition, ".snapshot", lambda _: None),
     "a bit of a snapshot flipped": lambda partition: _changed(partition, ".snapshot", _with_flipped_bit)}
 NEVER_COMPACTED = {"transaction indexes gone": lambda partition: _changed(partition, ".txnindex", lambda _: None)}
 IN_ONE_GO = {
-    "indexes emptied": lambda partition: _changed(partition, ".index", lambda _: b""),
+    "indexes emptied": _indexes_emptied,
     "every second index entry gone": lambda partition: _changed(
         partition, ".index", lambda content: b"".join(content[i:i + 8] for i in range(0, len(content), 16))),
     "only the last time index entry left": lambda partition: _changed(
         partition, ".timeindex", lambda content: content[-12:])}
+# After a command went on with a log.
+AFTER = {
+    "repair": {"indexes emptied": _indexes_emptied, "epochs gone": _epochs_gone, **CLOSED},
+    "append": {"indexes emptied": _indexes_emptied, "epochs gone": _epochs_gone, **NEVER_COMPACTED,
+               "a middle segment gone": _middle_segment_gone},
+    "compact": {"indexes emptied": _indexes_emptied, "a middle segment gone": _middle_segment_gone}}
 
 
 def ways_to_spoil(life):
-    """Those that must be noticed in this life, by name."""
+    """Those that must be noticed in a life of varve, by name."""
     ways = dict(ANYWHERE)
     if life.clean:
         ways |= CLOSED

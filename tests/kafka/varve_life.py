@@ -11,7 +11,7 @@ from agreement import (LOG_FILES, Difference, Judged, answers_of_varve, compare_
                        modified_ms, questions_about)
 from kafka_judge import KafkaRefused
 from kafka_life import make_old
-from life_exceptions import settled
+from life_exceptions import gone_segments, settled, without_segments
 from snapshot_files import compare_snapshots
 from told_by_life import ToldByLife
 from varve_command import files_of, varve
@@ -100,7 +100,9 @@ class VarveLife:
 
         found = settled(answer["found"], dump, explain)
         differences += compare_members(found, dump) + compare_answers(answer, answers)
-        differences += compare_files(self.kept_of(files_of(copy), found), self.kept_of(ours, found))
+        # What opening leaves of a log that was closed is there before; recovery may find segments that have to go.
+        gone = set() if self.clean else gone_segments(answer["found"], found)
+        differences += compare_files(*(without_segments(files, gone) for files in (files_of(copy), ours)))
         told = ToldByLife(self.told)
         differences += told.compare({**found, "log": dump["log"]}) + told.compare_last_snapshot(before)
         if self.keeps_aborted:
@@ -108,14 +110,6 @@ class VarveLife:
         if self.clean:
             differences += self.compare_rebuilt(judge, dump, before)
         return exceptions.unexplained(differences, judged)
-
-    def kept_of(self, files, found):
-        """Opening leaves the files of a log that was closed as they are; recovery may find segments that have to go."""
-        if self.clean:
-            return files
-        bases = {segment["base"] for segment in found["segments"]}
-        return {name: content for name, content in files.items()
-                if not name.endswith(LOG_FILES) or int(name.split(".")[0]) in bases}
 
     def inspect(self, judge, copy, recovery_point, questions, otherwise={}):
         # No producer is idle at the beginning of time; for a dump none is.
