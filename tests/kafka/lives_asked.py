@@ -17,8 +17,11 @@ def asked_lives(count):
 
 
 def report(what, lives, differing, exceptions):
-    """Prints the counts; where VARVE_KAFKA_REPORT names a file, a line of JSON is added to it."""
-    print(f"{lives} {what}, {differing} of them with unexplained differences; {exceptions.summary()}")
+    """Prints the counts; where VARVE_KAFKA_REPORT names a file, a line of JSON is added to it.
+
+    `differing`: the seeds of the lives with unexplained differences.
+    """
+    print(f"{lives} {what}, {len(differing)} of them with unexplained differences; {exceptions.summary()}")
     if "VARVE_KAFKA_REPORT" in os.environ:
         with open(os.environ["VARVE_KAFKA_REPORT"], "a") as file:
             print(json.dumps({"lives": lives, "differing": differing, "exceptions": exceptions.counts()}), file=file)
