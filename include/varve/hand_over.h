@@ -12,8 +12,10 @@
 //
 // Both copy, sync all they have copied, and only then give it its name: a crash at any point leaves the source whole,
 // and at the target what was there before, nothing, or the whole copy. What an interrupted adoption leaves is named
-// TOPIC-N.UNIQUE-delete: the broker removes that at its next start. An interrupted export leaves .NAME.UNIQUE-export
-// beside its target. On an OverlayFileSystem either is a dry run; paths are then to be absolute, without links.
+// TOPIC-N.UNIQUE-delete: the next adoption of the partition puts back what was put aside there, and removes it; a
+// broker removes it log.segment.delete.delay.ms after its start, and makes TOPIC-N anew where it is missing. An
+// interrupted export leaves .NAME.UNIQUE-export beside its target. On an OverlayFileSystem either is a dry run; paths
+// are then to be absolute, without links.
 //
 // Modification times are the copy's: Kafka's retention goes by them where a segment has no timestamps.
 //
@@ -26,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "varve/file_system.h"
 #include "varve/log_options.h"
@@ -33,6 +36,11 @@
 #include "varve/topic_partition.h"
 
 namespace varve {
+
+// kPermissionDenied: the log directory is another user's than whom this process runs as. A broker cannot use what
+// others make there, and stops at a `.lock` that it may not open. AdoptPartition asks this by itself; an overlay, on
+// which it is tried out, knows no users.
+[[nodiscard]] absl::Status CheckRunsAsBroker(FileSystem* file_system, const std::string& log_directory);
 
 struct AdoptOptions {
   std::optional<TopicPartition> as = std::nullopt;  // absent: what the name of the directory says
@@ -54,9 +62,10 @@ struct AdoptResult {
   // Below log_end_offset while a transaction is open: no broker will end it by itself.
   int64_t last_stable_offset = 0;
   int64_t segments = 0;
-  int64_t bytes = 0;  // of all files
-  // Known to the log, until they expire. Should a producer of the cluster get the id of one, the broker takes its batches
-  // for that one's: it refuses them, or takes them for duplicates.
+  int64_t bytes = 0;       // of all files
+  bool compacted = false;  // a part of the log at least: no topic without cleanup.policy=compact goes on with that
+  // That go along: those with an open transaction. Should a producer of the cluster get the id of one, the broker takes
+  // its batches for that one's: it refuses them, or takes them for duplicates.
   int64_t producers = 0;
   int32_t max_leader_epoch = 0;          // the latest epoch that the broker knew
   int64_t batches_restamped = 0;         // that bore a later one, and bear this one now
@@ -69,18 +78,26 @@ struct AdoptResult {
 // Puts a copy of the closed partition in `directory` into `log_directory`, that of a stopped broker. Of the varve.*
 // files none goes along: Kafka would ignore them, and they would speak of a log that has changed since.
 //
+// The broker is to know none of the producers that the log knew, but for those with an open transaction, without whom
+// it could not be aborted: a cluster gives out ids of its own, from 0 on, and whoever gets a known one has its records
+// taken for some that are there already. So the copy has one snapshot of producers, at its end, and ends with an empty
+// segment, so that no recovery meets the earlier ones either.
+//
 // A leader epoch above the latest that the broker knows would be thrown away by the broker, skipped by followers and
 // taken for a truncation by consumers: such batches, and the epoch file, get that latest epoch. It is outside of the
 // checksum; the records are as they were. The lines of the checkpoints are set; the clean marker stays as it is, and
 // what it says holds for the copy too. The copy is checked, checksums and all, before it gets its name.
 //
-// Errors: kInvalidArgument: `log_directory` is none of a broker, the topic id is not the broker's, a name or an id is
-// none. kAlreadyExists: the broker's directory holds records, or has held any, or files that an empty partition has
-// not. kFailedPrecondition: the source was not closed cleanly, holds damage that a recovery noted, or has to be
-// recovered; the broker has not made the partition, or never led it; with `move`, the source holds what would be lost.
-// kUnavailable: the broker runs, or the partition is open for writing. kDataLoss: damage in the copy, or a checkpoint
-// that cannot be parsed. Others: as the file system. After an error the target is as it was before, unless the message
-// says that undoing failed as well; only where removing the source failed is the copy in place already.
+// Errors: kInvalidArgument: `log_directory` is none of a broker, or its meta.properties names no cluster.id or node.id;
+// the topic id is not the broker's, as far as the directories of the partition and its neighbours tell; a name or an id
+// is none, or Kafka would not tell the topic from another. kAlreadyExists: the broker's directory holds records, or has
+// held any, or files that an empty partition has not. kFailedPrecondition: the source was not closed cleanly, holds
+// damage that a recovery noted, or has to be recovered, or an opening would change its files; a checkpoint of the
+// broker cannot be parsed; the broker has not made the partition, or never led it; with `move`, the source holds what
+// would be lost. kPermissionDenied: as CheckRunsAsBroker. kUnavailable: the broker runs, or another adoption, or the
+// partition is open for writing. kDataLoss: damage in the copy, or another log in it than in the source. Others: as the
+// file system. After an error the target is as it was before, unless the message says that undoing failed as well; only
+// where removing the source failed is the copy in place already.
 [[nodiscard]] absl::StatusOr<AdoptResult> AdoptPartition(FileSystem* file_system, const std::string& directory,
                                                          const std::string& log_directory,
                                                          const AdoptOptions& options = {});
@@ -103,13 +120,13 @@ struct ExportResult {
 };
 
 // Copies the partition in `directory`, which lies in the log directory of a stopped broker, to `target`, whose name is
-// free and not in a log directory. The copy is opened with the marks that the broker left, recovered if they say so,
-// and closed cleanly: what its varve.state vouches for is what the marks vouched for and what the opening has seen. The
-// source stays as it is.
+// free and not below a log directory. The lock of the log directory is taken, for which it has to be writable. The copy
+// is opened with the marks that the broker left, recovered if they say so, and closed cleanly: what its varve.state
+// vouches for is what the marks vouched for and what the opening has seen. The source stays as it is.
 //
-// Errors: kInvalidArgument: `directory` is not in a log directory, `target` is. kAlreadyExists: `target`. kUnavailable:
-// the broker runs, or the partition is open for writing. Others: as Log::Open and the file system; then there is no
-// target.
+// Errors: kInvalidArgument: `directory` is not in a log directory, `target` is. kAlreadyExists: `target`.
+// kPermissionDenied: there is no lock file, and this runs as another user than the broker. kUnavailable: the broker
+// runs, or the partition is open for writing. Others: as Log::Open and the file system; then there is no target.
 [[nodiscard]] absl::StatusOr<ExportResult> ExportPartition(FileSystem* file_system, const std::string& directory,
                                                            const std::string& target,
                                                            const ExportOptions& options = {});

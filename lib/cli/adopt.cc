@@ -33,12 +33,31 @@ std::optional<int64_t> OldestTimestamp(FileSystem* file_system, const std::strin
   return oldest->largest_timestamp().timestamp_ms;
 }
 
+// What the partition is to be called where no option says so.
+absl::StatusOr<TopicPartition> GivenPartition(const std::string& directory) {
+  const absl::StatusOr<std::string> name = NameAsGiven(directory);
+  if (!name.ok()) return name.status();
+  absl::StatusOr<TopicPartition> partition = ParseTopicPartition(*name);
+  if (partition.ok() && partition->DirectoryName() == *name) return partition;
+  return Failure(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}; --as gives another",
+                 directory, *name);
+}
+
 absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& settings) {
   const absl::StatusOr<std::string> directory = CanonicalPath(settings.directory);
   if (!directory.ok()) return directory.status();
   const absl::StatusOr<std::string> log_directory = CanonicalPath(settings.log_directory);
   if (!log_directory.ok()) return log_directory.status();
+  if (settings.dry_run) {
+    absl::Status allowed = CheckRunsAsBroker(FileSystem::Default(), *log_directory);
+    if (!allowed.ok()) return allowed;
+  }
   AdoptOptions options = settings.options;
+  if (!options.as.has_value()) {
+    const absl::StatusOr<TopicPartition> given = GivenPartition(settings.directory);
+    if (!given.ok()) return given.status();
+    options.as = *given;
+  }
   const auto copy_bar = std::make_shared<ProgressBar>("adopt: copy");
   options.copy_progress = UpdatesOf(copy_bar);
   const auto check_bar = std::make_shared<ProgressBar>("adopt: check");
@@ -53,10 +72,10 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
   return adopted;
 }
 
-// Prints the offset that the broker then serves up to.
-std::string CheckCommand(const TopicPartition& partition) {
-  return fmt::format("kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions {}:{} --time latest",
-                     partition.topic, partition.partition);
+// Prints the offset that the broker then serves from, or up to: `time` is "earliest" or "latest".
+std::string CheckCommand(const TopicPartition& partition, std::string_view time) {
+  return fmt::format("kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions {}:{} --time {}",
+                     partition.topic, partition.partition, time);
 }
 
 OrderedJson AdoptedJson(const AdoptSettings& settings, const Adopted& adopted) {
@@ -75,6 +94,7 @@ OrderedJson AdoptedJson(const AdoptSettings& settings, const Adopted& adopted) {
           {"log_end_offset", result.log_end_offset},
           {"last_stable_offset", result.last_stable_offset},
           {"segments", result.segments},
+          {"compacted", result.compacted},
           {"bytes", result.bytes},
           {"oldest_timestamp_ms", oldest_timestamp_ms},
           {"producers", result.producers},
@@ -84,7 +104,7 @@ OrderedJson AdoptedJson(const AdoptSettings& settings, const Adopted& adopted) {
           {"stopped_cleanly", result.stopped_cleanly},
           {"source_removed", result.source_removed},
           {"left_behind", result.left_behind},
-          {"check_command", CheckCommand(result.partition)}};
+          {"check_commands", {CheckCommand(result.partition, "earliest"), CheckCommand(result.partition, "latest")}}};
 }
 
 void PrintWhatWasDone(const AdoptSettings& settings, const AdoptResult& result, Output* out) {
@@ -115,8 +135,12 @@ void PrintWhatToKnow(const Adopted& adopted, Output* out) {
   }
   if (adopted.oldest_timestamp_ms.has_value()) {
     out->Print(
-        "  the oldest segment ends at {}: the topic's retention.ms, 7 days by default, must reach back to that\n",
-        FormatTime(*adopted.oldest_timestamp_ms));
+        "  the oldest segment ends at {}: the topic's retention.ms, 7 days by default, must reach back to that, and "
+        "its retention.bytes, if any, hold {}\n",
+        FormatTime(*adopted.oldest_timestamp_ms), FormatBytes(result.bytes));
+  }
+  if (result.compacted) {
+    out->Print("  the log was compacted: that goes on where the topic's cleanup.policy is compact\n");
   }
   if (result.last_stable_offset < result.log_end_offset) {
     out->Print(
@@ -127,15 +151,20 @@ void PrintWhatToKnow(const Adopted& adopted, Output* out) {
   }
   if (result.producers > 0) {
     out->Print(
-        "  {} producers are known to it, for a day since their last batch: should one of the cluster get the id "
-        "of one meanwhile, its batches are refused, or taken for some that are there already\n",
+        "  {} producers of open transactions go along, so that these can be aborted: should one of the cluster get "
+        "the id of one meanwhile, its batches are refused, or taken for some that are there already\n",
         FormatCount(result.producers));
   }
 }
 
 void PrintWhatIsNext(const AdoptResult& result, Output* out) {
-  out->Print("next: start the broker; this then answers {}:{}:{}\n  {}\n", result.partition.topic,
-             result.partition.partition, result.log_end_offset, CheckCommand(result.partition));
+  const auto answer = [&](std::string_view time, int64_t offset) {
+    out->Print("  {}:{}:{} is what this answers: {}\n", result.partition.topic, result.partition.partition, offset,
+               CheckCommand(result.partition, time));
+  };
+  out->Print("next: start the broker\n");
+  answer("earliest", result.log_start_offset);
+  answer("latest", result.log_end_offset);
 }
 
 // What must be done first, the message says; the partition is not what it is expected to be.

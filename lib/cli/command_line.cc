@@ -408,7 +408,8 @@ void AddAdopt(CLI::App* app, Command* chosen) {
       ->type_name("TOPIC-N");
   command->add_option("--topic-id", settings->options.topic_id,
                       "The topic's id, as kafka-topics.sh --describe prints it; default: that of the directory which "
-                      "the broker made for the partition");
+                      "the broker made for the partition. Where it has made none, and none of the topic's others, the "
+                      "id cannot be checked: under a wrong one the broker sets the partition aside");
   command->add_flag("--move", settings->options.move, "Remove DIR once the copy is in place");
   command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
   command->add_flag("--json", settings->json, "Print the summary as JSON");

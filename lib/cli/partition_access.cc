@@ -82,11 +82,22 @@ absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& dir
 }
 
 absl::StatusOr<std::string> CanonicalPath(const std::string& directory) {
+  if (directory.empty()) return Failure(kWrongPath, "expected the path of a directory, found an empty one");
   std::error_code error;
-  std::filesystem::path path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory), error);
+  std::filesystem::path path = std::filesystem::absolute(directory, error);
+  if (!error) path = std::filesystem::weakly_canonical(path, error);
   if (error) return Failure(absl::StatusCode::kInternal, "{}: {}", directory, error.message());
   if (!path.has_filename()) path = path.parent_path();  // it ended in a slash, and is not there yet
   return path.string();
+}
+
+absl::StatusOr<std::string> NameAsGiven(const std::string& directory) {
+  std::filesystem::path given(directory);
+  while (given.has_relative_path() && (!given.has_filename() || given.filename() == ".")) given = given.parent_path();
+  if (given.has_filename() && given.filename() != "." && given.filename() != "..") return given.filename().string();
+  const absl::StatusOr<std::string> path = CanonicalPath(directory);
+  if (!path.ok()) return path;
+  return std::filesystem::path(*path).filename().string();
 }
 
 absl::StatusOr<DataDirectory> ReadMarks(std::string_view command, FileSystem* file_system,

@@ -34,6 +34,10 @@ namespace varve::cli {
 // name and parent count, which ".", "../orders-0/." and a symbolic link do not tell.
 [[nodiscard]] absl::StatusOr<std::string> CanonicalPath(const std::string& directory);
 
+// The name that the user gave the directory by, be it a link's; where a path gives none, as "." and "..", its own.
+// Errors: as CanonicalPath.
+[[nodiscard]] absl::StatusOr<std::string> NameAsGiven(const std::string& directory);
+
 // The bytes of all .log files of a partition. Errors: as FileSystem::List and Info.
 [[nodiscard]] absl::StatusOr<int64_t> LogBytes(FileSystem* file_system, const std::string& directory);
 

@@ -7,15 +7,16 @@
 #include "io/whole_file.h"
 #include "log/leader_epoch_limit.h"
 #include "log/partition_lock.h"
-#include "log/partition_state.h"
+#include "segment/segment_files.h"
 #include "state/checkpoint_file.h"
 #include "state/partition_metadata.h"
+#include "state/producer_snapshot.h"
 #include "store/adoption_plan.h"
+#include "store/adoption_source.h"
+#include "store/adoption_stage.h"
 #include "store/data_directory_files.h"
 #include "store/partition_copy.h"
 #include "varve/hand_over.h"
-#include "varve/log.h"
-#include "varve/overlay_file_system.h"
 #include "varve/partition_files.h"
 #include "varve/verify.h"
 
@@ -23,37 +24,8 @@ namespace varve {
 namespace internal {
 namespace {
 
-// A name ends at 255 bytes; Kafka cuts the topic short for it (LocalLog.logDirNameWithSuffixCappedLength).
-constexpr size_t kMaxNameBytes = 255;
-
-// What is to be known of the source.
-struct AdoptionSource {
-  std::vector<PartitionFile> files;  // that go along as they are, but for epochs
-  std::vector<std::string> left_behind;
-  std::vector<LeaderEpoch> leader_epochs;
-  AdoptedExtent extent;
-  int64_t last_stable_offset = 0;
-  int64_t producers = 0;
-};
-
-bool GoesAlong(PartitionFileKind kind) {
-  switch (kind) {
-    case PartitionFileKind::kLog:
-    case PartitionFileKind::kOffsetIndex:
-    case PartitionFileKind::kTimeIndex:
-    case PartitionFileKind::kTransactionIndex:
-    case PartitionFileKind::kSnapshot:
-      return true;
-    case PartitionFileKind::kLeaderEpochs:       // written anew, as its epochs may be too late
-    case PartitionFileKind::kPartitionMetadata:  // likewise, as the broker has an id of its own
-    case PartitionFileKind::kSavedAside:
-    case PartitionFileKind::kOwn:
-    case PartitionFileKind::kLeftover:
-    case PartitionFileKind::kOther:
-      break;
-  }
-  return false;
-}
+// Of the quorum that all brokers read their settings from.
+constexpr char kClusterMetadataTopic[] = "__cluster_metadata";
 
 class Adopter {
  public:
@@ -67,11 +39,13 @@ class Adopter {
     VARVE_RETURN_IF_ERROR(Identify());
     VARVE_RETURN_IF_ERROR(Lock());
     VARVE_RETURN_IF_ERROR(InspectSource());
+    VARVE_RETURN_IF_ERROR(ClearAdoptionStages(file_system_, log_directory_, result_.partition));
     VARVE_RETURN_IF_ERROR(InspectTarget());
+    if (options_.move) VARVE_RETURN_IF_ERROR(CheckMayRemoveSource());
     if (const absl::Status status = MakeCopy(); !status.ok()) return Abandoned(status);
     if (const absl::Status status = PutInPlace(); !status.ok()) return Abandoned(Undone(status));
     // The broker removes it too.
-    (void)RemoveTree(file_system_, stage_);
+    (void)RemoveTree(file_system_, stage_.path);
     if (options_.move) {
       VARVE_RETURN_IF_ERROR(Annotate(RemoveSource(), result_.directory + " is in place; removing the source failed"));
     }
@@ -88,6 +62,11 @@ class Adopter {
                    kMetaProperties);
     }
     VARVE_RETURN_IF_ERROR(broker.status());
+    if (broker->cluster_id.empty() || broker->node_id.empty()) {
+      return Error(absl::StatusCode::kInvalidArgument,
+                   "{}: expected a {} with cluster.id and node.id, found '{}' and '{}'", log_directory_,
+                   kMetaProperties, broker->cluster_id, broker->node_id);
+    }
     result_.cluster_id = broker->cluster_id;
     result_.node_id = broker->node_id;
     VARVE_ASSIGN_OR_RETURN(const bool in_log_directory, HoldsKafkaFiles(file_system_, ParentDirectory(directory_)));
@@ -102,18 +81,20 @@ class Adopter {
       return Error(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}", directory_, name);
     }
     VARVE_RETURN_IF_ERROR(CheckTopicName(result_.partition.topic));
+    if (result_.partition.topic == kClusterMetadataTopic) {
+      return Error(absl::StatusCode::kInvalidArgument, "{}: expected a topic of records, found the cluster's own {}",
+                   directory_, kClusterMetadataTopic);
+    }
     if (options_.topic_id.has_value()) {
       VARVE_ASSIGN_OR_RETURN(asked_topic_id_, ParseTopicId(*options_.topic_id));
     }
     result_.directory = JoinPath(log_directory_, result_.partition.DirectoryName());
-    const std::string suffix = fmt::format("-{}.{}-delete", result_.partition.partition, UniqueSuffix());
-    stage_ = JoinPath(log_directory_, result_.partition.topic.substr(0, kMaxNameBytes - suffix.size()) + suffix);
-    copy_ = JoinPath(stage_, result_.partition.DirectoryName());
-    replaced_ = JoinPath(stage_, "replaced");
+    stage_ = NewAdoptionStage(log_directory_, result_.partition);
     return absl::OkStatus();
   }
 
   [[nodiscard]] absl::Status Lock() {
+    VARVE_RETURN_IF_ERROR(CheckRunsAsBroker(file_system_, log_directory_));
     VARVE_ASSIGN_OR_RETURN(broker_lock_, DataDirectoryLock::Take(file_system_, log_directory_, LockKind::kExclusive));
     // As with the broker's: an overlay only tells of its base's.
     VARVE_ASSIGN_OR_RETURN(const bool held, PartitionIsLocked(file_system_, directory_));
@@ -123,65 +104,19 @@ class Adopter {
   }
 
   [[nodiscard]] absl::Status InspectSource() {
-    VARVE_ASSIGN_OR_RETURN(const std::vector<PartitionFile> files, ListPartitionFiles(file_system_, directory_));
-    for (const PartitionFile& file : files) {
-      if (GoesAlong(file.kind)) {
-        source_.files.push_back(file);
-      } else if (file.kind != PartitionFileKind::kLeaderEpochs && file.kind != PartitionFileKind::kPartitionMetadata) {
-        source_.left_behind.push_back(file.name);
-      }
-      const bool holds_what_is_not_copied =
-          file.kind == PartitionFileKind::kSavedAside || file.kind == PartitionFileKind::kOther;
-      if (options_.move && holds_what_is_not_copied) {
-        return Error(absl::StatusCode::kFailedPrecondition,
-                     "{}: {} would be lost, as it does not go along: copy the partition, or take that file away first",
-                     directory_, file.name);
-      }
-    }
-    VARVE_ASSIGN_OR_RETURN(const MergedMarks marks, MergeMarks(file_system_, directory_, {}));
-    if (!marks.clean) return NotClean("found none that holds");
-    VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
-                           PartitionState::Peek(file_system_, directory_));
-    if (state.has_value()) source_.extent.first_dirty_offset = state->first_dirty_offset;
-    return ReadSource();
-  }
-
-  // What an opening would make of it, without any change.
-  [[nodiscard]] absl::Status ReadSource() {
-    OverlayFileSystem trial(file_system_);
-    LogOptions open;
-    open.file_system = &trial;
-    open.create = false;
-    open.io_mode = IoMode::kWrite;
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<Log> log, Log::Open(directory_, open));
-    const RecoveryReport& report = log->recovery_report();
-    if (!report.damage.empty()) {
-      return Error(absl::StatusCode::kFailedPrecondition, "{}: expected no damage, found {} damaged ranges", directory_,
-                   report.damage.size());
-    }
-    if (report.segments_recovered > 0 || report.bytes_cut > 0) {
-      return NotClean(fmt::format("{} segments have to be recovered, {} bytes to be cut", report.segments_recovered,
-                                  report.bytes_cut));
-    }
-    const LogOffsets offsets = log->offsets();
-    source_.extent.first_base_offset = log->segments().front().base_offset;
-    source_.extent.log_start_offset = offsets.log_start_offset;
-    source_.extent.log_end_offset = offsets.log_end_offset;
-    source_.last_stable_offset = offsets.last_stable_offset;
-    source_.leader_epochs = log->leader_epochs();
-    source_.producers = static_cast<int64_t>(log->producers().size());
-    result_.segments = static_cast<int64_t>(log->segments().size());
+    VARVE_ASSIGN_OR_RETURN(source_, InspectAdoptionSource(file_system_, directory_, options_.move));
+    result_.log_start_offset = source_.extent.log_start_offset;
+    result_.log_end_offset = source_.extent.log_end_offset;
+    result_.last_stable_offset = source_.last_stable_offset;
+    result_.segments = static_cast<int64_t>(source_.segments.size());
+    result_.producers = static_cast<int64_t>(source_.producers.size());
+    result_.left_behind = source_.left_behind;
+    result_.compacted = source_.extent.first_dirty_offset > source_.extent.log_start_offset;
     return absl::OkStatus();
   }
 
-  [[nodiscard]] absl::Status NotClean(std::string_view found) const {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "{}: expected the mark of a clean stop, {}: recover the partition first (varve repair)", directory_,
-                 found);
-  }
-
   [[nodiscard]] absl::Status InspectTarget() {
-    AdoptionTarget target{.path = result_.directory};
+    AdoptionTarget target{.path = result_.directory, .partition = result_.partition};
     VARVE_ASSIGN_OR_RETURN(target.exists, Exists(file_system_, target.path));
     if (target.exists) {
       VARVE_ASSIGN_OR_RETURN(const std::vector<PartitionFile> files, ListPartitionFiles(file_system_, target.path));
@@ -198,38 +133,97 @@ class Adopter {
       if (!absl::IsNotFound(epochs.status())) VARVE_RETURN_IF_ERROR(epochs.status());
       if (epochs.ok()) target.leader_epochs = *std::move(epochs);
     }
+    if (!target.exists) {
+      VARVE_ASSIGN_OR_RETURN(target.neighbours, Neighbours());
+    }
     VARVE_ASSIGN_OR_RETURN(plan_, PlanAdoption(target, asked_topic_id_));
-    VARVE_ASSIGN_OR_RETURN(former_lines_, ReadCheckpointLines(file_system_, log_directory_, result_.partition));
+    VARVE_RETURN_IF_ERROR(ReadFormerLines());
     VARVE_ASSIGN_OR_RETURN(result_.stopped_cleanly, Exists(file_system_, JoinPath(log_directory_, kCleanMarker)));
     result_.topic_id = FormatTopicId(plan_.topic_id);
     result_.max_leader_epoch = plan_.max_leader_epoch;
     result_.replaced_empty = target.exists;
-    result_.log_start_offset = source_.extent.log_start_offset;
-    result_.log_end_offset = source_.extent.log_end_offset;
-    result_.last_stable_offset = source_.last_stable_offset;
-    result_.producers = source_.producers;
-    result_.left_behind = source_.left_behind;
     return absl::OkStatus();
+  }
+
+  [[nodiscard]] absl::Status ReadFormerLines() {
+    const absl::StatusOr<CheckpointLines> lines = ReadCheckpointLines(file_system_, log_directory_, result_.partition);
+    if (absl::IsDataLoss(lines.status())) {  // nothing is wrong with the partition
+      return Error(absl::StatusCode::kFailedPrecondition,
+                   "{}: a line of the broker's own file cannot be set before it is mended",
+                   std::string(lines.status().message()));
+    }
+    VARVE_RETURN_IF_ERROR(lines.status());
+    former_lines_ = *lines;
+    return absl::OkStatus();
+  }
+
+  // The other partitions in the log directory.
+  [[nodiscard]] absl::StatusOr<std::vector<Neighbour>> Neighbours() {
+    std::vector<Neighbour> neighbours;
+    VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system_->List(log_directory_));
+    for (const std::string& name : names) {
+      const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);
+      if (!partition.ok() || partition->DirectoryName() != name) continue;
+      Neighbour neighbour{.partition = *partition};
+      // What cannot be read tells nothing.
+      const absl::StatusOr<TopicId> topic_id =
+          ReadPartitionMetadata(file_system_, JoinPath(JoinPath(log_directory_, name), kPartitionMetadataFile));
+      if (topic_id.ok()) neighbour.topic_id = *topic_id;
+      neighbours.push_back(std::move(neighbour));
+    }
+    return neighbours;
+  }
+
+  // Before the work of a copy: the directory that holds the source may be another user's.
+  [[nodiscard]] absl::Status CheckMayRemoveSource() {
+    gone_ = JoinPath(ParentDirectory(directory_),
+                     CappedName("." + BaseName(directory_), fmt::format(".{}-moved", UniqueSuffix())));
+    VARVE_RETURN_IF_ERROR(Annotate(file_system_->CreateDirectory(gone_), "the source could not be removed"));
+    return file_system_->RemoveDirectory(gone_);
   }
 
   // The whole copy, on stable storage, below a name that the broker would remove, and in it, where it does not look.
   [[nodiscard]] absl::Status MakeCopy() {
-    VARVE_RETURN_IF_ERROR(file_system_->CreateDirectory(stage_));
+    VARVE_RETURN_IF_ERROR(file_system_->CreateDirectory(stage_.path));
     const AmendCopy limit_epochs = [this](const PartitionFile& file, File* copy) -> absl::Status {
       if (file.kind != PartitionFileKind::kLog) return absl::OkStatus();
       VARVE_ASSIGN_OR_RETURN(const int64_t restamped, LimitBatchEpochs(copy, plan_.max_leader_epoch));
       result_.batches_restamped += restamped;
       return absl::OkStatus();
     };
-    VARVE_ASSIGN_OR_RETURN(result_.bytes, CopyPartitionFiles(file_system_, directory_, source_.files, copy_,
+    VARVE_ASSIGN_OR_RETURN(result_.bytes, CopyPartitionFiles(file_system_, directory_, source_.files, stage_.copy,
                                                              options_.copy_progress, limit_epochs));
-    VARVE_RETURN_IF_ERROR(WriteLeaderEpochs(file_system_, JoinPath(copy_, kLeaderEpochCheckpoint),
+    VARVE_RETURN_IF_ERROR(WriteLeaderEpochs(file_system_, JoinPath(stage_.copy, kLeaderEpochCheckpoint),
                                             LimitLeaderEpochs(source_.leader_epochs, plan_.max_leader_epoch)));
-    VARVE_RETURN_IF_ERROR(ReplaceFile(file_system_, JoinPath(copy_, kPartitionMetadataFile),
+    VARVE_RETURN_IF_ERROR(ReplaceFile(file_system_, JoinPath(stage_.copy, kPartitionMetadataFile),
                                       AsBytes(FormatPartitionMetadata(plan_.topic_id))));
-    VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(stage_));
+    VARVE_RETURN_IF_ERROR(BeginAnew());
+    VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(stage_.path));
     VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
-    VARVE_ASSIGN_OR_RETURN(const VerifyReport verified, Verify(file_system_, copy_, {}, options_.verify_progress));
+    return CheckCopy();
+  }
+
+  // What the broker writes comes into a segment of its own, before which it knows of no producer of the host.
+  [[nodiscard]] absl::Status BeginAnew() {
+    const int64_t end = source_.extent.log_end_offset;
+    if (SegmentToAdd(source_.segments, end).has_value()) {
+      for (const SegmentFileKind kind :
+           {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
+        const std::string path = JoinPath(stage_.copy, SegmentFileName(end, kind));
+        VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system_->Open(path, OpenMode::kCreate));
+        VARVE_RETURN_IF_ERROR(file->SyncData());
+      }
+      ++result_.segments;
+    }
+    VARVE_RETURN_IF_ERROR(WriteProducerSnapshot(file_system_, JoinPath(stage_.copy, ProducerSnapshotName(end)),
+                                                source_.producers, SnapshotSync::kDurable));
+    return file_system_->SyncDirectory(stage_.copy);
+  }
+
+  [[nodiscard]] absl::Status CheckCopy() {
+    VARVE_RETURN_IF_ERROR(CheckAdoptedCopy(file_system_, stage_.copy, source_));
+    VARVE_ASSIGN_OR_RETURN(const VerifyReport verified,
+                           Verify(file_system_, stage_.copy, {}, options_.verify_progress));
     if (verified.ok) return absl::OkStatus();
     return Error(absl::StatusCode::kDataLoss,
                  "{}: expected a sound partition, found {} damaged ranges, {} faults of indexes and {} bytes of a torn "
@@ -242,12 +236,12 @@ class Adopter {
   [[nodiscard]] absl::Status PutInPlace() {
     VARVE_RETURN_IF_ERROR(broker_lock_->Check());
     if (result_.replaced_empty) {
-      VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, replaced_));
+      VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, stage_.replaced));
       VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
     }
     VARVE_RETURN_IF_ERROR(
         WriteCheckpointLines(file_system_, log_directory_, result_.partition, LinesOfAdopted(source_.extent)));
-    VARVE_RETURN_IF_ERROR(file_system_->Rename(copy_, result_.directory));
+    VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_.copy, result_.directory));
     return file_system_->SyncDirectory(log_directory_);
   }
 
@@ -255,34 +249,37 @@ class Adopter {
   [[nodiscard]] absl::Status Undone(const absl::Status& status) {
     const absl::Status undone = Undo();
     if (undone.ok()) return status;
-    keep_stage_ = true;
-    return Annotate(status, fmt::format("undoing failed as well ({}); what was in {} is in {}", undone.ToString(),
-                                        result_.directory, stage_));
+    keep_stage_ = Exists(file_system_, stage_.replaced).value_or(true);
+    const std::string where =
+        keep_stage_ ? fmt::format("; what was in {} is in {}", result_.directory, stage_.path) : std::string();
+    return Annotate(status, fmt::format("undoing failed as well ({}){}", undone.ToString(), where));
   }
 
   [[nodiscard]] absl::Status Undo() {
-    VARVE_ASSIGN_OR_RETURN(const bool copy_is_aside, Exists(file_system_, copy_));
-    if (!copy_is_aside) VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, copy_));
-    VARVE_RETURN_IF_ERROR(WriteCheckpointLines(file_system_, log_directory_, result_.partition, former_lines_));
-    VARVE_ASSIGN_OR_RETURN(const bool was_replaced, Exists(file_system_, replaced_));
-    if (was_replaced) VARVE_RETURN_IF_ERROR(file_system_->Rename(replaced_, result_.directory));
-    return file_system_->SyncDirectory(log_directory_);
+    VARVE_ASSIGN_OR_RETURN(const bool copy_is_aside, Exists(file_system_, stage_.copy));
+    if (!copy_is_aside) VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, stage_.copy));
+    // It may be what fills the disk, on which no checkpoint can be written then.
+    (void)RemoveTree(file_system_, stage_.copy);
+    const absl::Status lines = WriteCheckpointLines(file_system_, log_directory_, result_.partition, former_lines_);
+    VARVE_ASSIGN_OR_RETURN(const bool was_replaced, Exists(file_system_, stage_.replaced));
+    if (was_replaced) VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_.replaced, result_.directory));
+    VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
+    return lines;
   }
 
   [[nodiscard]] absl::Status Abandoned(const absl::Status& status) {
-    // If it fails, the broker does it.
-    if (!keep_stage_) (void)RemoveTree(file_system_, stage_);
+    // If it fails, the next adoption does it, or the broker.
+    if (!keep_stage_) (void)RemoveTree(file_system_, stage_.path);
     return status;
   }
 
   // All at once, by its name: half a source would look like a damaged partition.
   [[nodiscard]] absl::Status RemoveSource() {
     const std::string parent = ParentDirectory(directory_);
-    const std::string gone = JoinPath(parent, fmt::format(".{}.{}-moved", BaseName(directory_), UniqueSuffix()));
-    VARVE_RETURN_IF_ERROR(file_system_->Rename(directory_, gone));
+    VARVE_RETURN_IF_ERROR(file_system_->Rename(directory_, gone_));
     VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(parent));
     result_.source_removed = true;
-    VARVE_RETURN_IF_ERROR(RemoveTree(file_system_, gone));
+    VARVE_RETURN_IF_ERROR(RemoveTree(file_system_, gone_));
     return file_system_->SyncDirectory(parent);
   }
 
@@ -291,9 +288,8 @@ class Adopter {
   const std::string log_directory_;
   const AdoptOptions& options_;
   std::optional<TopicId> asked_topic_id_;
-  std::string stage_;     // in the log directory, with what is on its way in or out
-  std::string copy_;      // in the stage
-  std::string replaced_;  // in the stage: the broker's empty directory
+  AdoptionStage stage_;
+  std::string gone_;  // the source, when it is being removed
   bool keep_stage_ = false;
   std::unique_ptr<DataDirectoryLock> broker_lock_;
   std::unique_ptr<FileLock> source_lock_;

@@ -31,11 +31,40 @@ std::string ReasonNotEmpty(const TargetEntry& entry) {
   return entry.file.name;
 }
 
+// As in the names of metrics, where Kafka writes '_' for '.' (Topic.hasCollision).
+bool Collide(std::string a, std::string b) {
+  for (std::string* const topic : {&a, &b}) std::ranges::replace(*topic, '.', '_');
+  return a == b;
+}
+
+// The broker would take the id for another topic's, or the topic for another.
+absl::Status CheckNeighbours(const AdoptionTarget& target, const TopicId& asked) {
+  const std::string& topic = target.partition.topic;
+  for (const Neighbour& neighbour : target.neighbours) {
+    const std::string name = neighbour.partition.DirectoryName();
+    const bool same_topic = neighbour.partition.topic == topic;
+    if (!same_topic && Collide(neighbour.partition.topic, topic)) {
+      return Error(
+          absl::StatusCode::kInvalidArgument,
+          "{}: expected a topic that Kafka tells from all others, found {} beside it: '.' and '_' are one to it",
+          target.path, name);
+    }
+    if (neighbour.topic_id.has_value() && same_topic != (*neighbour.topic_id == asked)) {
+      return Error(absl::StatusCode::kInvalidArgument, "{}: expected the topic's id, found {}, while {} has {}",
+                   target.path, FormatTopicId(asked), name, FormatTopicId(*neighbour.topic_id));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const std::optional<TopicId>& asked) {
   if (!target.exists) {
-    if (asked.has_value()) return AdoptionPlan{.topic_id = *asked};
+    if (asked.has_value()) {
+      VARVE_RETURN_IF_ERROR(CheckNeighbours(target, *asked));
+      return AdoptionPlan{.topic_id = *asked};
+    }
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
                  "Kafka, stop the broker, and name the log directory in which it has made it; or name the topic's id",
@@ -69,6 +98,11 @@ absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const st
   }
   return AdoptionPlan{.topic_id = asked.value_or(target.topic_id.value_or(TopicId{})),
                       .max_leader_epoch = std::ranges::max(target.leader_epochs, {}, &LeaderEpoch::epoch).epoch};
+}
+
+std::optional<SegmentExtent> SegmentToAdd(const std::vector<SegmentExtent>& segments, int64_t log_end_offset) {
+  if (!segments.empty() && segments.back().base_offset == log_end_offset) return std::nullopt;
+  return SegmentExtent{.base_offset = log_end_offset, .size_bytes = 0};
 }
 
 CheckpointLines LinesOfAdopted(const AdoptedExtent& extent) {

@@ -14,6 +14,7 @@
 #include "store/data_directory_files.h"
 #include "varve/leader_epoch.h"
 #include "varve/partition_files.h"
+#include "varve/topic_partition.h"
 
 namespace varve::internal {
 
@@ -24,13 +25,21 @@ struct TargetEntry {
   uint64_t size_bytes = 0;
 };
 
+// Another partition in the log directory.
+struct Neighbour {
+  TopicPartition partition;
+  std::optional<TopicId> topic_id = std::nullopt;
+};
+
 // The broker's directory of the partition, as found.
 struct AdoptionTarget {
   std::string path;
+  TopicPartition partition = {};
   bool exists = false;
   std::vector<TargetEntry> entries = {};
   std::optional<TopicId> topic_id = std::nullopt;  // of its partition.metadata
   std::vector<LeaderEpoch> leader_epochs = {};     // of its leader-epoch-checkpoint
+  std::vector<Neighbour> neighbours = {};          // asked only where it does not exist
 };
 
 struct AdoptionPlan {
@@ -40,9 +49,11 @@ struct AdoptionPlan {
   int32_t max_leader_epoch = 0;
 };
 
-// `asked` is the id that the caller knows the topic by. kAlreadyExists: the target is more than an empty log from offset
-// 0. kInvalidArgument: the ids differ. kFailedPrecondition: nobody knows the id, or the broker has never led the
-// partition: as a follower it would cut the log down to its leader's.
+// `asked` is the id that the caller knows the topic by. kAlreadyExists: the target is more than an empty log from
+// offset 0. kInvalidArgument: the ids differ, of the partition or of the topic's others in the log directory; or the id
+// is another topic's there, or the name is one that Kafka does not tell from another topic's. kFailedPrecondition:
+// nobody knows the id, or the broker has never led the partition: as a follower it would cut the log down to its
+// leader's.
 [[nodiscard]] absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target,
                                                         const std::optional<TopicId>& asked);
 
@@ -53,6 +64,20 @@ struct AdoptedExtent {
   int64_t first_dirty_offset = 0;
   int64_t log_end_offset = 0;
 };
+
+// A segment of a log, and the bytes of its .log.
+struct SegmentExtent {
+  int64_t base_offset = 0;
+  int64_t size_bytes = 0;
+
+  friend bool operator==(const SegmentExtent&, const SegmentExtent&) = default;
+};
+
+// An adopted log ends with an empty segment, so that the snapshot of producers there is the one that a broker begins
+// with whatever it recovers: of what lies before, the ids of the host's producers would come back. Absent where it
+// does.
+[[nodiscard]] std::optional<SegmentExtent> SegmentToAdd(const std::vector<SegmentExtent>& segments,
+                                                        int64_t log_end_offset);
 
 // Everything is synced, and committed. As Kafka writes them, a log start only where the first segment's name does not
 // tell it, and a first dirty offset only where something was compacted.

@@ -4,8 +4,10 @@
 
 #include "base/path.h"
 #include "base/status.h"
+#include "io/file_owner.h"
 #include "io/whole_file.h"
 #include "state/checkpoint_file.h"
+#include "varve/hand_over.h"
 
 namespace varve::internal {
 namespace {
@@ -24,6 +26,11 @@ constexpr std::array<NamedLine, 4> kNamedLines = {{
     {kReplicationOffsetCheckpoint, &CheckpointLines::high_watermark},
     {kCleanerOffsetCheckpoint, &CheckpointLines::first_dirty_offset},
 }};
+
+// Beside the partitions, the one that is there the longest first.
+constexpr std::array<const char*, 6> kFilesOfKafka = {kMetaProperties,           kRecoveryPointCheckpoint,
+                                                      kLogStartOffsetCheckpoint, kReplicationOffsetCheckpoint,
+                                                      kCleanerOffsetCheckpoint,  kCleanMarker};
 
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\f\r";
@@ -64,8 +71,7 @@ absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path) {
 }
 
 absl::StatusOr<bool> HoldsKafkaFiles(FileSystem* file_system, const std::string& directory) {
-  for (const char* name : {kRecoveryPointCheckpoint, kLogStartOffsetCheckpoint, kReplicationOffsetCheckpoint,
-                           kCleanerOffsetCheckpoint, kCleanMarker, kMetaProperties}) {
+  for (const char* name : kFilesOfKafka) {
     VARVE_ASSIGN_OR_RETURN(const bool exists, Exists(file_system, JoinPath(directory, name)));
     if (exists) return true;
   }
@@ -100,6 +106,7 @@ absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Take(FileS
   std::string path = JoinPath(directory, kDataDirectoryLock);
   VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system, path));
   if (!has_lock_file) {
+    VARVE_RETURN_IF_ERROR(CheckRunsAsBroker(file_system, directory));
     // Another process may make it at the same moment: it is the lock that decides, not the file.
     const absl::Status created = file_system->Open(path, OpenMode::kCreate).status();
     if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
@@ -110,7 +117,7 @@ absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Take(FileS
   absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, kind);
   if (lock.ok() && held) lock = Error(absl::StatusCode::kUnavailable, "{}: lock: held by another process", path);
   if (absl::IsUnavailable(lock.status())) {
-    return Annotate(lock.status(), "the log directory is in use: stop the broker first");
+    return Annotate(lock.status(), "the log directory is in use: stop the broker first, or let the other varve end");
   }
   VARVE_RETURN_IF_ERROR(lock.status());
   // The file of this name was the same before the lock and is after it, so it is the one that is locked.
@@ -159,3 +166,23 @@ absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& di
 }
 
 }  // namespace varve::internal
+
+namespace varve {
+
+absl::Status CheckRunsAsBroker(FileSystem* file_system, const std::string& directory) {
+  for (const char* name : internal::kFilesOfKafka) {
+    const absl::StatusOr<std::unique_ptr<File>> file =
+        file_system->Open(internal::JoinPath(directory, name), OpenMode::kRead);
+    if (absl::IsNotFound(file.status())) continue;
+    VARVE_RETURN_IF_ERROR(file.status());
+    VARVE_ASSIGN_OR_RETURN(const std::optional<internal::ForeignOwner> foreign, internal::ForeignOwnerOf(**file));
+    if (!foreign.has_value()) return absl::OkStatus();
+    return internal::Error(
+        absl::StatusCode::kPermissionDenied,
+        "{}: expected to be run as {}, whose it is, found {}, whose files the broker could not use (sudo -u {})",
+        (*file)->path(), foreign->owner, foreign->caller, foreign->owner);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace varve

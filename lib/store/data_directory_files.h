@@ -48,8 +48,8 @@ struct BrokerIdentity {
 // The lock that a running broker holds.
 class DataDirectoryLock : public FileLock {
  public:
-  // Makes the lock's file where there is none. kUnavailable while a broker runs, stops or starts, or, for an exclusive
-  // one, while a writer of varve is at work below the directory.
+  // Makes the lock's file where there is none, as the user of Kafka's files only: kPermissionDenied. kUnavailable while
+  // a broker runs, stops or starts, or, for an exclusive one, while a writer of varve is at work below the directory.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<DataDirectoryLock>> Take(FileSystem* file_system,
                                                                                const std::string& directory,
                                                                                LockKind kind);

@@ -27,7 +27,8 @@ class Exporter {
       : file_system_(file_system),
         directory_(std::move(directory)),
         target_(std::move(target)),
-        stage_(JoinPath(ParentDirectory(target_), fmt::format(".{}.{}-export", BaseName(target_), UniqueSuffix()))),
+        stage_(JoinPath(ParentDirectory(target_),
+                        CappedName("." + BaseName(target_), fmt::format(".{}-export", UniqueSuffix())))),
         options_(options) {}
 
   [[nodiscard]] absl::StatusOr<ExportResult> Run() {
@@ -61,13 +62,23 @@ class Exporter {
       return Error(absl::StatusCode::kInvalidArgument, "{}: expected the name TOPIC-N of a live partition, found {}",
                    directory_, BaseName(directory_));
     }
-    VARVE_ASSIGN_OR_RETURN(const bool into_kafka, HoldsKafkaFiles(file_system_, ParentDirectory(target_)));
-    if (into_kafka) {
-      return Error(absl::StatusCode::kInvalidArgument,
-                   "{}: expected a place outside of Kafka's log directories, found one inside", target_);
-    }
+    VARVE_RETURN_IF_ERROR(CheckOutside());
     VARVE_ASSIGN_OR_RETURN(const bool taken, Exists(file_system_, target_));
     if (taken) return Error(absl::StatusCode::kAlreadyExists, "{}: expected a name that is free", target_);
+    return absl::OkStatus();
+  }
+
+  // A broker deletes a partition with all below it.
+  [[nodiscard]] absl::Status CheckOutside() const {
+    std::string below = target_;
+    for (std::string above = ParentDirectory(below); above != below; above = ParentDirectory(below)) {
+      VARVE_ASSIGN_OR_RETURN(const bool into_kafka, HoldsKafkaFiles(file_system_, above));
+      if (into_kafka) {
+        return Error(absl::StatusCode::kInvalidArgument,
+                     "{}: expected a place outside of Kafka's log directories, found one in {}", target_, above);
+      }
+      below = above;
+    }
     return absl::OkStatus();
   }
 

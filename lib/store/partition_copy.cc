@@ -42,6 +42,10 @@ std::string UniqueSuffix() {
   return suffix;
 }
 
+std::string CappedName(std::string_view name, std::string_view suffix) {
+  return fmt::format("{}{}", name.substr(0, kMaxNameBytes - suffix.size()), suffix);
+}
+
 absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::string& from,
                                            const std::vector<PartitionFile>& files, const std::string& to,
                                            const ProgressCallback& progress, const AmendCopy& amend) {

@@ -4,9 +4,11 @@
 #ifndef VARVE_LIB_STORE_PARTITION_COPY_H_
 #define VARVE_LIB_STORE_PARTITION_COPY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +21,12 @@ namespace varve::internal {
 
 // 32 hexadecimal digits that no other directory has, as Kafka gives them to directories on their way in or out.
 [[nodiscard]] std::string UniqueSuffix();
+
+// The longest name that file systems take.
+inline constexpr size_t kMaxNameBytes = 255;
+
+// `name` and `suffix`, the name cut short where both are longer than a name may be.
+[[nodiscard]] std::string CappedName(std::string_view name, std::string_view suffix);
 
 // Called with a file's copy before it is synced, to change it.
 using AmendCopy = std::function<absl::Status(const PartitionFile& file, File* copy)>;

@@ -1,5 +1,6 @@
 """Tests of `varve adopt` and `varve export`: what goes where, what is told, and what is refused."""
 
+import os
 import shutil
 import unittest
 
@@ -60,13 +61,18 @@ class AdoptTest(HandOverTestCase):
         for part in (f"{source}: adopted into {target}\n", f"cluster abc, node 7; topic id {TOPIC_ID}, of the empty",
                      "offsets 0 to 100,", "not taken along: varve.live, varve.lock, varve.state",
                      f"{source} stays as it is", "retention.ms, 7 days by default",
-                     "next: start the broker; this then answers orders:0:100\n",
-                     "  kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions orders:0 --time latest\n"):
+                     "its retention.bytes, if any, hold", "next: start the broker\n",
+                     "  orders:0:0 is what this answers: kafka-get-offsets.sh --bootstrap-server HOST:9092 "
+                     "--topic-partitions orders:0 --time earliest\n", "  orders:0:100 is what this answers: "):
             self.assertIn(part, result.text)
         self.assertEqual(tree_of(source), before)
         kafkas = {name: content for name, content in files_of(source).items()
-                  if not name.startswith("varve.") and name != "partition.metadata"}
+                  if not name.startswith("varve.") and not name.endswith(".snapshot") and name != "partition.metadata"}
         adopted = files_of(target)
+        self.assertEqual([name for name in adopted if name.endswith(".snapshot")], [f"{100:020}.snapshot"])
+        adopted.pop(f"{100:020}.snapshot")
+        for suffix in ("log", "index", "timeindex"):
+            self.assertEqual(adopted.pop(f"{100:020}.{suffix}"), b"")
         self.assertEqual(adopted.pop("partition.metadata").decode(), f"version: 0\ntopic_id: {TOPIC_ID}")
         self.assertEqual(adopted, kafkas)
         self.assertEqual({path.name for path in self.broker.iterdir()},
@@ -88,11 +94,11 @@ class AdoptTest(HandOverTestCase):
         self.assertEqual(summary, {
             "dir": str(source), "into": str(target), "dry_run": False, "topic": "orders", "partition": 0,
             "topic_id": TOPIC_ID, "cluster_id": "abc", "node_id": "7", "log_start_offset": 0, "log_end_offset": 100,
-            "last_stable_offset": 100, "producers": 0, "max_leader_epoch": 2, "batches_restamped": 10,
-            "replaced_empty": True, "stopped_cleanly": True, "source_removed": False,
+            "last_stable_offset": 100, "compacted": False, "producers": 0, "max_leader_epoch": 2,
+            "batches_restamped": 10, "replaced_empty": True, "stopped_cleanly": True, "source_removed": False,
             "left_behind": ["varve.live", "varve.lock", "varve.state"],
-            "check_command": "kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions orders:0 "
-                             "--time latest"})
+            "check_commands": ["kafka-get-offsets.sh --bootstrap-server HOST:9092 --topic-partitions orders:0 "
+                               f"--time {time}" for time in ("earliest", "latest")]})
         dump = self.run_ok("dump", target, "--json").json()
         self.assertEqual({batch["leader_epoch"] for batch in dump["batches"]}, {2})
         self.assertEqual(dump["leader_epochs"], [[2, 0]])
@@ -121,11 +127,30 @@ class AdoptTest(HandOverTestCase):
         (self.directory / "broker").symlink_to(self.broker)
         result = varve("adopt", "link/.", "--into", "broker/", "--as", "late.orders-3", cwd=self.directory)
         self.assertEqual(result.status, 0, result.errors)
-        self.assertIn("answers late.orders:3:100", result.text)
+        self.assertIn("  late.orders:3:100 is what", result.text)
         self.assertEqual(len(self.values(target)), 100)
-        again = varve("adopt", "link", "--into", "broker", "--topic-id", TOPIC_ID, "--json", cwd=self.directory)
-        self.assertEqual(again.status, 0, again.errors)
-        self.assertEqual(again.json()["into"], str(self.broker / "orders-0"))
+
+    def test_the_name_is_the_one_that_was_given(self):
+        """A link's is what its maker wanted the partition to be called; where the path gives none, the directory's."""
+        source = self.make_source()
+        for name in ("given-1", "given-2", "given"):
+            (self.directory / name).symlink_to(source)
+        for directory, cwd, into in [("given-1", self.directory, "given-1"), ("given-2/./", self.directory, "given-2"),
+                                     (".", source, "orders-0"), ("../orders-0/..//orders-0", source, "orders-0")]:
+            with self.subTest(directory=directory):
+                result = varve("adopt", directory, "--into", self.broker, "--topic-id", TOPIC_ID, "--dry-run", "--json",
+                               cwd=cwd)
+                self.assertEqual(result.status, 0, result.errors)
+                self.assertEqual(result.json()["into"], str(self.broker / into))
+        result = varve("adopt", "given/", "--into", self.broker, "--topic-id", TOPIC_ID, cwd=self.directory)
+        self.check_refused(result, 2, "expected a name TOPIC-N, found given; --as gives another")
+
+    def test_a_link_is_followed_when_the_source_goes(self):
+        source = self.make_source()
+        (self.directory / "given-1").symlink_to(source)
+        self.run_ok("adopt", self.directory / "given-1", "--into", self.broker, "--topic-id", TOPIC_ID, "--move")
+        self.assertFalse(source.exists())
+        self.assertEqual(len(self.values(self.broker / "given-1")), 100)
 
     def test_what_the_cluster_will_trip_over_is_told(self):
         source = self.directory / "orders-0"
@@ -135,7 +160,7 @@ class AdoptTest(HandOverTestCase):
         (self.broker / ".kafka_cleanshutdown").unlink()
         text = self.run_ok("adopt", source, "--into", self.broker).text
         self.assertIn("kafka-transactions.sh abort --topic orders --partition 0 --start-offset 1 has", text)
-        self.assertIn("1 producers are known to it, for a day since their last batch", text)
+        self.assertIn("1 producers of open transactions go along, so that these can be aborted", text)
         self.assertIn("was not stopped cleanly", text)
 
 
@@ -168,6 +193,16 @@ class AdoptRefusalTest(HandOverTestCase):
         self.check_refuses(1, "expected the mark of a clean stop", "varve repair")
         self.run_ok("repair", self.source)
         self.assertEqual(self.adopt(self.source).status, 0)
+
+    def test_a_segment_on_its_way_in(self):
+        self.make_empty()
+        base = sorted(self.source.glob("*.log"))[1].stem
+        for suffix in ("log", "index", "timeindex"):
+            (self.source / f"{base}.{suffix}").rename(self.source / f"{base}.{suffix}.swap")
+        self.check_refuses(1, f"{base}.index.swap", "varve repair --force", options=("--move",))
+        self.run_ok("repair", self.source, "--force")
+        self.assertEqual(self.adopt(self.source, "--move").status, 0)
+        self.assertEqual(len(self.values(self.broker / "orders-0")), 100)
 
     def test_damage(self):
         self.make_empty()
@@ -207,8 +242,23 @@ class AdoptRefusalTest(HandOverTestCase):
         (self.source / "notes.txt").write_text("precious")
         self.check_refuses(1, "notes.txt would be lost", options=("--move",))
 
+    def test_a_compacted_log(self):
+        source = self.append("keyed-0", [f"{i % 3}:{i}" for i in range(100)], "--key-separator", ":", "--segment-bytes",
+                             400, "--batch-records", 10)
+        self.run_ok("compact", source)
+        self.make_empty("keyed-0")
+        self.assertIn("where the topic's cleanup.policy is compact", self.adopt(source, "--dry-run").text)
+
+    def test_a_checkpoint_of_the_broker_that_cannot_be_parsed(self):
+        self.make_empty()
+        (self.broker / "cleaner-offset-checkpoint").write_text("nonsense")
+        self.check_refuses(1, self.broker / "cleaner-offset-checkpoint", "the broker's own file")
+        self.assertNotIn("varve verify", self.adopt(self.source).errors)
+
     def test_wrong_use(self):
         self.make_empty()
+        self.check_refused(varve("adopt", self.source, "--into", ""), 2, "expected the path of a directory")
+        self.check_refused(varve("adopt", "", "--into", self.broker), 3, "no such directory")
         self.check_refuses(2, "TOPIC-N", options=("--as", "orders"))
         self.check_refuses(2, "22 characters", options=("--topic-id", "orders"))
         self.check_refused(varve("adopt", self.source), 2, "--into")
@@ -223,6 +273,37 @@ class AdoptRefusalTest(HandOverTestCase):
         result = self.unprivileged("adopt", self.source, "--into", self.broker)
         self.broker.chmod(0o755)
         self.check_refused(result, 3, "what to do: run the command as a user who may use the file")
+
+
+class BrokersUserTest(HandOverTestCase):
+    """What another user than the broker's makes in its directory, the broker cannot open: it would stop."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = self.make_source()
+        self.make_empty()
+        (self.broker / ".lock").unlink()
+        self.others = os.getuid() == 0  # who may give files to others, and run as them
+        if self.others:
+            for path in [self.broker, *self.broker.rglob("*"), self.source, *self.source.iterdir()]:
+                os.chown(path, 65534, 65534)
+
+    def test_another_users_directory_is_left_alone(self):
+        commands = [["adopt", self.source, "--into", self.broker], ["append", self.broker / "orders-0"],
+                    ["export", self.broker / "orders-0", "--to", self.directory / "copy"]]
+        for command in commands if self.others else []:
+            before = tree_of(self.broker)
+            result = varve(*command, input="x\n")
+            self.check_refused(result, 3, "meta.properties: expected to be run as nobody", "found root",
+                               "sudo -u nobody", "what to do: run the command as a user")
+            self.assertEqual(tree_of(self.broker), before)
+            if command[0] == "adopt":
+                self.assertEqual(varve(*command, "--dry-run").errors, result.errors)
+
+    def test_the_brokers_user_may(self):
+        result = self.unprivileged("adopt", self.source, "--into", self.broker)
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertEqual({path.stat().st_uid for path in self.broker.rglob("*")}, {self.broker.stat().st_uid})
 
 
 class ExportTest(HandOverTestCase):

@@ -133,7 +133,7 @@ class ProgressTest(VarveTest):
         self.close_cleanly()
         broker = self.directory / "kafka-logs"
         broker.mkdir()
-        (broker / "meta.properties").touch()
+        (broker / "meta.properties").write_text("cluster.id=abc\nnode.id=7\n")
         self.check_bar("adopt: check", "adopt", self.partition, "--into", broker, "--topic-id", "4L6g3nShT-eMCtK--X86sw")
 
     def test_several_input_files_have_one_bar(self):

@@ -9,6 +9,7 @@ from broker_case import NOW_MS, BrokerCase, log_files, record
 from dump_tool import DumpTool
 from kafka_broker import wait_until
 from kafka_judge import KAFKA_VERSION
+from log_files import batch, write_log
 from varve_command import files_of, golden_cases, varve
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -161,6 +162,22 @@ class BrokerTest(BrokerCase):
                 exported = self.exported(self.broker.partition(topic))
                 self.run_ok("verify", exported)
                 self.assertEqual(self.read(exported), self.read(self.broker.partition(topic)))
+
+    def test_the_producers_of_an_adopted_log_are_unknown_to_the_broker(self):
+        """A broker gives out ids from 0 on: what the first one sends would else be taken for a record of the log."""
+        partition = self.directory / "known-0"
+        write_log(partition, [batch(i, [b"of the host"], producer_id=i, sequence=0, timestamp=NOW_MS)
+                              for i in range(5000)])
+        self.run_ok("repair", partition)
+        self.create_topics({"known": {}})
+        self.broker.stop()
+        self.run_ok("adopt", partition, "--into", self.broker.data)
+        for sent, stop in [(1, self.broker.kill), (2, self.broker.stop)]:
+            self.broker.start()
+            kcat.produce(self.broker, "known", [b"from:kcat"], "-X", "enable.idempotence=true")
+            values = [one[3] for one in kcat.consume(self.broker, "known")]
+            self.assertEqual(values, [b"of the host"] * 5000 + [b"kcat"] * sent)
+            stop()
 
     def test_the_dump_tool_finds_the_records_and_no_fault(self):
         partition = self.written_by_varve()

@@ -1,7 +1,7 @@
 // AdoptPartition: what a broker then has, what is refused, and what a crash or a failure at any point leaves.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -97,6 +97,7 @@ TEST_F(AdoptTest, TheCopyIsTheBrokersPartitionFromThenOn) {
   EXPECT_TRUE(result.replaced_empty);
   EXPECT_TRUE(result.stopped_cleanly);
   EXPECT_FALSE(result.source_removed);
+  EXPECT_FALSE(result.compacted);
   EXPECT_THAT(result.left_behind, ElementsAre("varve.live", "varve.lock", "varve.state"));
 
   EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kAdopted));
@@ -110,11 +111,30 @@ TEST_F(AdoptTest, TheCopyIsTheBrokersPartitionFromThenOn) {
   EXPECT_THAT(fs_.List(kBroker),
               IsOkAndHolds(ElementsAre(".kafka_cleanshutdown", ".lock", "meta.properties", "orders-0",
                                        "recovery-point-offset-checkpoint", "replication-offset-checkpoint")));
-  // Every file of the source that is Kafka's, and none that is varve's.
+  // Every file of the source that is Kafka's, and none that is varve's; of snapshots only the one at the end.
+  const std::string snapshot = fmt::format("{:020}.snapshot", kRecords);
   for (const auto& [path, content] : source) {
     const std::string name = path.substr(path.rfind('/') + 1);
-    EXPECT_EQ(IsThere(&fs_, std::string(kAdopted) + "/" + name), !name.starts_with("varve.")) << name;
+    const bool goes_along = !name.starts_with("varve.") && (!name.ends_with(".snapshot") || name == snapshot);
+    EXPECT_EQ(IsThere(&fs_, std::string(kAdopted) + "/" + name), goes_along) << name;
   }
+  // What the broker appends comes into a segment of its own.
+  EXPECT_EQ(ReadFile(&fs_, fmt::format("{}/{:020}.log", kAdopted, kRecords)), "");
+  EXPECT_TRUE(IsThere(&fs_, std::string(kAdopted) + "/" + snapshot));
+}
+
+TEST_F(AdoptTest, AnEmptySegmentAtTheEndIsKept) {
+  {
+    const std::unique_ptr<Log> log = OpenSource();
+    ASSERT_NE(log, nullptr);
+    VARVE_ASSERT_OK(log->Roll());
+    VARVE_ASSERT_OK(log->Close());
+  }
+  MakeEmpty();
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
+  VARVE_ASSERT_OK_AND_ASSIGN(const AdoptResult result, AdoptPartition(&fs_, kSource, kBroker));
+  EXPECT_EQ(result.segments, static_cast<int64_t>(bases.size()));
+  EXPECT_THAT(Segment::List(&fs_, kAdopted), IsOkAndHolds(bases));
 }
 
 TEST_F(AdoptTest, LaterLeaderEpochsBecomeTheLatestThatTheBrokerKnows) {
@@ -169,6 +189,7 @@ TEST_F(AdoptTest, LogStartAndCompactionAreInTheCheckpoints) {
   VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<PartitionOffset> dirty,
                              LoadOffsetCheckpoint(&fs_, "kafka/cleaner-offset-checkpoint"));
   ASSERT_EQ(dirty.size(), 2u);
+  EXPECT_TRUE(result.compacted);
   EXPECT_GT(dirty[0].offset, 2);
   EXPECT_LE(dirty[0].offset, kRecords);
   EXPECT_EQ(dirty[1].offset, 9);
@@ -217,6 +238,26 @@ TEST_F(AdoptTest, TheSourceGoesIfItIsToBeMoved) {
   EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kAdopted));
 }
 
+// Of 249 characters is the longest name of a topic; what is made on the way has longer ones.
+TEST_F(AdoptTest, TheLongestName) {
+  const std::string name = std::string(249, 't') + "-0";
+  MakeSource();
+  VARVE_ASSERT_OK(fs_.Rename(kSource, "data/" + name));
+  MakeEmpty("0\n1\n0 0\n", "kafka/" + name);
+  HookedFileSystem hooked(&fs_);
+  size_t longest = 0;
+  hooked.before_open = [&](const std::string& path) {
+    for (size_t begin = 0; begin < path.size();) {
+      const size_t end = std::min(path.find('/', begin), path.size());
+      longest = std::max(longest, end - begin);
+      begin = end + 1;
+    }
+  };
+  VARVE_ASSERT_OK(AdoptPartition(&hooked, "data/" + name, kBroker));
+  VARVE_ASSERT_OK(ExportPartition(&hooked, "kafka/" + name, "data/exported" + name.substr(10)));
+  EXPECT_EQ(longest, 255u);
+}
+
 TEST_F(AdoptTest, AnOverlayTriesItOut) {
   MakeSource();
   MakeEmpty();
@@ -242,21 +283,44 @@ TEST_F(AdoptTest, AnOverlayKnowsTheLocksOfItsBase) {
   EXPECT_THAT(AdoptPartition(&trial, kSource, kBroker), StatusIs(absl::StatusCode::kUnavailable, HasSubstr(kSource)));
 }
 
-TEST_F(AdoptTest, AnOpenTransactionAndProducersAreTold) {
-  {
-    const std::unique_ptr<Log> log = OpenLog(kSource, Options(&fs_));
-    ASSERT_NE(log, nullptr);
-    AppendMany(log.get(), 3);
-    AppendOptions options;
-    options.producer = ProducerStamp{.producer_id = 4, .producer_epoch = 0, .base_sequence = 0, .transactional = true};
-    VARVE_ASSERT_OK(log->Append({{.key = "k", .value = "v"}}, options));
-    VARVE_ASSERT_OK(log->Close());
+// A cluster gives out ids from 0 on, as a host does: a producer of its own that gets one that is known is told that its
+// first records are there already.
+TEST_F(AdoptTest, ProducersAreForgottenButForOpenTransactions) {
+  for (const bool transactional : {false, true}) {
+    const std::string source = transactional ? "data/sent-0" : "data/plain-0";
+    const std::string adopted = transactional ? "kafka/sent-0" : "kafka/plain-0";
+    {
+      const std::unique_ptr<Log> log = OpenLog(source, Options(&fs_));
+      ASSERT_NE(log, nullptr);
+      for (const int64_t producer_id : {0, 4}) {
+        AppendMany(log.get(), 2);
+        AppendOptions options;
+        options.producer = ProducerStamp{.producer_id = producer_id,
+                                         .producer_epoch = 0,
+                                         .base_sequence = 0,
+                                         .transactional = transactional && producer_id == 4};
+        VARVE_ASSERT_OK(log->Append({{.key = "k", .value = "v"}}, options));
+      }
+      VARVE_ASSERT_OK(log->Close());
+    }
+    MakeEmpty("0\n1\n2 0\n", adopted);
+    VARVE_ASSERT_OK_AND_ASSIGN(const AdoptResult result, AdoptPartition(&fs_, source, kBroker));
+    EXPECT_EQ(result.last_stable_offset, transactional ? 5 : 6);
+    EXPECT_EQ(result.log_end_offset, 6);
+    EXPECT_EQ(result.producers, transactional ? 1 : 0);
+    // A broker that is killed recovers from its recovery point, and knows the producers of what it reads.
+    for (const bool clean : {true, false}) {
+      LogOptions options = Options(&fs_);
+      options.read_only = true;
+      options.marks = OpenMarks{.clean = clean, .recovery_point = 6};
+      const std::unique_ptr<Log> log = OpenLog(adopted, options);
+      ASSERT_NE(log, nullptr);
+      std::vector<int64_t> known;
+      for (const ProducerStateEntry& producer : log->producers()) known.push_back(producer.producer_id);
+      EXPECT_EQ(known, transactional ? std::vector<int64_t>{4} : std::vector<int64_t>{});
+      EXPECT_EQ(log->offsets().last_stable_offset, result.last_stable_offset);
+    }
   }
-  MakeEmpty();
-  VARVE_ASSERT_OK_AND_ASSIGN(const AdoptResult result, AdoptPartition(&fs_, kSource, kBroker));
-  EXPECT_EQ(result.last_stable_offset, 3);
-  EXPECT_EQ(result.log_end_offset, 4);
-  EXPECT_EQ(result.producers, 1);
 }
 
 TEST_F(AdoptTest, ProgressReachesTheEnd) {
@@ -340,6 +404,59 @@ TEST_F(AdoptTest, RefusesWhatAnOpeningWouldCutOrRebuild) {
   ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("recover"));
 }
 
+// An opening makes a segment of the files with that suffix, and so may the mark of a clean stop count: but the copy is
+// made of what is there.
+TEST_F(AdoptTest, RefusesASegmentOnItsWayIn) {
+  MakeSource();
+  MakeEmpty();
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
+  ASSERT_GT(bases.size(), 1u);
+  for (const char* const suffix : {"swap", "cleaned"}) {
+    const auto rename = [&](bool back) {
+      for (const char* const kind : {"log", "index", "timeindex"}) {
+        std::string from = fmt::format("data/orders-0/{:020}.{}", bases[0], kind);
+        std::string to = fmt::format("{}.{}", from, suffix);
+        if (back) std::swap(from, to);
+        VARVE_ASSERT_OK(fs_.Rename(from, to));
+      }
+    };
+    rename(false);
+    ExpectRefused(absl::StatusCode::kFailedPrecondition, AllOf(HasSubstr(suffix), HasSubstr("recover")),
+                  {.move = true});
+    rename(true);
+  }
+  // What is on its way out holds up nobody.
+  WriteFile(&fs_, "data/orders-0/00000000000000000000.txnindex.deleted", "");
+  VARVE_EXPECT_OK(AdoptPartition(&fs_, kSource, kBroker));
+}
+
+TEST_F(AdoptTest, RefusesWhatAnOpeningWouldRemove) {
+  MakeSource();
+  MakeEmpty();
+  WriteFile(&fs_, "data/orders-0/00000000000000000003.timeindex", "");
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("00000000000000000003.timeindex"));
+}
+
+// Whatever it may be by: a copy that is not what was judged is not handed over, and the source stays.
+TEST_F(AdoptTest, RefusesACopyThatIsAnotherLog) {
+  MakeSource();
+  MakeEmpty();
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
+  ASSERT_GT(bases.size(), 1u);
+  HookedFileSystem hooked(&fs_);
+  hooked.before_open = [&](const std::string& path) {
+    const size_t name = path.find("/partition.metadata.tmp");
+    if (name == std::string::npos) return;
+    for (const char* const kind : {"log", "index", "timeindex"}) {
+      VARVE_ASSERT_OK(fs_.Remove(fmt::format("{}/{:020}.{}", path.substr(0, name), bases[1], kind)));
+    }
+  };
+  EXPECT_THAT(AdoptPartition(&hooked, kSource, kBroker, {.move = true}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("nothing was handed over")));
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kSource));
+  EXPECT_EQ(ReadFile(&fs_, "kafka/orders-0/00000000000000000000.log"), "");
+}
+
 // What the marks vouch for is not read by an opening: the check of the copy finds it.
 TEST_F(AdoptTest, RefusesDamageThatNobodyHasFoundYet) {
   MakeSource();
@@ -382,6 +499,34 @@ TEST_F(AdoptTest, RefusesAnIdThatIsNotTheBrokers) {
   ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("22 characters"), {.topic_id = "orders"});
 }
 
+// Where the broker has not made the partition, what lies beside it may still tell.
+TEST_F(AdoptTest, RefusesAnIdOrANameThatTheNeighboursContradict) {
+  MakeSource();
+  MakeEmpty("0\n1\n0 0\n", "kafka/orders-1");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr("AAAAAAAAAAAAAAAAAAAAAQ"), HasSubstr("orders-1")),
+                {.topic_id = "AAAAAAAAAAAAAAAAAAAAAQ"});
+  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("orders-1"),
+                {.as = TopicPartition{.topic = "others", .partition = 0}, .topic_id = kTopicId});
+  MakeEmpty("0\n1\n0 0\n", "kafka/or.ders-1");
+  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("or.ders-1"),
+                {.as = TopicPartition{.topic = "or_ders", .partition = 0}, .topic_id = "AAAAAAAAAAAAAAAAAAAAAQ"});
+}
+
+TEST_F(AdoptTest, RefusesTheTopicOfTheClusterItself) {
+  MakeSource();
+  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("the cluster's own"),
+                {.as = TopicPartition{.topic = "__cluster_metadata", .partition = 0}, .topic_id = kTopicId});
+}
+
+TEST_F(AdoptTest, RefusesABrokerThatDoesNotSayWhoItIs) {
+  MakeSource();
+  MakeEmpty();
+  for (const char* const text : {"node.id=7\n", "cluster.id=abc\n", ""}) {
+    WriteFile(&fs_, "kafka/meta.properties", text);
+    ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("cluster.id and node.id"));
+  }
+}
+
 TEST_F(AdoptTest, RefusesAPartitionThatNobodyKnowsTheIdOf) {
   MakeSource();
   ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("create the topic"));
@@ -421,128 +566,26 @@ TEST_F(AdoptTest, RefusesToMoveWhatDoesNotGoAlong) {
   EXPECT_FALSE(IsThere(&fs_, "kafka/orders-0/notes.txt"));
 }
 
+// Not before the work of a copy is it known that the source cannot go, were it not tried out.
+TEST_F(AdoptTest, RefusesToMoveWhatCannotBeRemoved) {
+  MakeSource();
+  MakeEmpty();
+  FaultyFileSystem faulty(&fs_);
+  faulty.AddRule({.operation = FileOperation::kCreateDirectory,
+                  .path_part = "-moved",
+                  .for_ever = true,
+                  .status = absl::PermissionDeniedError("not yours")});
+  EXPECT_THAT(AdoptPartition(&faulty, kSource, kBroker, {.move = true}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("the source could not be removed")));
+  EXPECT_EQ(faulty.operation_count(FileOperation::kCopy), 0u);
+  VARVE_EXPECT_OK(AdoptPartition(&faulty, kSource, kBroker));
+}
+
 TEST_F(AdoptTest, RefusesCheckpointsThatCannotBeParsed) {
   MakeSource();
   MakeEmpty();
   WriteFile(&fs_, "kafka/replication-offset-checkpoint", "nonsense");
-  ExpectRefused(absl::StatusCode::kDataLoss, HasSubstr("replication-offset-checkpoint"));
-}
-
-// --- What a failure leaves, and what a crash ---
-
-// Of the two that may hold the records, at least one is whole; and whatever a broker finds, it can start on.
-void ExpectSafe(MemoryFileSystem* fs, Clock* clock, void (*expect_whole)(FileSystem*, Clock*, const std::string&)) {
-  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, fs->List(kBroker));
-  for (const std::string& name : names) {
-    VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, fs->Info(std::string(kBroker) + "/" + name));
-    if (!info.is_directory) continue;
-    EXPECT_TRUE(ParseTopicPartition(name).ok()) << name;
-    if (name == "orders-0") continue;
-    // A broker would open it before it removes it, so there must be nothing in it to open.
-    for (const auto& [path, content] : FilesBelow(fs, std::string(kBroker) + "/" + name)) {
-      EXPECT_NE(path.find('/', path.find("-delete/") + 8), std::string::npos) << path;
-    }
-  }
-  const bool source_is_there = IsThere(fs, kSource);
-  if (source_is_there) {
-    EXPECT_NO_FATAL_FAILURE(expect_whole(fs, clock, kSource));
-  }
-  if (!IsThere(fs, kAdopted)) {
-    EXPECT_TRUE(source_is_there);
-    return;
-  }
-  const std::string metadata = ReadFile(fs, "kafka/orders-0/partition.metadata");
-  EXPECT_EQ(metadata, kMetadata);
-  const std::string points = ReadFile(fs, "kafka/recovery-point-offset-checkpoint");
-  if (ReadFile(fs, "kafka/orders-0/00000000000000000000.log").empty()) {
-    EXPECT_EQ(points, kOtherLines);
-    EXPECT_TRUE(source_is_there);
-  } else {
-    EXPECT_EQ(points, kAllLines);
-    EXPECT_NO_FATAL_FAILURE(expect_whole(fs, clock, kAdopted));
-  }
-}
-
-// Moving takes every step that copying takes, and more.
-class AdoptFaultsTest : public AdoptTest {
- protected:
-  static void ExpectWholeFromStart(FileSystem* fs, Clock* clock, const std::string& directory) {
-    ExpectWhole(fs, clock, directory);
-  }
-
-  // The n-th operation that the rule is about fails, for every n up to `min_operations` or more: all that was done by
-  // then is undone, or the copy is in place and only clearing away failed.
-  void ExpectUndone(FaultRule rule, uint64_t min_operations) {
-    const FilesByPath before = FilesBelow(&fs_, kBroker);
-    for (rule.nth = 1;; ++rule.nth) {
-      const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
-      FaultyFileSystem faulty(machine.get());
-      faulty.AddRule(rule);
-      const absl::Status status = AdoptPartition(&faulty, kSource, kBroker, options_).status();
-      SCOPED_TRACE(fmt::format("operation {}: {}", rule.nth, status.ToString()));
-      ASSERT_NO_FATAL_FAILURE(ExpectSafe(machine.get(), &clock_, ExpectWholeFromStart));
-      ASSERT_FALSE(HasFailure());
-      if (faulty.faults_fired() == 0) {
-        VARVE_ASSERT_OK(status);
-        ASSERT_GT(rule.nth, min_operations);
-        return;
-      }
-      if (!ReadFile(machine.get(), "kafka/orders-0/00000000000000000000.log").empty()) {
-        EXPECT_TRUE(status.ok() || status.ToString().find("removing the source failed") != std::string::npos);
-        continue;
-      }
-      ASSERT_FALSE(status.ok());
-      FilesByPath after = FilesBelow(machine.get(), kBroker);
-      std::erase_if(after, [](const auto& file) { return file.first.ends_with(".tmp"); });
-      ASSERT_EQ(after, before);
-    }
-  }
-
-  const AdoptOptions options_{.move = true};
-};
-
-TEST_F(AdoptFaultsTest, PowerLossAtAnyPointLosesNothing) {
-  constexpr uint64_t kSeedsOfExchange = 12;
-  MakeSource();
-  MakeEmpty();
-  std::set<bool> adopted;
-  for (uint64_t n = 1;; ++n) {
-    const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
-    FaultyFileSystem dying(machine.get());
-    dying.AddRule({.nth = n, .for_ever = true});
-    const absl::Status status = AdoptPartition(&dying, kSource, kBroker, options_).status();
-    // Names are exchanged in few steps, of which a crash may take any.
-    const bool exchanges = !IsThere(machine.get(), kAdopted) || !IsThere(machine.get(), kSource);
-    const uint64_t seeds = exchanges ? kSeedsOfExchange : 1;
-    for (uint64_t seed = 0; seed <= seeds; ++seed) {
-      const CrashMode mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom;
-      const std::unique_ptr<MemoryFileSystem> after = machine->CloneAfterCrash({.seed = n * 100 + seed, .mode = mode});
-      ASSERT_NO_FATAL_FAILURE(ExpectSafe(after.get(), &clock_, ExpectWholeFromStart)) << "operation " << n;
-      adopted.insert(IsThere(after.get(), "kafka/orders-0/leader-epoch-checkpoint") &&
-                     !ReadFile(after.get(), "kafka/orders-0/00000000000000000000.log").empty());
-      ASSERT_FALSE(HasFailure()) << "operation " << n << ", seed " << seed << ": " << status;
-    }
-    if (dying.faults_fired() > 0) continue;
-    VARVE_ASSERT_OK(status);
-    ASSERT_GT(n, 100u);
-    break;
-  }
-  EXPECT_EQ(adopted.size(), 2u);
-}
-
-TEST_F(AdoptFaultsTest, AFailureIsToldAndUndone) {
-  MakeSource();
-  MakeEmpty();
-  ExpectUndone({}, 100);
-}
-
-TEST_F(AdoptFaultsTest, AChangeWhoseAnswerIsLostIsUndoneToo) {
-  MakeSource();
-  MakeEmpty();
-  ExpectUndone({.operation = FileOperation::kRename, .after_effect = true}, 5);
-  ExpectUndone({.operation = FileOperation::kSyncDirectory, .after_effect = true}, 5);
-  ExpectUndone({.operation = FileOperation::kCreateDirectory, .after_effect = true}, 2);
-  ExpectUndone({.operation = FileOperation::kRemove, .after_effect = true}, 5);
+  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("replication-offset-checkpoint"));
 }
 
 }  // namespace

@@ -76,6 +76,14 @@ TEST(AdoptionPlanTest, TheLatestEpochIsTheGreatest) {
   EXPECT_EQ(plan.max_leader_epoch, 6);
 }
 
+TEST(AdoptionPlanTest, AnAdoptedLogEndsWithAnEmptySegment) {
+  const SegmentExtent held{.base_offset = 2, .size_bytes = 100};
+  const SegmentExtent added{.base_offset = 7, .size_bytes = 0};
+  EXPECT_EQ(SegmentToAdd({held}, 7), added);
+  EXPECT_EQ(SegmentToAdd({held, added}, 7), std::nullopt);
+  EXPECT_EQ(SegmentToAdd({added}, 7), std::nullopt);
+}
+
 TEST(AdoptionPlanTest, AFollowersDirectoryIsRefused) {
   AdoptionTarget target = EmptyTarget();
   target.leader_epochs.clear();

@@ -108,6 +108,25 @@ TEST_F(ExportTest, DamageGoesAlong) {
   EXPECT_EQ(result.log_end_offset, kRecords);
 }
 
+// A broker that dies while a cleaned segment takes its place.
+TEST_F(ExportTest, ASegmentOnItsWayInArrives) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kAdopted));
+  ASSERT_GT(bases.size(), 2u);
+  for (const char* const kind : {"log", "index", "timeindex"}) {
+    const std::string name = fmt::format("kafka/orders-0/{:020}.{}", bases[1], kind);
+    VARVE_ASSERT_OK(fs_.Rename(name, name + ".swap"));
+  }
+  for (const bool clean : {true, false}) {
+    const std::string target = clean ? "data/exported-0" : "data/exported-1";
+    if (!clean) {
+      VARVE_ASSERT_OK(fs_.Remove("kafka/.kafka_cleanshutdown"));
+    }
+    VARVE_ASSERT_OK(ExportPartition(&fs_, kAdopted, target));
+    EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, target));
+  }
+}
+
 TEST_F(ExportTest, ACheckpointThatCannotBeParsedIsToldAndCountsForNothing) {
   MakeBrokersPartition();
   WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", "nonsense");
@@ -169,7 +188,10 @@ TEST_F(ExportTest, RefusesATargetThatIsTakenOrABrokers) {
   MakeBrokersPartition();
   VARVE_ASSERT_OK(fs_.CreateDirectory(kExported));
   ExpectRefused(absl::StatusCode::kAlreadyExists, kExported);
-  ExpectRefused(absl::StatusCode::kInvalidArgument, "outside", kAdopted, "kafka/orders-1");
+  VARVE_ASSERT_OK(fs_.CreateDirectory("kafka/deep"));
+  for (const char* const target : {"kafka/orders-1", "kafka/deep/orders-1", "kafka/orders-0/orders-1"}) {
+    ExpectRefused(absl::StatusCode::kInvalidArgument, "outside", kAdopted, target);
+  }
 }
 
 TEST_F(ExportTest, RefusesARunningBroker) {
