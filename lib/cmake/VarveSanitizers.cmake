@@ -1,4 +1,5 @@
 # Builds the library and all that stands beside it with the sanitizers of VARVE_SANITIZE. The first report ends a test.
+# With fuzzer-no-link, by clang, it tells libFuzzer what an input reaches (tests/fuzz).
 if(VARVE_SANITIZE)
   list(JOIN VARVE_SANITIZE "," sanitizers)
   add_compile_options(-fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -69,11 +69,11 @@ std::vector<std::byte> TransactionIndex::Encode(std::span<const AbortedTransacti
 }
 
 absl::Status TransactionIndex::Append(const AbortedTransaction& transaction) {
-  const int64_t lowest = entries_.empty() ? base_offset_ : entries_.back().last_offset + 1;
-  if (transaction.last_offset < lowest) {
+  const int64_t highest_before = entries_.empty() ? base_offset_ - 1 : entries_.back().last_offset;
+  if (transaction.last_offset <= highest_before) {
     return internal::Error(absl::StatusCode::kInvalidArgument,
-                           "transaction index of segment {}: entry {}: expected a last offset of {} or more, found {}",
-                           base_offset_, entries_.size(), lowest, transaction.last_offset);
+                           "transaction index of segment {}: entry {}: expected a last offset above {}, found {}",
+                           base_offset_, entries_.size(), highest_before, transaction.last_offset);
   }
   entries_.push_back(transaction);
   return absl::OkStatus();

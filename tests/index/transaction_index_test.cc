@@ -52,8 +52,8 @@ TEST(TransactionIndexTest, ParseRefusesDamage) {
       {"version", other_version, "00.txnindex: at byte 34: expected entry version 0, found 1"},
       {"order", EncodeAll({{1, 100, 105, 106}, {2, 101, 105, 106}}),
        "00.txnindex: at byte 34: transaction index of segment "
-       "100: entry 1: expected a last offset of 106 or more, found 105"},
-      {"below the base", EncodeAll({{1, 90, 99, 100}}), "entry 0: expected a last offset of 100 or more, found 99"},
+       "100: entry 1: expected a last offset above 105, found 105"},
+      {"below the base", EncodeAll({{1, 90, 99, 100}}), "entry 0: expected a last offset above 99, found 99"},
   };
   for (const Case& bad : cases) {
     SCOPED_TRACE(bad.name);

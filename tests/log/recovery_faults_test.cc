@@ -187,7 +187,7 @@ TEST_P(RecoveryFaultsTest, StoppedAtEveryOperationTheNextOpeningComesToTheSame) 
         }
       }
       ExpectSame(partition.fs->CloneAfterProcessDeath(), partition.options, expected);
-      for (uint64_t seed = 0; seed < 5; ++seed) {
+      for (uint64_t seed = 0; seed < 3; ++seed) {
         SCOPED_TRACE(::testing::Message() << "seed " << seed);
         const CrashMode mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom;
         ExpectSame(partition.fs->CloneAfterCrash({.seed = seed, .mode = mode}), partition.options, expected);
