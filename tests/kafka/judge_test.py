@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 from kafka_judge import PROJECT, Judge, KafkaRefused
@@ -111,6 +114,47 @@ class BuildTest(VarveTest):
         self.assertEqual(built.returncode, 1)
         self.assertIn("need mvn, javac, java: apt-get install --no-install-recommends default-jdk-headless maven",
                       built.stderr)
+
+
+class EndTest(VarveTest):
+    """A test that is ended by a signal leaves neither a broker nor a directory."""
+
+    def ended(self, number, script):
+        """The line that a script of Python printed before it was sent a signal."""
+        process = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+                                   stderr=subprocess.DEVNULL)
+        line = process.stdout.readline().strip()
+        os.kill(process.pid, number)
+        process.wait()
+        process.stdout.close()
+        return line
+
+    def test_a_process_that_was_started_ends_with_this(self):
+        pid = int(self.ended(signal.SIGKILL, """
+import signal, subprocess, kafka_judge
+print(subprocess.Popen(kafka_judge.ending_with_this(["sleep", "300"]), stdout=subprocess.DEVNULL).pid, flush=True)
+signal.pause()"""))
+        deadline = time.monotonic() + 60
+        while self.is_running(pid):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    @staticmethod
+    def is_running(pid):
+        try:
+            return " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+        except FileNotFoundError:
+            return False
+
+    def test_directories_are_removed(self):
+        directory = self.ended(signal.SIGTERM, """
+import signal, tempfile, kafka_judge
+kafka_judge.end_in_order_when_told_to()
+with tempfile.TemporaryDirectory() as directory:
+    print(directory, flush=True)
+    signal.pause()""")
+        self.assertTrue(directory)
+        self.assertFalse(pathlib.Path(directory).exists())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ One node that is broker and controller, on the loopback device only, of any vers
 directory is a Kafka data directory as any other: put partitions there and take them away while it is stopped.
 """
 
+import atexit
 import base64
 import os
 import pathlib
@@ -15,7 +16,7 @@ import tempfile
 import time
 import uuid
 
-from kafka_judge import KAFKA_VERSION, java_command
+from kafka_judge import KAFKA_VERSION, ending_with_this, java_command
 
 TIMEOUT_S = 120
 POLL_INTERVAL_S = 0.02
@@ -78,6 +79,7 @@ class Broker:
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="varve-broker-"))
         self.data = self._directory / "data"
         self.log_path = self._directory / "broker.log"
+        atexit.register(self.close)
         try:
             self._format()
         except BaseException:
@@ -88,9 +90,13 @@ class Broker:
         if self._process is not None:
             self.kill()
         shutil.rmtree(self._directory)
+        atexit.unregister(self.close)
 
     @property
     def is_running(self):
+        """False where it was not started or was ended. It may not end by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise BrokerError(f"the broker of {self.version} has ended:\n{self.log()}")
         return self._process is not None
 
     def partition(self, topic, number=0):
@@ -120,7 +126,8 @@ class Broker:
 
     def _end(self, number):
         process, self._process = self._process, None
-        os.kill(process.pid, number)
+        if process.poll() is None:
+            os.kill(process.pid, number)
         try:
             process.wait(TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -153,9 +160,9 @@ class Broker:
         settings = self._write_settings()
         with open(self.log_path, "wb") as log:
             self._process = subprocess.Popen(
-                java_command("kafka.Kafka", settings, version=self.version,
-                             options=["-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
-                                      "-Dorg.slf4j.simpleLogger.showDateTime=true"]),
+                ending_with_this(java_command("kafka.Kafka", settings, version=self.version,
+                                              options=["-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+                                                       "-Dorg.slf4j.simpleLogger.showDateTime=true"])),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         wait_until(lambda: STARTED in self._whole_log() or self._process.poll() is not None, "the broker is started")
         if self._process.poll() is None:

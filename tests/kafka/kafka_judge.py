@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,10 +120,21 @@ def java_command(main_class, *arguments, version=KAFKA_VERSION, max_heap="256m",
             *map(str, arguments)]
 
 
+def ending_with_this(command):
+    """A command that the system kills when this process has ended, however it did."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *command]
+
+
+def end_in_order_when_told_to():
+    """SIGTERM does what an interrupt from the terminal does: what is to be done in any case is done, at once."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 class Judge:
     """A running judge; ends with the block of `with`, or with this process at the latest."""
 
     def __init__(self, **java_options):
+        end_in_order_when_told_to()
         self._log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
         self._process = subprocess.Popen(java_command("varve.kafka.Main", **java_options), stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._log)

@@ -28,6 +28,8 @@ final class Produce implements Request {
             // A batch is sent by flush() alone, which the steps decide.
             "linger.ms", 3_600_000,
             "delivery.timeout.ms", 7_200_000,
+            // The longest that a broker allows: on a slow machine it aborts nothing that is to stay open.
+            "transaction.timeout.ms", 900_000,
             "batch.size", 1 << 20);
 
     @Override
