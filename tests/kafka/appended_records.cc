@@ -70,7 +70,7 @@ absl::Status AppendedRecords::TakeOutCompacted(const Log& log) {
     if (left.contains(offset) || MayBeCompacted(record, last_stable_offset)) continue;
     return Fault("the record at {} is gone", offset);
   }
-  std::erase_if(records_, [&](const auto& entry) { return !left.contains(entry.first); });
+  compacted_count_ += std::erase_if(records_, [&](const auto& entry) { return !left.contains(entry.first); });
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #ifndef VARVE_TESTS_KAFKA_APPENDED_RECORDS_H_
 #define VARVE_TESTS_KAFKA_APPENDED_RECORDS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -33,6 +34,8 @@ class AppendedRecords {
   [[nodiscard]] const std::map<int64_t, AppendedRecord>& by_offset() const { return records_; }
   [[nodiscard]] int64_t log_start_offset() const { return log_start_offset_; }
   [[nodiscard]] int64_t log_end_offset() const { return log_end_offset_; }
+  // How many records compaction took.
+  [[nodiscard]] size_t compacted_count() const { return compacted_count_; }
 
   // The batch that a log says it appended as a leader does: at its end, without gaps.
   [[nodiscard]] absl::Status Append(const AppendResult& result, std::vector<AppendedRecord> batch);
@@ -57,6 +60,7 @@ class AppendedRecords {
   std::map<int64_t, AppendedRecord> records_;
   int64_t log_start_offset_ = 0;
   int64_t log_end_offset_ = 0;
+  size_t compacted_count_ = 0;
 };
 
 }  // namespace varve::testing_support

@@ -22,7 +22,11 @@ def damage(life, dice, batches):
     # A recovery point in a hole says more than it knows, namely that there are no batches.
     ends = [batch["last_offset"] + 1 for batch in batches]
     life.lower_recovery_point(max((end for end in ends if end <= life.recovery_point), default=0))
-    kinds = [_cut_tail, _add_garbage, _add_zeros, _flip_byte, _remove_indexes, _remove_snapshots, _spoil_indexes]
+    kinds = [*OF_WHAT_WAS_WRITTEN, _remove_indexes, _remove_snapshots]
+    spoil(life, dice, batches, kinds)
+
+
+def spoil(life, dice, batches, kinds):
     for kind in dice.sample(kinds, dice.choice([1, 1, 2])):
         life.damage.append(kind(life, dice, batches))
 
@@ -102,3 +106,7 @@ def _spoil_indexes(life, dice, _):
                     file.write(dice.randbytes(min(path.stat().st_size, dice.randint(1, 64))))
                 spoilt.append(path.name)
     return f"garbage in {spoilt}"
+
+
+# Of files that stay where they are.
+OF_WHAT_WAS_WRITTEN = [_cut_tail, _add_garbage, _add_zeros, _flip_byte, _spoil_indexes]

@@ -33,6 +33,18 @@ def make_old(partition):
         os.utime(path, (0, 0))
 
 
+def leader_epochs_of(partition):
+    """[epoch, start offset] of each that the checkpoint among the files has."""
+    lines = (partition / LEADER_EPOCHS).read_text().splitlines()[2:]
+    return [[int(number) for number in line.split()] for line in lines]
+
+
+def drop_leader_epochs(partition, end):
+    """Takes those that start at `end` or above out of the checkpoint."""
+    kept = [f"{epoch} {start}\n" for epoch, start in leader_epochs_of(partition) if start < end]
+    (partition / LEADER_EPOCHS).write_text(f"0\n{len(kept)}\n" + "".join(kept))
+
+
 class KafkaLife:
     """One generated life, in a directory of its own."""
 
@@ -78,17 +90,6 @@ class KafkaLife:
     def lay_empty_indexes(self):
         for base in self.bases_without_index:
             (self.partition / f"{base:020}.index").touch()
-
-    @property
-    def leader_epochs(self):
-        """[epoch, start offset] of each that the checkpoint among the files has."""
-        path = self.partition / LEADER_EPOCHS
-        return [[int(number) for number in line.split()] for line in path.read_text().splitlines()[2:]]
-
-    def drop_leader_epochs(self, end):
-        """Takes those that start at `end` or above out of the checkpoint."""
-        kept = [f"{epoch} {start}\n" for epoch, start in self.leader_epochs if start < end]
-        (self.partition / LEADER_EPOCHS).write_text(f"0\n{len(kept)}\n" + "".join(kept))
 
     def copy(self, name, of=None):
         """A copy of the data directory as Kafka left it, or of another partition's; returns its partition."""

@@ -18,7 +18,7 @@ from agreement import (LOG_FILES, Difference, Judged, NamedExceptions, answers_o
                        compare_members, modified_ms, questions_about)
 from crash_damage import damage
 from kafka_judge import Judge, KafkaRefused
-from kafka_life import DEFAULT_INDEX_INTERVAL_BYTES, KafkaLife
+from kafka_life import DEFAULT_INDEX_INTERVAL_BYTES, KafkaLife, drop_leader_epochs, leader_epochs_of
 from life_exceptions import IN_LIVES, gone_segments, settled, without_segments
 from lives_asked import asked_lives, directory_for_lives, report
 from snapshot_files import compare_snapshots
@@ -105,11 +105,11 @@ class LifeChecks:
         """Where epochs of offsets that are gone made Kafka forget others, they are gone as well."""
         life, dumped = self.life, dump(self.life, self.life.partition)
         end = dumped["log"]["log_end_offset"]
-        if all(start < end for _, start in life.leader_epochs):
+        if all(start < end for _, start in leader_epochs_of(life.partition)):
             return
         found = life.inspect(life.copy("with-all-epochs"))["found"]
         if self.explains(Difference("epochs", end, found["leader_epochs"], dumped["leader_epochs"]), Judged(found, {})):
-            life.drop_leader_epochs(end)
+            drop_leader_epochs(life.partition, end)
 
     def dump_believed(self):
         """What varve finds, after a recovery point that lies above the log was made to say what the files do."""

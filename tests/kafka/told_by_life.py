@@ -53,10 +53,17 @@ class ToldByLife:
                                           self.last_stable_offset))
         differences += self._compare_records(found)
         # An epoch without records is taken away by whoever opens the log.
-        epochs = [[epoch, start] for epoch, start in self.leader_epochs if start < self.log_end_offset]
-        if found["leader_epochs"] != epochs:
-            differences.append(Difference("told", "leader_epochs", found["leader_epochs"], epochs))
+        theirs, ours = ([[epoch, start] for epoch, start in epochs if start < self.log_end_offset]
+                        for epochs in (found["leader_epochs"], self.leader_epochs))
+        if theirs != ours:
+            differences.append(Difference("told", "leader_epochs", theirs, ours))
         return differences + self._compare_producers(found)
+
+    def compare_flushed(self, found, recovery_point):
+        """After a damage to what was not flushed: the rest is there, and of the other records only the last are gone."""
+        differences = self._compare_records(found)
+        end = found["log"]["log_end_offset"]
+        return [one for one in differences if one.kafka is not None or one.place < max(recovery_point, end)]
 
     def compare_last_snapshot(self, files):
         """A log that is closed leaves its producers in a snapshot."""
@@ -75,23 +82,26 @@ class ToldByLife:
     def _compare_records(self, found):
         left = {record[0]: record for record in found["records"] if record[0] >= self.log_start_offset}
         told = {record[0]: record for record in self.records}
-        return [Difference("told", f"record {offset}", left.get(offset), told.get(offset))
+        return [Difference("told record", offset, left.get(offset), told.get(offset))
                 for offset in sorted(left.keys() | told.keys()) if left.get(offset) != told.get(offset)]
 
     def _compare_producers(self, found):
         kafkas, ours = comparable("producers", found["producers"]), self.producers
-        if not self.clean:
-            kafkas, ours = ([one for one in producers if self._is_known_after_a_crash(one)]
+        if self._counts_no_snapshots():
+            kafkas, ours = ([one for one in producers if self._is_known_by_records(one)]
                             for producers in (kafkas, ours))
         return [] if kafkas == ours else [Difference("told", "producers", kafkas, ours)]
 
-    def _is_known_after_a_crash(self, producer):
-        """By its records. Snapshots below the log start count for nothing then, and a producer without a timestamp is
-        idle for ever: when it is forgotten is a matter of the moment."""
+    def _counts_no_snapshots(self):
+        """Whether producers may be known by records only: opening a log removes snapshots up to the log start."""
+        return not self.clean or self.log_start_offset == self.log_end_offset
+
+    def _is_known_by_records(self, producer):
+        """A producer without a timestamp is idle for ever: when it is forgotten is a matter of the moment."""
         known = next((one for one in self.producers if one["producer_id"] == producer["producer_id"]), producer)
         first = known["current_txn_first_offset"]
         return (first if first >= 0 else known["last_offset"]) >= self.log_start_offset and known["timestamp"] >= 0
 
     def _may_forget_a_transaction(self):
-        return not self.clean and any(0 <= one["current_txn_first_offset"] < self.log_start_offset
+        return self._counts_no_snapshots() and any(0 <= one["current_txn_first_offset"] < self.log_start_offset
                                       for one in self.producers)

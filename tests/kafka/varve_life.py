@@ -9,8 +9,9 @@ import subprocess
 
 from agreement import (LOG_FILES, Difference, Judged, answers_of_varve, compare_answers, compare_files, compare_members,
                        modified_ms, questions_about)
+from crash_damage import OF_WHAT_WAS_WRITTEN, spoil
 from kafka_judge import KafkaRefused
-from kafka_life import make_old
+from kafka_life import drop_leader_epochs, make_old
 from life_exceptions import gone_segments, settled, without_segments
 from snapshot_files import compare_snapshots
 from told_by_life import ToldByLife
@@ -44,6 +45,25 @@ def run(*arguments):
     return result
 
 
+def index_too_small(error, index_bytes, recovered):
+    """That Kafka's recovery found no room for one more entry, and how many varve's made at most; None for other errors.
+
+    Kafka keeps the last place of a time index for when the segment is closed.
+    """
+    full = re.search(r"Attempt to append to a full (time )?index \(size = (\d+)\)", error)
+    if full is None:
+        return None
+    suffix, entry_bytes, kept = (".timeindex", 12, 1) if full[1] else (".index", 8, 0)
+    entries = max(len(content) // entry_bytes for name, content in recovered.items() if name.endswith(suffix))
+    return Difference("index entries", index_bytes // entry_bytes - kept, int(full[2]), entries)
+
+
+# What lives are to meet, each in some of them.
+MET = ("closed", "killed", "damaged", "written in one go", "recovered", "truncated", "reopened", "killed on the way",
+       "compacted", "aborted", "open", "epochs", "segments", "log start in a segment", "delete horizon", "emptied batch",
+       "log append time", "idempotent", "none", "gzip", "snappy", "lz4", "zstd")
+
+
 class VarveLife:
     """A life that has ended: its directory, and what is known of the log."""
 
@@ -53,13 +73,14 @@ class VarveLife:
         self.partition = pathlib.Path(told["dir"])
         make_old(self.partition)
         self.clean = told["clean"]
+        self.damage = []
         steps = {step.rpartition(" at ")[0] for step in told["steps"]}
         self.written_in_one_go = self.clean and not steps & REWRITING
         # Recovery may know no more of a transaction that began below the log start.
         self.keeps_aborted = self.clean and not steps & {"kill", "compact", "compact in part"}
 
     def __str__(self):
-        end = "closed" if self.clean else f"killed, recovery point {self.told['recovery_point']}"
+        end = "closed" if self.clean else f"killed, recovery point {self.recovery_point}, damage: {self.damage}"
         return f"VARVE_KAFKA_SEED={self.seed}: {'; '.join(self.told['steps'])}; {end}"
 
     def spoilt(self, name, spoil):
@@ -71,6 +92,23 @@ class VarveLife:
         target = self.partition.parent / name / self.partition.name
         shutil.copytree(self.partition, target)
         return target
+
+    @property
+    def recovery_point(self):
+        return self.told["recovery_point"]
+
+    def be_damaged(self, dice):
+        """As a crash of the machine might: what was not flushed is torn, spoilt, or followed by garbage."""
+        dump = run("dump", self.partition, "--as-opened", "--json").json()
+        batches = dump["batches"]
+        if all(batch["last_offset"] + 1 != self.recovery_point for batch in batches):
+            return  # a recovery point in a hole says more than it knows, namely that there are no batches
+        # What a mapped file has behind its batches is no tail to tear.
+        last = max(segment["base"] for segment in dump["segments"])
+        ends = [batch["position"] + batch["bytes"] for batch in batches if batch["segment"] == last]
+        os.truncate(self.partition / f"{last:020}.log", max(ends, default=0))
+        spoil(self, dice, batches, OF_WHAT_WAS_WRITTEN)
+        make_old(self.partition)
 
     def judge(self, judge, exceptions):
         """What Kafka, varve and the life itself disagree about, exceptions aside: all that is found, answered, and left in
@@ -90,7 +128,10 @@ class VarveLife:
         try:
             answer = self.inspect(judge, copy, recovery_point, questions)
         except KafkaRefused as error:
-            differences.append(self.index_too_small(str(error), ours))
+            too_small = index_too_small(str(error), self.told["config"]["segment.index.bytes"], ours)
+            if too_small is None:
+                raise AssertionError(f"{error}\n{self}") from error
+            differences.append(too_small)
             copy = self.copy("kafka-with-room")
             answer = self.inspect(judge, copy, recovery_point, questions, {"segment.index.bytes": ROOMY_INDEX_BYTES})
         judged = Judged(answer["found"], modified_ms(self.partition))
@@ -98,13 +139,23 @@ class VarveLife:
         def explain(difference):
             return not exceptions.unexplained([difference], judged)
 
+        end, epochs = dump["log"]["log_end_offset"], answer["found"]["leader_epochs"]
+        if epochs != dump["leader_epochs"] and explain(Difference("epochs", end, epochs, dump["leader_epochs"])):
+            copy = self.copy("kafka-without-lost-epochs")
+            drop_leader_epochs(copy, end)
+            answer = self.inspect(judge, copy, recovery_point, questions)
+            judged = Judged(answer["found"], judged.modified_ms)
         found = settled(answer["found"], dump, explain)
         differences += compare_members(found, dump) + compare_answers(answer, answers)
         # What opening leaves of a log that was closed is there before; recovery may find segments that have to go.
         gone = set() if self.clean else gone_segments(answer["found"], found)
         differences += compare_files(*(without_segments(files, gone) for files in (files_of(copy), ours)))
+        self.met = self.met_in(dump)
         told = ToldByLife(self.told)
-        differences += told.compare({**found, "log": dump["log"]}) + told.compare_last_snapshot(before)
+        if self.damage:
+            differences += told.compare_flushed(found, self.recovery_point)
+        else:
+            differences += told.compare({**found, "log": dump["log"]}) + told.compare_last_snapshot(before)
         if self.keeps_aborted:
             differences += told.compare_aborted(dump)
         if self.clean:
@@ -120,7 +171,7 @@ class VarveLife:
     def repair(self):
         """The files of a repaired copy, and of how many segments they were made anew."""
         partition = self.copy("repaired")
-        report = run("repair", partition, "--now", self.told["clock_ms"], "--json").json()["report"]
+        report = run("repair", partition, "--on-damage", "truncate", "--now", self.told["clock_ms"], "--json").json()["report"]
         return files_of(partition), report["segments_recovered"]
 
     def compare_recovered(self, dump, recovered):
@@ -129,6 +180,24 @@ class VarveLife:
         ends = [segment["base"] for segment in dump["segments"][1:]]
         from_point_on = 1 + sum(end > point for end in ends)
         return [] if recovered == from_point_on else [Difference("segments recovered", point, from_point_on, recovered)]
+
+    def met_in(self, dump):
+        """Which of MET this life has."""
+        batches, steps = dump["batches"], {step.rpartition(" at ")[0] for step in self.told["steps"]}
+        has = {
+            "closed": self.clean, "killed": not self.clean, "damaged": bool(self.damage),
+            "written in one go": self.written_in_one_go,
+            "recovered": not self.clean and self.recovery_point < dump["log"]["log_end_offset"],
+            "truncated": "truncate" in steps, "reopened": "reopen" in steps, "killed on the way": "kill" in steps,
+            "compacted": self.told["compacted"] > 0, "aborted": bool(dump["aborted_txns"]),
+            "open": dump["log"]["last_stable_offset"] < dump["log"]["log_end_offset"],
+            "epochs": len(dump["leader_epochs"]) > 1, "segments": len(dump["segments"]) > 1,
+            "log start in a segment": dump["log"]["log_start_offset"] > dump["segments"][0]["base"],
+            "delete horizon": any(batch["delete_horizon"] is not None for batch in batches),
+            "emptied batch": any(batch["count"] == 0 for batch in batches),
+            "log append time": any(batch["timestamp_type"] == "LogAppendTime" for batch in batches),
+            "idempotent": any(batch["producer_id"] >= 0 and not batch["transactional"] for batch in batches)}
+        return {name for name, holds in has.items() if holds} | {batch["codec"] for batch in batches}
 
     def compare_rebuilt(self, judge, dump, before):
         """Kafka recovers the whole log, and loses nothing. One that was written in one go is what it makes of it."""
@@ -144,13 +213,3 @@ class VarveLife:
             differences += compare_snapshots(rebuilt, before)
         differences += compare_members({**dump, **{member: found[member] for member in kept}}, dump)
         return [difference._replace(what=f"rebuilt {difference.what}") for difference in differences]
-
-    def index_too_small(self, error, recovered):
-        """That Kafka's recovery found no room for one more entry, and how many varve's made at most."""
-        full = re.search(r"Attempt to append to a full (time )?index \(size = (\d+)\)", error)
-        if full is None:
-            raise AssertionError(f"{error}\n{self}")
-        suffix, entry_bytes = (".timeindex", 12) if full[1] else (".index", 8)
-        entries = max(len(content) // entry_bytes for name, content in recovered.items() if name.endswith(suffix))
-        room = self.told["config"]["segment.index.bytes"] // entry_bytes
-        return Difference("index entries", room, int(full[2]), entries)

@@ -1,7 +1,8 @@
 """The named exceptions of lives that varve carried out, beside those of other lives."""
 
 from agreement import KNOWN, LARGEST, NamedException, first_record_from
-from life_exceptions import LARGEST_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START, STABLE_OFFSET_OF_A_BATCH
+from life_exceptions import (FORGOTTEN_EPOCHS, LARGEST_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START,
+                             STABLE_OFFSET_OF_A_BATCH)
 
 
 def _readable_largest(found):
@@ -64,4 +65,4 @@ ONE_MORE_IS_RECOVERED = NamedException(
     _one_more_is_recovered)
 
 IN_LIVES_OF_VARVE = [*KNOWN, STABLE_OFFSET_OF_A_BATCH, LARGEST_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START,
-                     LARGEST_COMPACTED_AWAY, NONE_IS_THE_LARGEST, INDEX_TOO_SMALL, ONE_MORE_IS_RECOVERED]
+                     FORGOTTEN_EPOCHS, LARGEST_COMPACTED_AWAY, NONE_IS_THE_LARGEST, INDEX_TOO_SMALL, ONE_MORE_IS_RECOVERED]

@@ -3,6 +3,7 @@
 import unittest
 
 from agreement import LARGEST, Difference, Judged
+from varve_life import index_too_small
 from varve_life_exceptions import (IN_LIVES_OF_VARVE, INDEX_TOO_SMALL, LARGEST_COMPACTED_AWAY, NONE_IS_THE_LARGEST,
                                    ONE_MORE_IS_RECOVERED)
 
@@ -54,6 +55,18 @@ class VarveLifeExceptionsTest(unittest.TestCase):
     def test_index_too_small(self):
         self.check(INDEX_TOO_SMALL, {}, ("index entries", 10, 10, 11), ("index entries", 10, 10, 10),
                    ("index entries", 12, 10, 13), ("kept", 10, 10, 11))
+
+    def test_index_too_small_for_either_kind_of_entry(self):
+        error = "InvalidOffsetException: Attempt to append to a full %sindex (size = %d)."
+        files = {"0.index": bytes(8 * 10), "5.index": bytes(8 * 11), "0.timeindex": bytes(12 * 7)}
+        for full, index_bytes, applies in [
+                (error % ("", 10), 80, True), (error % ("", 10), 87, True), (error % ("", 10), 88, False),
+                (error % ("", 9), 80, False), (error % ("", 11), 88, False),
+                (error % ("time ", 6), 84, True), (error % ("time ", 5), 72, True), (error % ("time ", 6), 83, False),
+                (error % ("time ", 7), 84, False), (error % ("time ", 7), 96, False)]:
+            difference = index_too_small(full, index_bytes, files)
+            self.assertEqual(INDEX_TOO_SMALL.applies(difference, Judged({}, {})), applies, (full, index_bytes))
+        self.assertIsNone(index_too_small("Record is corrupt", 80, files))
 
     def test_one_more_is_recovered(self):
         self.check(ONE_MORE_IS_RECOVERED, found(), ("segments recovered", 5, 1, 2), ("segments recovered", 5, 1, 3),

@@ -103,12 +103,12 @@ std::string EpochsOf(const LifeEnd& end) {
 void Print(uint64_t seed, const std::string& directory, const LifeEnd& end) {
   fmt::print(
       R"({{"seed":{},"dir":"{}","clean":{},"recovery_point":{},"log_start_offset":{},"log_end_offset":{},)"
-      R"("last_stable_offset":{},"clock_ms":{},"config":{},"producers":{},"leader_epochs":{},"records":{},"aborts":{},)"
+      R"("last_stable_offset":{},"clock_ms":{},"config":{},"producers":{},"leader_epochs":{},"records":{},"aborts":{},"compacted":{},)"
       R"("steps":["{}"]}})"
       "\n",
       seed, directory, end.clean, end.recovery_point, end.appended.log_start_offset(), end.appended.log_end_offset(),
       end.last_stable_offset, end.clock_ms, ConfigOf(end.options), ProducersOf(end), EpochsOf(end),
-      RecordsOf(end.appended), AbortsOf(end.appended), fmt::join(end.steps, "\",\""));
+      RecordsOf(end.appended), AbortsOf(end.appended), end.appended.compacted_count(), fmt::join(end.steps, "\",\""));
 }
 
 int Main(int count, char** arguments) {

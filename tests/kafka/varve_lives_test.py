@@ -5,6 +5,7 @@ A life is told by its seed: VARVE_KAFKA_SEED=N judges that one alone, VARVE_KAFK
 
 import collections
 import pathlib
+import random
 import shutil
 import tempfile
 import unittest
@@ -13,9 +14,10 @@ from agreement import NamedExceptions
 from kafka_judge import Judge, KafkaRefused
 from lives_asked import asked_lives, directory_for_lives, report
 from spoilt_life import ANYWHERE, CLOSED, IN_ONE_GO, NEVER_COMPACTED, ways_to_spoil
-from varve_life import live
+from varve_life import MET, live
 from varve_life_exceptions import IN_LIVES_OF_VARVE
 
+VARIED_LIVES = 100  # so many have met everything
 SPOILT_LIVES = 60
 SPOILT_EACH = 1  # lives in which each way to spoil is tried, closed and killed
 
@@ -24,20 +26,25 @@ class VarveLivesTest(unittest.TestCase):
     def test_kafka_agrees(self):
         first_seed, count = asked_lives(100)
         exceptions = NamedExceptions(*IN_LIVES_OF_VARVE)
-        judged, differing = 0, []
+        judged, differing, met = 0, [], collections.Counter()
         place = tempfile.TemporaryDirectory(prefix="varve-lives-", dir=directory_for_lives())
         with Judge() as judge, place as directory:
             for life in live(first_seed, count, pathlib.Path(directory)):
                 with self.subTest(seed=life.seed):
                     judged += 1
                     differing.append(life.seed)  # until it is known not to
+                    if not life.clean and life.seed % 2 == 0:
+                        life.be_damaged(random.Random(life.seed))
                     differences = life.judge(judge, exceptions)
+                    met.update(life.met)
                     self.assertFalse(differences, "\n".join([f"{len(differences)} differences",
                                                              *map(str, differences), str(life)]))
                     differing.remove(life.seed)
                     shutil.rmtree(life.partition.parent)
         report("lives of varve", judged, differing, exceptions)
         self.assertEqual(judged, count)
+        if count >= VARIED_LIVES:
+            self.assertEqual([name for name in MET if not met[name]], [], f"lives are not varied: {met}")
 
     def test_whatever_is_spoilt_is_noticed(self):
         met = collections.Counter()
