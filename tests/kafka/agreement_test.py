@@ -1,10 +1,12 @@
 """The comparison finds what is wrong, and an exception applies to nothing but what it names."""
 
 import copy
+import json
 import unittest
 
 from agreement import (FILE_DATE, KNOWN, ONE_SEGMENT, Difference, Judged, NamedException, NamedExceptions,
                        compare_answers, compare_files, compare_members)
+from kafka_report import summary
 from manifest_forms import MEMBERS, epoch_answer, time_answer
 from varve_command import manifest_of
 
@@ -116,6 +118,17 @@ class ExceptionTest(unittest.TestCase):
         exceptions.unexplained([self.difference(), self.difference()], self.judged())
         self.assertEqual(exceptions.summary().splitlines()[:2], ["2 differences by named exceptions",
                                                                  "  2 always: because"])
+
+
+class ReportTest(unittest.TestCase):
+    def test_the_sum_says_what_was_judged_and_what_differed(self):
+        lines = [json.dumps(one) for one in [
+            {"what": "23 golden directories", "seconds": 9},
+            {"what": "lives of Kafka", "lives": 100, "differing": [7, 9], "exceptions": {"a": 2, "b": 0}, "seconds": 40},
+            {"what": "broker 4.1.1", "exceptions": {"a": 1, "c": 1}, "seconds": 50}]]
+        self.assertEqual(summary(lines), [
+            "Kafka: 23 golden directories (9 s), 100 lives of Kafka (40 s), broker 4.1.1 (50 s)",
+            "  2 lives with unexplained differences; by named exceptions: 3 a, 1 c"])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from agreement import (KNOWN, Agreement, Difference, Judged, NamedException, Nam
                        modified_ms)
 from kafka_broker import Broker, wait_until
 from kafka_judge import KAFKA_VERSION, Judge
+from kafka_report import note
 from varve_command import VarveTest, files_of, find_answers
 
 # Records are of the last hour, so that no broker takes their producers for idle ones and forgets them.
@@ -64,6 +65,7 @@ class BrokerCase(VarveTest):
         cls.exceptions = NamedExceptions(*cls.EXCEPTIONS)
         cls.agreement = Agreement(cls.judge, cls.exceptions, entries_of_many_batches=not cls.INDEXES_EVERY_BATCH)
         cls.addClassCleanup(lambda: print(f"Kafka {cls.VERSION}: {cls.exceptions.summary()}"))
+        cls.addClassCleanup(lambda: note(f"broker {cls.VERSION}", exceptions=cls.exceptions.counts()))
         cls.broker = Broker(cls.VERSION)
         cls.addClassCleanup(cls.broker.close)
 

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from kafka_judge import PROJECT, Judge, KafkaRefused
+from kafka_report import note
 from manifest_forms import MEMBERS, comparable
 from varve_command import VarveTest, files_of, golden_cases, manifest_of
 
@@ -54,6 +55,8 @@ class JudgeTest(VarveTest):
                     self.assertEqual(answer[member], manifest[member])
             with self.subTest(case=case, member="files_after"):
                 self.assertEqual(described(partition), {entry["name"]: entry for entry in manifest["files_after"]})
+
+        note(f"{len(golden_cases())} golden directories")
 
     def test_an_empty_young_file_hides_later_records_from_a_lookup_by_time(self):
         manifest = manifest_of("compacted")

@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 
+from kafka_report import begin
+
 PROJECT = pathlib.Path(__file__).resolve().parent
 # The version that the judge is compiled against; class_path() resolves others too.
 KAFKA_VERSION = "4.1.1"
@@ -194,6 +196,7 @@ class Judge:
 
 
 def main():
+    begin()  # what is built first is the first of a run
     try:
         build()
     except JudgeError as error:

@@ -1,9 +1,10 @@
 """Which random lives a test is to judge, by its environment, where they go, and what it tells of them in the end."""
 
-import json
 import os
 import pathlib
 import shutil
+
+from kafka_report import note
 
 MEMORY = pathlib.Path("/dev/shm")
 MEMORY_NEEDED_BYTES = 1 << 28
@@ -17,14 +18,9 @@ def asked_lives(count):
 
 
 def report(what, lives, differing, exceptions):
-    """Prints the counts; where VARVE_KAFKA_REPORT names a file, a line of JSON is added to it.
-
-    `differing`: the seeds of the lives with unexplained differences.
-    """
+    """Prints the counts and reports them. `differing`: the seeds of the lives with unexplained differences."""
     print(f"{lives} {what}, {len(differing)} of them with unexplained differences; {exceptions.summary()}")
-    if "VARVE_KAFKA_REPORT" in os.environ:
-        with open(os.environ["VARVE_KAFKA_REPORT"], "a") as file:
-            print(json.dumps({"lives": lives, "differing": differing, "exceptions": exceptions.counts()}), file=file)
+    note(what, lives=lives, differing=differing, exceptions=exceptions.counts())
 
 
 def directory_for_lives():

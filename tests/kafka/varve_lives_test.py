@@ -43,7 +43,7 @@ class VarveLivesTest(unittest.TestCase):
                     shutil.rmtree(life.partition.parent)
         report("lives of varve", judged, differing, exceptions)
         self.assertEqual(judged, count)
-        if count >= VARIED_LIVES:
+        if first_seed == 1 and count >= VARIED_LIVES:
             self.assertEqual([name for name in MET if not met[name]], [], f"lives are not varied: {met}")
 
     def test_whatever_is_spoilt_is_noticed(self):
