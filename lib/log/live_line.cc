@@ -140,17 +140,26 @@ absl::StatusOr<std::unique_ptr<LiveLine>> LiveLine::Find(FileSystem* file_system
   return line;
 }
 
-absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& directory) {
+// A word of the line in the directory, if there is one. One that the device cannot write is removed: neither readers nor
+// recovery get anything from it.
+absl::Status LiveLine::SetWordOf(FileSystem* file_system, const std::string& directory, size_t index, uint64_t value) {
   const std::string path = JoinPath(directory, kFileName);
   const absl::StatusOr<std::unique_ptr<File>> file = file_system->Open(path, OpenMode::kReadWrite);
   if (absl::IsNotFound(file.status())) return absl::OkStatus();
   VARVE_RETURN_IF_ERROR(file.status());
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
-  if (size < kLineBytes) return absl::OkStatus();  // no reader takes it for a line
-  constexpr std::array<std::byte, sizeof kNobody> kNobodyBytes{};
-  absl::Status written = (*file)->WriteAt(kServedBy * sizeof(uint64_t), kNobodyBytes);
-  // Neither readers nor recovery get anything from a line that the device cannot read.
+  if (size < kLineBytes) return absl::OkStatus();  // nobody takes it for a line
+  absl::Status written = (*file)->WriteAt(index * sizeof value, std::as_bytes(std::span(&value, 1)));
   return absl::IsInternal(written) ? file_system->Remove(path) : written;
+}
+
+absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& directory) {
+  return SetWordOf(file_system, directory, kServedBy, kNobody);
+}
+
+absl::Status LiveLine::Forget(FileSystem* file_system, const std::string& directory) {
+  constexpr uint64_t kInTheMidstOfAStore = 1;
+  return SetWordOf(file_system, directory, kSequence, kInTheMidstOfAStore);
 }
 
 absl::Status LiveLine::Store(const LiveValues& values) {

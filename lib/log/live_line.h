@@ -21,7 +21,7 @@
 // served. A crash leaves it as it was: values that were published, which recovery believes where the page cache
 // survived. That is why a writer that has taken the lock stops the service first: until it has recovered the log, files
 // may be shorter than the values say. It does so too while a truncation or a compaction replaces files. After
-// a power loss another boot id is in the way. A seqlock (Boehm 2012): the writer never waits, a reader that met a store
+// a power loss another boot id is in the way, and before varve.state gets the new one recovery makes the sequence odd. A seqlock (Boehm 2012): the writer never waits, a reader that met a store
 // in progress looks again.
 //
 // The writer stores into its mapping, without a system call, where the file system's allocation is a promise. Elsewhere
@@ -93,6 +93,11 @@ class LiveLine {
   // there is none; one that the device fails is removed. Errors: as the file system.
   [[nodiscard]] static absl::Status StopService(FileSystem* file_system, const std::string& directory);
 
+  // For who recovers the log after its page cache is gone: recovery believes the line no more, until the next Store. What
+  // it says was published before the cache went; once varve.state names the present run of the kernel, it would be taken
+  // for what has survived. OK where there is none. Errors: as StopService.
+  [[nodiscard]] static absl::Status Forget(FileSystem* file_system, const std::string& directory);
+
   // Writer only: all values but the durable offset. Errors: none where the line is mapped for storing, else as
   // File::WriteAt; readers then see the values of before, or nobody serving.
   [[nodiscard]] absl::Status Store(const LiveValues& values);
@@ -118,6 +123,8 @@ class LiveLine {
            uint64_t short_boot_id);
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<LiveLine>> OpenToWrite(FileSystem* file_system,
                                                                              const std::string& directory);
+  [[nodiscard]] static absl::Status SetWordOf(FileSystem* file_system, const std::string& directory, size_t index,
+                                              uint64_t value);
   // What a new writer changes of what is there.
   [[nodiscard]] absl::Status TakeOver(uint64_t short_lineage);
   [[nodiscard]] uint64_t* word(size_t index) const { return words_ + index; }

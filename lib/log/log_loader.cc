@@ -65,7 +65,11 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
                               .first_offset = values.pending_offset,
                               .last_offset = values.pending_offset,
                               .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
   if (overtaken.empty()) {
+    // It may be in the page cache alone, where the process died before its sync. Names must not be stable before it is.
+    state->Store(values);
+    VARVE_RETURN_IF_ERROR(state->Sync());
     VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
     values = Completed(std::move(values));
   }
@@ -73,7 +77,6 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
   values.pending = PendingOperation::kNone;
   values.pending_offset = 0;
   values.pending_end = {};
-  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
   state->Store(values);
   return state->Sync();
 }

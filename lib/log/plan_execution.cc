@@ -12,6 +12,7 @@
 #include "log/cut_segment.h"
 #include "log/damage_notes.h"
 #include "log/epoch_rebuild.h"
+#include "log/live_line.h"
 #include "log/saved_aside.h"
 #include "log/segment_rewrite.h"
 #include "segment/segment_files.h"
@@ -499,6 +500,7 @@ class Execution {
 
   // Only now does the state speak of the files as they are.
   absl::Status StoreState() {
+    if (!plan_.marks.cache_survived) VARVE_RETURN_IF_ERROR(LiveLine::Forget(file_system_, directory_));
     PartitionStateValues values = loaded_.state->values();
     const LoadedSegment& active = loaded_.segments.back();
     VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(PathOf(active.base_offset, SegmentFileKind::kLog)));

@@ -1,15 +1,16 @@
 #include "testing/fault_rules.h"
 
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 namespace varve::internal {
 namespace {
 
-bool Matches(const FaultRule& rule, FileOperation operation, std::string_view path, std::string_view other_path) {
-  if (rule.operation.has_value() && *rule.operation != operation) return false;
-  return path.find(rule.path_part) != std::string_view::npos ||
-         (!other_path.empty() && other_path.find(rule.path_part) != std::string_view::npos);
+bool Matches(const FaultRule& rule, const FileCall& call) {
+  if (rule.operation.has_value() && *rule.operation != call.operation) return false;
+  return call.path.find(rule.path_part) != std::string_view::npos ||
+         (!call.other_path.empty() && call.other_path.find(rule.path_part) != std::string_view::npos);
 }
 
 }  // namespace
@@ -25,13 +26,30 @@ void FaultRules::Clear() {
   rules_.clear();
 }
 
-std::optional<Fault> FaultRules::Next(FileOperation operation, std::string_view path, std::string_view other_path) {
+void FaultRules::SetObserver(std::function<void(const FileCall&)> observer) {
   const absl::MutexLock lock(&mutex_);
-  ++operation_counts_[static_cast<size_t>(operation)];
+  observer_.reset();
+  if (observer != nullptr)
+    observer_ = std::make_shared<const std::function<void(const FileCall&)>>(std::move(observer));
+}
+
+std::optional<Fault> FaultRules::Next(const FileCall& call) {
+  std::shared_ptr<const std::function<void(const FileCall&)>> observer;
+  {
+    const absl::MutexLock lock(&mutex_);
+    observer = observer_;
+  }
+  if (observer != nullptr) (*observer)(call);
+  const absl::MutexLock lock(&mutex_);
+  return FaultOf(call);
+}
+
+std::optional<Fault> FaultRules::FaultOf(const FileCall& call) {
+  ++operation_counts_[static_cast<size_t>(call.operation)];
   std::optional<Fault> fault;
   for (CountedRule& counted : rules_) {
     const FaultRule& rule = counted.rule;
-    if (!Matches(rule, operation, path, other_path)) continue;
+    if (!Matches(rule, call)) continue;
     ++counted.match_count;
     const bool fires = counted.match_count == rule.nth || (rule.for_ever && counted.match_count > rule.nth);
     if (!fires || fault.has_value()) continue;

@@ -5,8 +5,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -29,9 +30,11 @@ class FaultRules {
   size_t Add(const FaultRule& rule) ABSL_LOCKS_EXCLUDED(mutex_);
   void Clear() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Counts an operation on a path; answers how it fails, if it does. `other_path` is a rename's second.
-  [[nodiscard]] std::optional<Fault> Next(FileOperation operation, std::string_view path,
-                                          std::string_view other_path = {}) ABSL_LOCKS_EXCLUDED(mutex_);
+  // May be null.
+  void SetObserver(std::function<void(const FileCall&)> observer) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Tells the observer of an operation and counts it; answers how it fails, if it does.
+  [[nodiscard]] std::optional<Fault> Next(const FileCall& call) ABSL_LOCKS_EXCLUDED(mutex_);
 
   [[nodiscard]] uint64_t operation_count(FileOperation operation) const ABSL_LOCKS_EXCLUDED(mutex_);
   [[nodiscard]] uint64_t operation_count() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -47,7 +50,10 @@ class FaultRules {
     uint64_t fired_count = 0;
   };
 
+  [[nodiscard]] std::optional<Fault> FaultOf(const FileCall& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable absl::Mutex mutex_;
+  std::shared_ptr<const std::function<void(const FileCall&)>> observer_ ABSL_GUARDED_BY(mutex_);
   std::vector<CountedRule> rules_ ABSL_GUARDED_BY(mutex_);
   std::array<uint64_t, kOperationCount> operation_counts_ ABSL_GUARDED_BY(mutex_) = {};
   uint64_t fired_count_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -13,12 +13,40 @@ namespace {
 using internal::Fault;
 using internal::FaultRules;
 
+bool Changes(FileOperation operation) {
+  switch (operation) {
+    case FileOperation::kWrite:
+    case FileOperation::kTruncate:
+    case FileOperation::kAllocate:
+    case FileOperation::kSync:
+    case FileOperation::kPopulate:
+    case FileOperation::kCopy:
+    case FileOperation::kRename:
+    case FileOperation::kRemove:
+    case FileOperation::kCreateDirectory:
+    case FileOperation::kSyncDirectory:
+      return true;
+    case FileOperation::kOpen:
+    case FileOperation::kRead:
+    case FileOperation::kMap:
+    case FileOperation::kSend:
+    case FileOperation::kInfo:
+    case FileOperation::kList:
+    case FileOperation::kLock:
+      break;
+  }
+  return false;
+}
+
+FileCall CallOf(FileOperation operation, std::string_view path, std::string_view other_path = {}) {
+  return {.operation = operation, .path = path, .other_path = other_path, .changes = Changes(operation)};
+}
+
 // Carries `operation` out unless a rule makes it fail first, and answers what it answers unless a rule makes it fail
 // afterwards.
 template <typename Operation>
-auto Guarded(FaultRules* rules, FileOperation kind, std::string_view path, std::string_view other_path,
-             Operation operation) -> decltype(operation()) {
-  std::optional<Fault> fault = rules->Next(kind, path, other_path);
+auto Guarded(FaultRules* rules, const FileCall& call, Operation operation) -> decltype(operation()) {
+  std::optional<Fault> fault = rules->Next(call);
   if (!fault.has_value() || fault->status.ok()) return operation();
   if (fault->after_effect) {
     auto done = operation();
@@ -29,7 +57,7 @@ auto Guarded(FaultRules* rules, FileOperation kind, std::string_view path, std::
 
 template <typename Operation>
 auto Guarded(FaultRules* rules, FileOperation kind, std::string_view path, Operation operation) {
-  return Guarded(rules, kind, path, {}, std::move(operation));
+  return Guarded(rules, CallOf(kind, path), std::move(operation));
 }
 
 class FaultyMapping : public Mapping {
@@ -53,7 +81,7 @@ class FaultyFile : public File {
       : base_(std::move(base)), rules_(std::move(rules)) {}
 
   absl::StatusOr<size_t> ReadAt(uint64_t position, std::span<std::byte> out) const override {
-    const std::optional<Fault> fault = rules_->Next(FileOperation::kRead, path());
+    const std::optional<Fault> fault = rules_->Next(CallOf(FileOperation::kRead, path()));
     if (!fault.has_value()) return base_->ReadAt(position, out);
     if (!fault->partial_bytes.has_value()) {
       if (fault->status.ok()) return base_->ReadAt(position, out);
@@ -65,7 +93,7 @@ class FaultyFile : public File {
   }
 
   absl::Status WriteAt(uint64_t position, std::span<const std::byte> bytes) override {
-    const std::optional<Fault> fault = rules_->Next(FileOperation::kWrite, path());
+    const std::optional<Fault> fault = rules_->Next(CallOf(FileOperation::kWrite, path()));
     if (!fault.has_value() || fault->status.ok()) return base_->WriteAt(position, bytes);
     if (fault->after_effect) {
       VARVE_RETURN_IF_ERROR(base_->WriteAt(position, bytes));
@@ -131,6 +159,10 @@ size_t FaultyFileSystem::AddRule(const FaultRule& rule) { return rules_->Add(rul
 
 void FaultyFileSystem::ClearRules() { rules_->Clear(); }
 
+void FaultyFileSystem::SetObserver(std::function<void(const FileCall&)> observer) {
+  rules_->SetObserver(std::move(observer));
+}
+
 uint64_t FaultyFileSystem::operation_count(FileOperation operation) const { return rules_->operation_count(operation); }
 
 uint64_t FaultyFileSystem::operation_count() const { return rules_->operation_count(); }
@@ -140,13 +172,15 @@ uint64_t FaultyFileSystem::faults_fired() const { return rules_->faults_fired();
 uint64_t FaultyFileSystem::faults_fired(size_t rule) const { return rules_->faults_fired(rule); }
 
 absl::StatusOr<std::unique_ptr<File>> FaultyFileSystem::Open(const std::string& path, OpenMode mode) {
+  FileCall call = CallOf(FileOperation::kOpen, path);
+  call.changes = mode == OpenMode::kCreate || mode == OpenMode::kTruncate;
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> file,
-                         Guarded(rules_.get(), FileOperation::kOpen, path, [&] { return base_->Open(path, mode); }));
+                         Guarded(rules_.get(), call, [&] { return base_->Open(path, mode); }));
   return std::make_unique<FaultyFile>(std::move(file), rules_);
 }
 
 absl::Status FaultyFileSystem::Rename(const std::string& from, const std::string& to) {
-  return Guarded(rules_.get(), FileOperation::kRename, from, to, [&] { return base_->Rename(from, to); });
+  return Guarded(rules_.get(), CallOf(FileOperation::kRename, from, to), [&] { return base_->Rename(from, to); });
 }
 
 absl::Status FaultyFileSystem::Remove(const std::string& path) {

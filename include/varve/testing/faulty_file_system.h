@@ -18,9 +18,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "varve/file_system.h"
@@ -49,6 +51,14 @@ enum class FileOperation {
   kList,
   kSyncDirectory,
   kLock,  // Lock and IsLocked
+};
+
+// An operation that is asked for.
+struct FileCall {
+  FileOperation operation = FileOperation::kOpen;
+  std::string_view path;        // of a rename the old one; valid during the call
+  std::string_view other_path;  // of a rename the new one
+  bool changes = false;         // it may change bytes, sizes or names, or what of them is stable
 };
 
 struct FaultRule {
@@ -83,6 +93,10 @@ class FaultyFileSystem : public FileSystem {
   // Returns the rule's number.
   size_t AddRule(const FaultRule& rule);
   void ClearRules();
+
+  // Is told of every operation before it is carried out or fails, on the thread that asks for it, and may use the base
+  // meanwhile. Null for nobody.
+  void SetObserver(std::function<void(const FileCall&)> observer);
 
   // Operations asked for since the beginning, failed ones too.
   [[nodiscard]] uint64_t operation_count(FileOperation operation) const;
