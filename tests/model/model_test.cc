@@ -12,7 +12,9 @@ namespace {
 constexpr int kSteps = 80;
 
 void Live(uint64_t seed) {
-  ModelRun run(seed);
+  CrashSimulator machine({.seed = seed, .states_per_point = 0}, [](const CrashState&) { return absl::OkStatus(); });
+  const ModelShape shape = EverythingShape();
+  ModelRun run(seed, shape, &machine);
   ASSERT_NO_FATAL_FAILURE(run.Take(kSteps)) << "VARVE_MODEL_SEED=" << seed << "\n" << run.history();
 }
 

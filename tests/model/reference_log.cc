@@ -17,6 +17,18 @@ void ReferenceLog::Append(ReferenceBatch batch) {
   batches_.push_back(std::move(batch));
 }
 
+void ReferenceLog::AppendAt(int64_t base_offset, ReferenceBatch batch) {
+  log_end_offset_ = base_offset;
+  Append(std::move(batch));
+}
+
+int64_t ReferenceLog::LastRecordEnd() const {
+  for (auto batch = batches_.rbegin(); batch != batches_.rend(); ++batch) {
+    if (!batch->records.empty()) return std::max(batch->last_offset + 1, log_start_offset_);
+  }
+  return log_start_offset_;
+}
+
 void ReferenceLog::TruncateTo(int64_t offset) {
   while (!batches_.empty() && batches_.back().last_offset >= offset) batches_.pop_back();
   if (offset < log_end_offset_) {

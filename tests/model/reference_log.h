@@ -30,7 +30,8 @@ struct ReferenceBatch {
   int16_t producer_epoch = kNoProducerEpoch;
   int32_t base_sequence = kNoSequence;
   bool transactional = false;
-  std::optional<ControlType> control = std::nullopt;  // a transaction's marker, of one record that nobody gets
+  std::optional<ControlType> control = std::nullopt;   // a transaction's marker, of one record that nobody gets
+  std::optional<int32_t> leader_epoch = std::nullopt;  // where it is known
 
   // Compaction takes records away, and never these.
   int64_t base_offset = 0;
@@ -45,11 +46,17 @@ class ReferenceLog {
 
   // At the log end; offsets are given here.
   void Append(ReferenceBatch batch);
+  // Behind a gap, as followers append.
+  void AppendAt(int64_t base_offset, ReferenceBatch batch);
   void TruncateTo(int64_t offset);
   void StartAt(int64_t offset);
   void DeleteBefore(int64_t offset);
   // Takes records and markers out that a compaction has removed.
   void Keep(const std::set<int64_t>& offsets);
+
+  // Behind the last record, or behind what was before it; the log start where there is none. A log whose last batches
+  // were compacted away may end here.
+  [[nodiscard]] int64_t LastRecordEnd() const;
 
   // What consumers get: no markers, nothing below the log start.
   [[nodiscard]] std::vector<ReferenceRecord> Records() const;
