@@ -26,7 +26,7 @@ absl::StatusOr<std::vector<AbortedTransaction>> LogReader::Impl::AbortedTransact
     VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
     const internal::SegmentTable::Snapshot snapshot = core_->table.Load();
     auto aborted = internal::CollectAborted(*snapshot.list, from_offset, to_offset);
-    VARVE_RETURN_IF_ERROR(core_->CheckNames());  // an index that is not there says that nothing was aborted
+    VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
     if (core_->table.generation() != snapshot.generation) continue;  // of files that may be gone or cut
     *generation = snapshot.generation;
     return aborted;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,8 @@ constexpr uint64_t kNobody = 0;
 // after the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
 constexpr int kLooksWithoutYield = 100;
 constexpr int kMaxLooks = 5'000;
+// A sequence that no store leads to. It is odd, so that an older varve does not believe the line either.
+constexpr uint64_t kForgotten = std::numeric_limits<uint64_t>::max();
 
 // std::atomic_ref takes no const before C++26.
 // NOLINTBEGIN(readability-non-const-parameter)
@@ -158,8 +161,7 @@ absl::Status LiveLine::StopService(FileSystem* file_system, const std::string& d
 }
 
 absl::Status LiveLine::Forget(FileSystem* file_system, const std::string& directory) {
-  constexpr uint64_t kInTheMidstOfAStore = 1;
-  return SetWordOf(file_system, directory, kSequence, kInTheMidstOfAStore);
+  return SetWordOf(file_system, directory, kSequence, kForgotten);
 }
 
 absl::Status LiveLine::Store(const LiveValues& values) {
@@ -169,7 +171,8 @@ absl::Status LiveLine::Store(const LiveValues& values) {
   const std::array<uint64_t, kRule - kServedBy + 1> bounds = {
       values.served ? short_boot_id_ : kNobody, Word(values.log_start_offset),   Word(values.first_open_offset),
       Word(values.first_closed_offset),         Word(values.last_marker_offset), static_cast<uint64_t>(values.rule)};
-  const uint64_t odd = Relaxed(word(kSequence)) | 1;  // a store that failed has left it odd
+  const uint64_t before = Relaxed(word(kSequence));
+  const uint64_t odd = before == kForgotten ? 1 : before | 1;  // a store that failed has left it odd
   VARVE_RETURN_IF_ERROR(SetWords(kSequence, {{odd}}));
   std::atomic_thread_fence(std::memory_order_release);
   VARVE_RETURN_IF_ERROR(SetWords(kGeneration, end));
@@ -188,6 +191,7 @@ std::optional<LiveValues> LiveLine::Load() const {
   for (int look = 0; look < kMaxLooks; ++look) {
     if (look >= kLooksWithoutYield) absl::SleepFor(absl::Microseconds(1));
     const uint64_t before = std::atomic_ref(*word(kSequence)).load(std::memory_order_acquire);
+    if (before == kForgotten) return std::nullopt;
     if (before % 2 != 0) continue;
     const LiveValues values{.generation = Relaxed(word(kGeneration)),
                             .active_base = RelaxedOffset(word(kActiveBase)),

@@ -21,8 +21,9 @@
 // served. A crash leaves it as it was: values that were published, which recovery believes where the page cache
 // survived. That is why a writer that has taken the lock stops the service first: until it has recovered the log, files
 // may be shorter than the values say. It does so too while a truncation or a compaction replaces files. After
-// a power loss another boot id is in the way, and before varve.state gets the new one recovery makes the sequence odd. A seqlock (Boehm 2012): the writer never waits, a reader that met a store
-// in progress looks again.
+// a power loss another boot id is in the way, and before varve.state gets the new one recovery makes the sequence
+// 2^64-1, which is nobody's. A seqlock (Boehm 2012): the writer never waits, a reader that met a store in progress looks
+// again.
 //
 // The writer stores into its mapping, without a system call, where the file system's allocation is a promise. Elsewhere
 // a page that has been written out needs space again when it is stored to (Btrfs reserves it in the page fault), and a

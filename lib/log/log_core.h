@@ -74,11 +74,11 @@ struct LogCore {
                               ": the writer has truncated or replaced segments: call Refresh and read again");
   }
 
-  // The same, of what files that were opened by name held or lacked: kAborted also where the followed writer is at work
-  // on the names, as it may have been when the log was taken in.
+  // The same, of what files that were opened by name lacked: kAborted also where the followed writer is at work on the
+  // names, as it may have been when the log was taken in.
   [[nodiscard]] absl::Status CheckNames() const {
-    const LiveLine* const line = followed.load(std::memory_order_acquire);
-    if (followed_generation.load(std::memory_order_acquire) != kNobody && !line->served()) {
+    const bool following = followed_generation.load(std::memory_order_acquire) != kNobody;  // then there is a line
+    if (following && !followed.load(std::memory_order_acquire)->served()) {
       return absl::AbortedError(directory + ": the writer is replacing files: call Refresh and read again");
     }
     return CheckGeneration();

@@ -84,7 +84,7 @@ absl::Status LogFollower::RefreshLocked() {
     if (status.ok()) return status;
     // Whoever meets files that are being changed looks again, and a busy writer may be changing any; other errors are the
     // files' own.
-    if (busy || absl::IsAborted(status)) {
+    if (absl::IsAborted(status) || (busy && (absl::IsNotFound(status) || absl::IsDataLoss(status)))) {
       wait();
       continue;
     }
@@ -154,6 +154,13 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   VARVE_ASSIGN_OR_RETURN(DirectoryStamp stamp, Stamp());
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
   absl::StatusOr<LoadedLog> load = LoadLog(overlay.get(), core_->directory, core_->options);
+  SegmentList::Handles handles;
+  if (load.ok()) {
+    handles = core_->HandlesOf(*load, overlay);
+    // Read now: a transaction index whose name changes when it is asked for would say that nothing was aborted. One that
+    // cannot be read says so to who asks.
+    for (const std::shared_ptr<SegmentHandle>& handle : handles) (void)handle->AbortedIndex();
+  }
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
   // A listing of names that change may lack both the old and the new one, or tell of one that is gone when it is opened.
   if ((load.ok() || absl::IsNotFound(load.status())) && after.names != stamp.names) {
@@ -163,13 +170,12 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   LoadedLog loaded = *std::move(load);
   view_.reset();
   stopped_stamp_ = std::move(stamp);
-  TakeOver(core_->HandlesOf(loaded, overlay),
-           {.log_start_offset = loaded.log_start_offset,
-            .log_end_offset = loaded.log_end_offset,
-            .durable_offset = loaded.report.durable_offset,
-            .keep_high_watermark = true,
-            .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
-            .closed_transactions = loaded.producers->closed_transactions()});
+  TakeOver(handles, {.log_start_offset = loaded.log_start_offset,
+                     .log_end_offset = loaded.log_end_offset,
+                     .durable_offset = loaded.report.durable_offset,
+                     .keep_high_watermark = true,
+                     .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
+                     .closed_transactions = loaded.producers->closed_transactions()});
   core_->SetEpochs(std::move(loaded.epochs));
   // Last: until then readers that meet replaced files are told to come again. So are they where a writer is at work on
   // the names: its line changes once more when it is done.

@@ -157,7 +157,9 @@ class Execution {
   absl::Status SaveSegment(const FoundSegment& segment) {
     const std::string& reason =
         plan_.end_reason.empty() ? plan_.segments.back().recovery->end_reason : plan_.end_reason;
-    return Save(segment, 0, segment.base_offset, /*even_without_batches=*/false, "the log ends before: " + reason);
+    // Where all is left behind, so is what was kept because it is damaged.
+    return Save(segment, 0, segment.base_offset, /*even_without_batches=*/plan_.starts_anew,
+                "the log ends before: " + reason);
   }
 
   // Copies what is behind `position` aside, up to the last good batch; nothing if there is none.

@@ -27,10 +27,11 @@ constexpr std::array<NamedLine, 4> kNamedLines = {{
     {kCleanerOffsetCheckpoint, &CheckpointLines::first_dirty_offset},
 }};
 
-// Beside the partitions, the one that is there the longest first.
-constexpr std::array<const char*, 6> kFilesOfKafka = {kMetaProperties,           kRecoveryPointCheckpoint,
-                                                      kLogStartOffsetCheckpoint, kReplicationOffsetCheckpoint,
-                                                      kCleanerOffsetCheckpoint,  kCleanMarker};
+// Beside the partitions. First those that the broker writes anew while it runs, and so owns: somebody else may have
+// formatted the directory, and written meta.properties.
+constexpr std::array<const char*, 6> kFilesOfKafka = {
+    kRecoveryPointCheckpoint, kLogStartOffsetCheckpoint, kReplicationOffsetCheckpoint,
+    kCleanerOffsetCheckpoint, kMetaProperties,           kCleanMarker};
 
 std::string_view Trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\f\r";

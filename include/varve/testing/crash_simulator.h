@@ -95,8 +95,9 @@ class CrashSimulator {
   // A point where no call is; `where` names it in CrashState::point.
   void CrashHere(std::string_view where);
 
-  // The machine crashes in earnest: from here on file_system() and disk() are what is found afterwards, as the seed says. What the old program still does goes to the disk that is no more. What was lost here is for
-  // the program to know: later states are as if the machine had been on all the time.
+  // The machine crashes in earnest: from here on file_system() and disk() are what is found afterwards, as the seed says.
+  // What the old program still does goes to the disk that is no more. What was lost here is for the program to know:
+  // later states are as if the machine had been on all the time.
   void CutPower();
   void KillProcess();
 
