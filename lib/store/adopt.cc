@@ -177,7 +177,7 @@ class Adopter {
   // Before the work of a copy: the directory that holds the source may be another user's.
   [[nodiscard]] absl::Status CheckMayRemoveSource() {
     gone_ = JoinPath(ParentDirectory(directory_),
-                     CappedName("." + BaseName(directory_), fmt::format(".{}-moved", UniqueSuffix())));
+                     CappedName(fmt::format(".{}", BaseName(directory_)), fmt::format(".{}-moved", UniqueSuffix())));
     VARVE_RETURN_IF_ERROR(Annotate(file_system_->CreateDirectory(gone_), "the source could not be removed"));
     return file_system_->RemoveDirectory(gone_);
   }

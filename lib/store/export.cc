@@ -28,7 +28,7 @@ class Exporter {
         directory_(std::move(directory)),
         target_(std::move(target)),
         stage_(JoinPath(ParentDirectory(target_),
-                        CappedName("." + BaseName(target_), fmt::format(".{}-export", UniqueSuffix())))),
+                        CappedName(fmt::format(".{}", BaseName(target_)), fmt::format(".{}-export", UniqueSuffix())))),
         options_(options) {}
 
   [[nodiscard]] absl::StatusOr<ExportResult> Run() {
