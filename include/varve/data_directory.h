@@ -41,11 +41,13 @@ class DataDirectory {
   // broker holds it), reads marks() and notes() again, which a broker may have changed until then, removes
   // `.kafka_cleanshutdown` and syncs the directory. Open with the marks as they are afterwards: they still tell of the
   // marker. Does nothing elsewhere, nor once it has succeeded. The lock is held as long as this object. Returns true if
-  // the clean marker was removed, so that the caller can say so.
+  // the clean marker was removed, so that the caller can say so. kPermissionDenied: the directory is another user's than
+  // whom this process runs as: its broker could not open what is written here. Nothing has changed then.
   [[nodiscard]] absl::StatusOr<bool> PrepareForWriting();
 
-  // After a truncation to `offset`: lowers the partition's recovery point, high watermark and cleaner lines where they
-  // are above it. Never raises one.
+  // After a truncation to `offset`, a fresh start there included: lowers the partition's recovery point, log start, high
+  // watermark and cleaner lines where they are above it. Never raises one. A log start line that is left above the end
+  // makes Kafka drop the log; varve takes it for stale only as long as the log ends below it.
   [[nodiscard]] absl::Status LowerCheckpoints(int64_t offset);
 
  private:

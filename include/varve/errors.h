@@ -12,7 +12,8 @@
 //                        or sync; reopen it. Handing a partition over: something is to be done first, the message
 //                        says what
 //   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
-//   kAborted             a reader of another process: the directory has changed under it; call Log::Refresh and go on.
+//   kAborted             a reader of another process: the directory has changed under it, or its writer is at work on the
+//                        files; call Log::Refresh, which waits for such a writer for a moment, and go on.
 //                        LogReader::IsAborted: segments were truncated or replaced since; read the batch again.
 //                        A wait for records to be durable: a truncation took them meanwhile
 //   kDeadlineExceeded    a wait reached its deadline; nothing is wrong

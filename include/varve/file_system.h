@@ -52,6 +52,7 @@ struct FileInfo {
   uint64_t size = 0;        // bytes; 0 for a directory
   int64_t modified_ms = 0;  // since the Unix epoch
   FileIdentity identity;
+  std::optional<uint32_t> owner = std::nullopt;  // number of the user; absent where files are nobody's, as in memory
 };
 
 // A range of a file as memory. Stores go to the page cache, at once visible to reads of the file; SyncData of the file

@@ -13,7 +13,9 @@
 // Both copy, sync all they have copied, and only then give it its name: a crash at any point leaves the source whole,
 // and at the target what was there before, nothing, or the whole copy. What an interrupted adoption leaves is named
 // TOPIC-N.UNIQUE-delete: the next adoption of the partition puts back what was put aside there, and removes it; a
-// broker removes it log.segment.delete.delay.ms after its start, and makes TOPIC-N anew where it is missing. An
+// broker removes it log.segment.delete.delay.ms after its start, and makes TOPIC-N anew where it is missing. Where the
+// source is removed, it is called .NAME.UNIQUE-moved meanwhile: once it has that name, the copy is in place, and what an
+// interruption leaves of it is of no use; the next adoption that moves a source called NAME from there removes it. An
 // interrupted export leaves .NAME.UNIQUE-export beside its target. On an OverlayFileSystem either is a dry run; paths
 // are then to be absolute, without links.
 //
@@ -36,11 +38,6 @@
 #include "varve/topic_partition.h"
 
 namespace varve {
-
-// kPermissionDenied: the log directory is another user's than whom this process runs as. A broker cannot use what
-// others make there, and stops at a `.lock` that it may not open. AdoptPartition asks this by itself; an overlay, on
-// which it is tried out, knows no users.
-[[nodiscard]] absl::Status CheckRunsAsBroker(FileSystem* file_system, const std::string& log_directory);
 
 struct AdoptOptions {
   std::optional<TopicPartition> as = std::nullopt;  // absent: what the name of the directory says
@@ -94,10 +91,11 @@ struct AdoptResult {
 // held any, or files that an empty partition has not. kFailedPrecondition: the source was not closed cleanly, holds
 // damage that a recovery noted, or has to be recovered, or an opening would change its files; a checkpoint of the
 // broker cannot be parsed; the broker has not made the partition, or never led it; with `move`, the source holds what
-// would be lost. kPermissionDenied: as CheckRunsAsBroker. kUnavailable: the broker runs, or another adoption, or the
-// partition is open for writing. kDataLoss: damage in the copy, or another log in it than in the source. Others: as the
-// file system. After an error the target is as it was before, unless the message says that undoing failed as well; only
-// where removing the source failed is the copy in place already.
+// would be lost. kPermissionDenied: the log directory is another user's than whom this process runs as, whose files its
+// broker could not use. kUnavailable: the broker runs, or another adoption, or the partition is open for writing.
+// kDataLoss: damage in the copy, or another log in it than in the source. Others: as the file system. After an error the
+// target is as it was before, unless the message says that undoing failed as well; only where removing the source failed
+// is the copy in place already.
 [[nodiscard]] absl::StatusOr<AdoptResult> AdoptPartition(FileSystem* file_system, const std::string& directory,
                                                          const std::string& log_directory,
                                                          const AdoptOptions& options = {});
@@ -119,14 +117,15 @@ struct ExportResult {
   std::vector<std::string> left_behind;  // files that did not go along
 };
 
-// Copies the partition in `directory`, which lies in the log directory of a stopped broker, to `target`, whose name is
-// free and not below a log directory. The lock of the log directory is taken, for which it has to be writable. The copy
-// is opened with the marks that the broker left, recovered if they say so, and closed cleanly: what its varve.state
-// vouches for is what the marks vouched for and what the opening has seen. The source stays as it is.
+// Copies the partition in `directory`, which lies in the log directory of a stopped broker, to `target`: an absolute path
+// whose name is free, not below a log directory as far as the names on its way tell (links are not followed). The lock
+// of the log directory is taken, for which it has to be writable. The copy is opened with the marks that the broker
+// left, recovered if they say so, and closed cleanly: what its varve.state vouches for is what the marks vouched for and
+// what the opening has seen. The source stays as it is.
 //
-// Errors: kInvalidArgument: `directory` is not in a log directory, `target` is. kAlreadyExists: `target`.
-// kPermissionDenied: there is no lock file, and this runs as another user than the broker. kUnavailable: the broker
-// runs, or the partition is open for writing. Others: as Log::Open and the file system; then there is no target.
+// Errors: kInvalidArgument: `directory` is not in a log directory; `target` is, or is a relative path. kAlreadyExists:
+// `target`. kPermissionDenied: there is no lock file, and this runs as another user than the broker. kUnavailable: the
+// broker runs, or the partition is open for writing. Others: as Log::Open and the file system; then there is no target.
 [[nodiscard]] absl::StatusOr<ExportResult> ExportPartition(FileSystem* file_system, const std::string& directory,
                                                            const std::string& target,
                                                            const ExportOptions& options = {});

@@ -62,6 +62,8 @@ struct MergedMarks {
   bool clean = false;            // both say so, where both exist; one at least exists
   int64_t recovery_point = 0;    // the lower of both
   int64_t log_start_offset = 0;  // the higher of both
+  // varve.state's: below it the log is compacted. 0 where there is none, or it does not match the files.
+  int64_t first_dirty_offset = 0;
 };
 
 // Merges the marks beside a partition with those of its own varve.state, as opening does. Errors: as the file system.

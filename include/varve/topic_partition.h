@@ -12,6 +12,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,10 @@ struct TopicPartition {
 // The partition a directory belongs to, live or with one of the three suffixes. The topic is what stands before
 // the last "-" and is taken as it is; what follows must be a decimal number up to 2^31-1. kInvalidArgument for any other name.
 [[nodiscard]] absl::StatusOr<TopicPartition> ParseTopicPartition(std::string_view directory_name);
+
+// The partition whose live directory has just this name. Absent for any other name: what lies beside the partitions tells
+// nothing of a copy on its way in or out, though its name speaks of the same partition.
+[[nodiscard]] std::optional<TopicPartition> LivePartitionOf(std::string_view directory_name);
 
 }  // namespace varve
 

@@ -37,8 +37,7 @@ std::optional<int64_t> OldestTimestamp(FileSystem* file_system, const std::strin
 absl::StatusOr<TopicPartition> GivenPartition(const std::string& directory) {
   const absl::StatusOr<std::string> name = NameAsGiven(directory);
   if (!name.ok()) return name.status();
-  absl::StatusOr<TopicPartition> partition = ParseTopicPartition(*name);
-  if (partition.ok() && partition->DirectoryName() == *name) return partition;
+  if (const std::optional<TopicPartition> partition = LivePartitionOf(*name)) return *partition;
   return Failure(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}; --as gives another",
                  directory, *name);
 }
@@ -48,10 +47,6 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
   if (!directory.ok()) return directory.status();
   const absl::StatusOr<std::string> log_directory = CanonicalPath(settings.log_directory);
   if (!log_directory.ok()) return log_directory.status();
-  if (settings.dry_run) {
-    absl::Status allowed = CheckRunsAsBroker(FileSystem::Default(), *log_directory);
-    if (!allowed.ok()) return allowed;
-  }
   AdoptOptions options = settings.options;
   if (!options.as.has_value()) {
     const absl::StatusOr<TopicPartition> given = GivenPartition(settings.directory);

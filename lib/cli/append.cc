@@ -179,10 +179,8 @@ absl::Status CheckName(const std::string& directory) {
   std::filesystem::path path = std::filesystem::absolute(directory, error).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // it ended in a slash
   const std::string name = path.filename().string();
-  const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);
-  if (partition.ok() && partition->DirectoryName() == name && CheckTopicName(partition->topic).ok()) {
-    return absl::OkStatus();
-  }
+  const std::optional<TopicPartition> partition = LivePartitionOf(name);
+  if (partition.has_value() && CheckTopicName(partition->topic).ok()) return absl::OkStatus();
   return Failure(
       absl::StatusCode::kInvalidArgument,
       "{}: expected the name of a new partition like orders-0 (a topic of a-z A-Z 0-9 . _ -, a dash, a number), "

@@ -398,11 +398,9 @@ void AddAdopt(CLI::App* app, Command* chosen) {
       ->add_option_function<std::string>(
           "--as",
           [settings](const std::string& name) {
-            const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);
-            if (!partition.ok() || partition->DirectoryName() != name) {
-              throw CLI::ValidationError("--as", fmt::format("expected TOPIC-N, found '{}'", name));
-            }
-            settings->options.as = *partition;
+            settings->options.as = LivePartitionOf(name);
+            if (settings->options.as.has_value()) return;
+            throw CLI::ValidationError("--as", fmt::format("expected TOPIC-N, found '{}'", name));
           },
           "The partition's name in Kafka; default: the directory's")
       ->type_name("TOPIC-N");

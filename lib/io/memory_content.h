@@ -30,8 +30,9 @@ class MemoryContent {
   // What is gained is zeros. A pinned content cannot grow beyond kMaxPinnedBytes: kResourceExhausted.
   [[nodiscard]] absl::Status Resize(uint64_t size);
 
-  // From now on data() stays the same, and all up to kMaxPinnedBytes may be touched.
-  [[nodiscard]] absl::Status Pin();
+  // From now on data() stays the same, and its first `length` bytes may be touched, whatever the size is.
+  // kResourceExhausted beyond kMaxPinnedBytes.
+  [[nodiscard]] absl::Status Pin(uint64_t length);
 
   // Copies [position, position + out.size()), zeros beyond the end. Other threads may store through data() meanwhile,
   // as the system too may write out a page that is being stored into: each aligned 8-byte word is then old or new.
@@ -40,6 +41,7 @@ class MemoryContent {
  private:
   std::vector<std::byte> bytes_;  // until pinned
   std::byte* pinned_ = nullptr;
+  uint64_t used_bytes_ = 0;  // once pinned: none behind these was ever touched
   uint64_t size_ = 0;
 };
 

@@ -135,13 +135,11 @@ absl::StatusOr<std::unique_ptr<Mapping>> OverlayContent::MapBase(uint64_t length
 absl::StatusOr<std::byte*> OverlayContent::Materialize(uint64_t length) {
   const absl::MutexLock lock(&mutex_);
   VARVE_RETURN_IF_ERROR(BeginChange());
-  if (length > MemoryContent::kMaxPinnedBytes) {
-    return Error(absl::StatusCode::kResourceExhausted, "at most {} bytes can be mapped, not {}",
-                 MemoryContent::kMaxPinnedBytes, length);
-  }
-  if (memory_ == nullptr) {
+  if (memory_ != nullptr) {
+    VARVE_RETURN_IF_ERROR(memory_->Pin(length));
+  } else {
     auto memory = std::make_unique<MemoryContent>();
-    VARVE_RETURN_IF_ERROR(memory->Pin());
+    VARVE_RETURN_IF_ERROR(memory->Pin(length));
     VARVE_RETURN_IF_ERROR(memory->Resize(*size_));
     VARVE_RETURN_IF_ERROR(Fill(0, {memory->data(), *size_}));
     memory_ = std::move(memory);

@@ -41,6 +41,7 @@ absl::StatusOr<FileInfo> StatFile(int directory_descriptor, const char* path, co
   info.is_directory = S_ISDIR(file.stx_mode);
   info.size = info.is_directory ? 0 : file.stx_size;
   info.modified_ms = file.stx_mtime.tv_sec * 1000 + file.stx_mtime.tv_nsec / 1'000'000;
+  info.owner = file.stx_uid;
   info.identity.device = ::makedev(file.stx_dev_major, file.stx_dev_minor);
   // Before Linux 6.8 the kernel answers with a mount id that a later mount may reuse: that identifies nothing.
   if ((file.stx_mask & kStatxMountIdUnique) != 0) info.identity.mount = file.stx_mnt_id;

@@ -119,18 +119,18 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
                                            const std::vector<FoundSegment>& segments,
                                            const std::optional<PartitionStateValues>& state, const OpenMarks& marks) {
   BelievedMarks believed;
-  bool state_counts = state.has_value();
+  believed.state_counts = state.has_value();
   if (state.has_value()) {
     VARVE_ASSIGN_OR_RETURN(const std::string fault, ReasonPointIsVoid(file_system, directory, segments, *state));
-    state_counts = fault.empty();
-    if (!state_counts) {
+    believed.state_counts = fault.empty();
+    if (!believed.state_counts) {
       believed.findings.push_back(
           Ignored(PartitionState::kFileName, fmt::format("durable point {}: {}", state->durable.offset, fault)));
       if (state->log_start_offset > 0) believed.doubtful_log_start_offset = state->log_start_offset;
     }
   }
   believed.evidence = "no varve.state that matches the files";
-  if (state_counts) {
+  if (believed.state_counts) {
     believed.cache_survived = CacheSurvived(file_system->BootId(), segments, *state, &believed.evidence);
     believed.durable_point = state->durable;
     believed.durable_offset = state->durable.offset;
@@ -138,13 +138,13 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
     believed.first_dirty_offset = state->first_dirty_offset;
     if (!marks.clean.has_value() && !state->clean) believed.unbroken_from_offset = state->durable.offset;
   }
-  if (marks.recovery_point.has_value() && (!state_counts || *marks.recovery_point < believed.durable_offset)) {
+  if (marks.recovery_point.has_value() && (!believed.state_counts || *marks.recovery_point < believed.durable_offset)) {
     believed.durable_offset = std::max<int64_t>(0, *marks.recovery_point);
     believed.durable_point.reset();
   }
   believed.log_start_offset = std::max(believed.log_start_offset, marks.log_start_offset.value_or(0));
-  believed.clean =
-      (state_counts || marks.clean.has_value()) && (!state_counts || state->clean) && marks.clean.value_or(true);
+  believed.clean = (believed.state_counts || marks.clean.has_value()) && (!believed.state_counts || state->clean) &&
+                   marks.clean.value_or(true);
   return believed;
 }
 

@@ -225,9 +225,9 @@ absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*
   return synced;
 }
 
-PendingOperation Flusher::pending() {
+PartitionStateValues Flusher::state_values() {
   const absl::MutexLock lock(&mutex_);
-  return values_.pending;
+  return values_;
 }
 
 int64_t Flusher::first_dirty_offset() {

@@ -88,8 +88,8 @@ class Flusher {
   // full disk has no room for the store (kResourceExhausted): then nothing has changed.
   [[nodiscard]] absl::Status UpdateState(const std::function<void(PartitionStateValues*)>& change);
 
-  // What varve.state announces.
-  [[nodiscard]] PendingOperation pending();
+  // What varve.state is to say.
+  [[nodiscard]] PartitionStateValues state_values();
   // How far the log was compacted, as varve.state keeps it.
   [[nodiscard]] int64_t first_dirty_offset();
 

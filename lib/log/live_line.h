@@ -108,7 +108,8 @@ class LiveLine {
   [[nodiscard]] absl::Status StoreDurable(int64_t durable_offset);
 
   [[nodiscard]] uint64_t lineage() const;
-  // Absent if the writer stopped in the middle of a store.
+  // Absent while the line is forgotten, and if the writer stopped in the middle of a store. The generation is there all
+  // the same.
   [[nodiscard]] std::optional<LiveValues> Load() const;
   [[nodiscard]] uint64_t generation() const;
   // Who finds it served, and then the generation that was served before, has met no change of names between.

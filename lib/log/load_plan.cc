@@ -13,6 +13,7 @@
 #include "log/live_line.h"
 #include "log/tail_check.h"
 #include "segment/segment_files.h"
+#include "state/checkpoint_file.h"
 #include "varve/record_batch.h"
 
 namespace varve::internal {
@@ -82,6 +83,7 @@ class Planner {
     }
     if (plan_.marks.clean && !read_all_) VARVE_RETURN_IF_ERROR(TryClean(state));
     if (!plan_.clean) VARVE_RETURN_IF_ERROR(PlanRecovery(state));
+    if (LogStartMarkIsStale(state)) VARVE_RETURN_IF_ERROR(PlanWithoutLogStartMark(state));
     VARVE_RETURN_IF_ERROR(FinishPlan());
     return std::move(plan_);
   }
@@ -158,9 +160,16 @@ class Planner {
   // plan.
   absl::Status TakeBackClean() {
     plan_.clean = false;
+    ForgetJudgement();
+    return absl::OkStatus();
+  }
+
+  void ForgetJudgement() {
+    plan_.segments.clear();
+    plan_.beyond.clear();
+    plan_.end_reason.clear();
     plan_.epochs.clear();
     plan_.producers = NewProducers(found_);
-    return absl::OkStatus();
   }
 
   void NoteUnclean(const std::string& file, const std::string& evidence) {
@@ -173,7 +182,6 @@ class Planner {
   // --- Recovery ---
 
   absl::Status PlanRecovery(const std::optional<PartitionStateValues>& state) {
-    plan_.segments.clear();
     VARVE_ASSIGN_OR_RETURN(const RequiredEnd required, RequiredEndOf(state));
     const size_t first = read_all_ ? 0 : FirstToRecover();
     int64_t expected_offset = kUnknown;  // behind the segment before
@@ -304,10 +312,40 @@ class Planner {
 
   // --- The end ---
 
+  // Where the judged segments end: TryClean has noted it of one that was not read.
+  int64_t JudgedEnd() const {
+    const PlannedSegment& last = plan_.segments.back();
+    return last.recovery.has_value() ? last.recovery->next_offset : plan_.log_end_offset;
+  }
+
+  // A log start is never beyond an end that its writer has seen. So a mark beyond the end, and beyond all that varve had
+  // synced, is of before varve started the log anew further down, unless somebody else has written since: behind the end
+  // at which varve closed the log, or up to a clean stop where varve had none.
+  bool LogStartMarkIsStale(const std::optional<PartitionStateValues>& state) const {
+    const BelievedMarks& marks = plan_.marks;
+    if (!marks.state_counts || marks.log_start_offset <= std::max(JudgedEnd(), state->durable.offset)) return false;
+    if (marks.log_start_offset == state->log_start_offset) return false;
+    return state->clean ? JudgedEnd() <= state->durable.offset : !options_.marks.clean.value_or(false);
+  }
+
+  // Judges once more: what producers are known depends on the log start.
+  absl::Status PlanWithoutLogStartMark(const std::optional<PartitionStateValues>& state) {
+    plan_.findings.push_back(
+        {.action = RecoveryAction::kIgnored,
+         .rule = "2",
+         .file = kLogStartOffsetCheckpoint,
+         .evidence = fmt::format("log start {} is beyond the log end {}; {} says {}, and is the later word",
+                                 plan_.marks.log_start_offset, JudgedEnd(), PartitionState::kFileName,
+                                 state->log_start_offset)});
+    plan_.marks.log_start_offset = state->log_start_offset;
+    ForgetJudgement();
+    return plan_.clean ? TryClean(state) : PlanRecovery(state);
+  }
+
   absl::Status FinishPlan() {
+    plan_.log_end_offset = JudgedEnd();
     const PlannedSegment& last = plan_.segments.back();
     if (last.recovery.has_value()) {
-      plan_.log_end_offset = last.recovery->next_offset;
       plan_.last_batch = {.position = last.recovery->last_batch_position, .crc = last.recovery->last_batch_crc};
     }
     JudgeDoubtfulLogStart();
@@ -333,7 +371,7 @@ class Planner {
          .evidence = fmt::format("log start {} is beyond the log end {}", doubtful, plan_.log_end_offset)});
   }
 
-  // As Kafka does where the log ends below its start, as a follower's may that truncated into a batch: an empty log at
+  // As Kafka does where it was the last to write and the log ends below its start, as a follower's may that truncated into a batch: an empty log at
   // the start (format notes §5.2.6). What was appended below it nobody could read, and the next opening would drop.
   absl::Status StartAnew() {
     plan_.end_reason =

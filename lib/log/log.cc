@@ -14,6 +14,7 @@
 #include "log/log_loader.h"
 #include "log/log_reader_impl.h"
 #include "log/partition_lock.h"
+#include "log/partition_state.h"
 #include "log/retention.h"
 #include "log/truncation.h"
 #include "varve/errors.h"
@@ -112,19 +113,31 @@ absl::Status Log::Impl::CheckCompaction(const CompactionOptions& options) const 
 
 namespace {
 
+// The name of a directory that no opening has gone on with may not be stable: who made it may have died, or failed, before
+// it was. Where the parent may not be read, that is left to whoever made it there.
+absl::Status SyncNewName(FileSystem* file_system, const std::string& directory) {
+  const auto state = file_system->Info(internal::JoinPath(directory, internal::PartitionState::kFileName));
+  if (!absl::IsNotFound(state.status())) return state.status();
+  absl::Status synced = file_system->SyncDirectory(internal::ParentDirectory(directory));
+  return absl::IsPermissionDenied(synced) ? absl::OkStatus() : synced;
+}
+
 // The directory is there when it returns OK; only a new one needs a partition's name.
 absl::Status EnsureDirectory(const std::string& directory, const LogOptions& options) {
   FileSystem* const file_system = options.file_system;
   const absl::StatusOr<FileInfo> info = file_system->Info(directory);
   if (info.ok()) {
-    if (info->is_directory) return absl::OkStatus();
+    if (info->is_directory) return options.read_only ? absl::OkStatus() : SyncNewName(file_system, directory);
     return Error(absl::StatusCode::kInvalidArgument, "{}: expected a directory, found a file", directory);
   }
   if (!absl::IsNotFound(info.status()) || !options.create || options.read_only) return info.status();
   const absl::StatusOr<TopicPartition> named = ParseTopicPartition(internal::BaseName(directory));
   VARVE_RETURN_IF_ERROR(internal::Annotate(named.ok() ? CheckTopicName(named->topic) : named.status(), directory));
   VARVE_RETURN_IF_ERROR(file_system->CreateDirectory(directory));
-  return file_system->SyncDirectory(internal::ParentDirectory(directory));
+  absl::Status synced = file_system->SyncDirectory(internal::ParentDirectory(directory));
+  // No second sync would tell what became of a name whose first one failed: the next opening makes it anew.
+  if (!synced.ok()) (void)file_system->RemoveDirectory(directory);
+  return synced;
 }
 
 absl::StatusOr<bool> UseMapping(const std::string& directory, const LogOptions& options) {

@@ -75,15 +75,18 @@ struct LogCore {
   }
 
   // The same, of what files that were opened by name lacked: kAborted also where the followed writer is at work on the
-  // names, as it may have been when the log was taken in.
-  [[nodiscard]] absl::Status CheckNames() const {
+  // names, as it may have been when the log was taken in. The next Refresh then waits for that writer.
+  [[nodiscard]] absl::Status CheckNames() {
     const bool following = followed_generation.load(std::memory_order_acquire) != kNobody;  // then there is a line
     if (following && !followed.load(std::memory_order_acquire)->served()) {
+      refresh_awaited.store(true, std::memory_order_relaxed);
       return absl::AbortedError(directory + ": the writer is replacing files: call Refresh and read again");
     }
     return CheckGeneration();
   }
 
+  // A reader was sent to Refresh by a writer that is not serving, since the last Refresh.
+  std::atomic<bool> refresh_awaited{false};
   std::atomic<const LiveLine*> followed{nullptr};
   std::vector<std::shared_ptr<const LiveLine>> followed_lines;
 

@@ -1,6 +1,7 @@
 #include "log/log_follower.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -41,6 +42,24 @@ void HoldBack(const Frontiers::Followed& followed, Frontiers* frontiers) {
   frontiers->SetFirstUnstable(stable_end);
 }
 
+// True if between two listings no .log has come, gone or been exchanged; a roll adds one behind the others.
+bool SameLogs(const std::vector<std::string>& before, const std::vector<std::string>& after) {
+  const auto logs = [](const PartitionListing& listing) {
+    std::vector<std::pair<int64_t, bool>> found;  // the base offset, and whether it is a .swap
+    for (const int64_t base_offset : listing.BaseOffsets()) found.emplace_back(base_offset, false);
+    for (const LeftoverFile& leftover : listing.leftovers) {
+      if (leftover.parts.suffix == SegmentFileSuffix::kSwap) found.emplace_back(leftover.parts.base_offset, true);
+    }
+    return found;
+  };
+  const PartitionListing listed = SortNames(before);
+  PartitionListing now = SortNames(after);
+  if (!listed.segments.empty()) {
+    now.segments.erase(now.segments.upper_bound(listed.segments.rbegin()->first), now.segments.end());
+  }
+  return logs(listed) == logs(now);
+}
+
 }  // namespace
 
 LogFollower::LogFollower(std::shared_ptr<LogCore> core)
@@ -63,6 +82,7 @@ absl::Status LogFollower::Refresh() {
 
 absl::Status LogFollower::RefreshLocked() {
   if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
+  const bool awaited = core_->refresh_awaited.exchange(false, std::memory_order_relaxed);
   const steady_clock::time_point started = steady_clock::now();
   std::chrono::microseconds pause = kFirstPause;
   const auto wait = [&pause] {
@@ -74,8 +94,10 @@ absl::Status LogFollower::RefreshLocked() {
     VARVE_ASSIGN_OR_RETURN(const WriterSight sight, watch_.Look());
     looked_at_ = steady_clock::now();
     const bool busy = sight.presence == WriterPresence::kBusy;
-    if (busy && IsCurrentBeside(sight)) return absl::OkStatus();
-    if (busy && looked_at_ - started < kPatience) {
+    const bool patient = busy && looked_at_ - started < kPatience;
+    // Nothing new is no answer to a reader that was sent here by what it lacked.
+    if (busy && !(awaited && patient) && IsCurrentBeside(sight)) return absl::OkStatus();
+    if (patient) {
       wait();
       --tries;
       continue;
@@ -157,13 +179,11 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   SegmentList::Handles handles;
   if (load.ok()) {
     handles = core_->HandlesOf(*load, overlay);
-    // Read now: a transaction index whose name changes when it is asked for would say that nothing was aborted. One that
-    // cannot be read says so to who asks.
-    for (const std::shared_ptr<SegmentHandle>& handle : handles) (void)handle->AbortedIndex();
+    VARVE_RETURN_IF_ERROR(ReadTransactionIndexes(overlay.get(), handles));
   }
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
   // A listing of names that change may lack both the old and the new one, or tell of one that is gone when it is opened.
-  if ((load.ok() || absl::IsNotFound(load.status())) && after.names != stamp.names) {
+  if (load.ok() ? !SameLogs(stamp.names, after.names) : absl::IsNotFound(load.status()) && after.names != stamp.names) {
     return Error(absl::StatusCode::kAborted, "{}: names changed while the log was opened", core_->directory);
   }
   VARVE_RETURN_IF_ERROR(load.status());
@@ -186,6 +206,18 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   }
   producers_ = loaded.producers->entries();
   report_ = std::move(loaded.report);
+  return absl::OkStatus();
+}
+
+// Read now: one whose name changes when it is asked for would say that nothing was aborted. One that cannot be read says
+// so to who asks. Most segments have none.
+absl::Status LogFollower::ReadTransactionIndexes(FileSystem* loaded, const SegmentList::Handles& handles) const {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> listed, loaded->List(core_->directory));
+  const std::set<std::string> names(listed.begin(), listed.end());
+  for (const std::shared_ptr<SegmentHandle>& handle : handles) {
+    if (!names.contains(SegmentFileName(handle->base_offset(), SegmentFileKind::kTransactionIndex))) continue;
+    (void)handle->AbortedIndex();
+  }
   return absl::OkStatus();
 }
 

@@ -6,7 +6,8 @@
 //   overlay that keeps every change in memory. What it finds at the end is then provisional until the next Refresh.
 //
 // A writer that is busy (it recovers the log after taking the lock, or replaces files) is waited for, but not for long:
-// what was taken in of the log stays good, and the first look at it is that of a stopped one.
+// what was taken in of the log stays good, and the first look at it is that of a stopped one. Who has all there is to be
+// had beside it waits only if a reader met a lack of something, which the writer may be about to put there.
 //
 // The high watermark that a writer manages outlasts it here: while nobody serves, consumers do not pass it.
 //
@@ -68,6 +69,8 @@ class LogFollower {
   void TakeOver(const SegmentList::Handles& handles, const Frontiers::Followed& followed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status LoadStopped(const WriterSight& sight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a stopped log, as it was loaded. Errors: as the file system's of listing.
+  [[nodiscard]] absl::Status ReadTransactionIndexes(FileSystem* loaded, const SegmentList::Handles& handles) const;
   // True if what was taken in is all there is to be had of a log whose writer is not serving.
   [[nodiscard]] bool IsCurrentBeside(const WriterSight& busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<DirectoryStamp> Stamp() const;

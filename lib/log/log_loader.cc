@@ -19,6 +19,12 @@
 namespace varve::internal {
 namespace {
 
+// Where a pending operation that varve.state announces is for certain.
+enum class Announcement {
+  kPerhapsCached,  // it may be in the page cache alone: it is made stable before it is carried through
+  kStable,         // the caller has synced it
+};
+
 bool HasPending(const std::optional<PartitionStateValues>& state) {
   return state.has_value() && state->pending != PendingOperation::kNone;
 }
@@ -53,9 +59,10 @@ PartitionStateValues Completed(PartitionStateValues values) {
 }
 
 // Carries an announced operation through, unless somebody else has gone on with the log since; then takes the
-// announcement back.
-absl::Status CompletePending(FileSystem* file_system, const std::string& directory, PartitionStateValues values,
-                             RecoveryReport* report) {
+// announcement back. Answers the state as it is then.
+absl::StatusOr<PartitionStateValues> CompletePending(FileSystem* file_system, const std::string& directory,
+                                                     PartitionStateValues values, Announcement announcement,
+                                                     RecoveryReport* report) {
   VARVE_ASSIGN_OR_RETURN(const std::string overtaken, ReasonIsOvertaken(file_system, directory, values));
   const std::string announced =
       fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset);
@@ -67,9 +74,12 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
                               .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
   if (overtaken.empty()) {
-    // It may be in the page cache alone, where the process died before its sync. Names must not be stable before it is.
-    state->Store(values);
-    VARVE_RETURN_IF_ERROR(state->Sync());
+    if (announcement == Announcement::kPerhapsCached || !state->stored()) {
+      // The process may have died before its sync, or the file could not be read and is a new one. Names must not be
+      // stable before it is.
+      state->Store(values);
+      VARVE_RETURN_IF_ERROR(state->Sync());
+    }
     VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
     values = Completed(std::move(values));
   }
@@ -78,16 +88,16 @@ absl::Status CompletePending(FileSystem* file_system, const std::string& directo
   values.pending_offset = 0;
   values.pending_end = {};
   state->Store(values);
-  return state->Sync();
+  VARVE_RETURN_IF_ERROR(state->Sync());
+  return values;
 }
 
 // Finishes what was interrupted, and answers the state as it is then.
 absl::StatusOr<std::optional<PartitionStateValues>> Prepare(FileSystem* file_system, const std::string& directory,
                                                             std::optional<PartitionStateValues> state,
-                                                            RecoveryReport* report) {
+                                                            Announcement announcement, RecoveryReport* report) {
   if (HasPending(state)) {
-    VARVE_RETURN_IF_ERROR(CompletePending(file_system, directory, *std::move(state), report));
-    VARVE_ASSIGN_OR_RETURN(state, PartitionState::Peek(file_system, directory));
+    VARVE_ASSIGN_OR_RETURN(state, CompletePending(file_system, directory, *std::move(state), announcement, report));
   }
   VARVE_RETURN_IF_ERROR(ClearLeftovers(file_system, directory, &report->findings));
   return state;
@@ -100,14 +110,11 @@ void KeepReport(FileSystem* file_system, const std::string& directory, const Rec
   kept.IgnoreError();
 }
 
-}  // namespace
-
-absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options) {
+absl::StatusOr<LoadedLog> Load(FileSystem* file_system, const std::string& directory, const LogOptions& options,
+                               const std::optional<PartitionStateValues>& found_state, std::string state_fault,
+                               Announcement announcement) {
   const int64_t started_ns = options.clock->MonotonicNs();
   RecoveryReport report;
-  std::string state_fault;
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> found_state,
-                         PartitionState::Peek(file_system, directory, &state_fault));
   const bool state_is_lost = !state_fault.empty();
   if (state_is_lost) {
     report.findings.push_back({.action = RecoveryAction::kIgnored,
@@ -122,14 +129,14 @@ absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& di
   OverlayFileSystem trial(file_system);
   FileSystem* const judged = unfinished ? &trial : file_system;
   if (unfinished) {
-    VARVE_ASSIGN_OR_RETURN(state, Prepare(judged, directory, found_state, &report));
+    VARVE_ASSIGN_OR_RETURN(state, Prepare(judged, directory, found_state, announcement, &report));
     VARVE_ASSIGN_OR_RETURN(listing, ListPartition(judged, directory));
   }
   VARVE_ASSIGN_OR_RETURN(LoadPlan plan,
                          MakeLoadPlan(judged, directory, options, std::move(listing), state, state_is_lost));
   if (unfinished) {
     RecoveryReport known;
-    VARVE_RETURN_IF_ERROR(Prepare(file_system, directory, found_state, &known).status());
+    VARVE_RETURN_IF_ERROR(Prepare(file_system, directory, found_state, announcement, &known).status());
     plan.producers->MoveTo(file_system);
   }
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
@@ -137,6 +144,20 @@ absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& di
   loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;
   if (loaded.report.HasNews()) KeepReport(file_system, directory, loaded.report);
   return loaded;
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory, const LogOptions& options) {
+  std::string state_fault;
+  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state,
+                         PartitionState::Peek(file_system, directory, &state_fault));
+  return Load(file_system, directory, options, state, std::move(state_fault), Announcement::kPerhapsCached);
+}
+
+absl::StatusOr<LoadedLog> LoadAnnounced(FileSystem* file_system, const std::string& directory,
+                                        const LogOptions& options, const PartitionStateValues& state) {
+  return Load(file_system, directory, options, state, /*state_fault=*/{}, Announcement::kStable);
 }
 
 }  // namespace varve::internal

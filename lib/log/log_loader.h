@@ -48,6 +48,11 @@ struct LoadedLog {
 [[nodiscard]] absl::StatusOr<LoadedLog> LoadLog(FileSystem* file_system, const std::string& directory,
                                                 const LogOptions& options);
 
+// The same for the writer of `state`, which announces a pending operation: it has stored and synced that, and must not
+// do without where the device cannot read it back.
+[[nodiscard]] absl::StatusOr<LoadedLog> LoadAnnounced(FileSystem* file_system, const std::string& directory,
+                                                      const LogOptions& options, const PartitionStateValues& state);
+
 }  // namespace varve::internal
 
 #endif  // VARVE_LIB_LOG_LOG_LOADER_H_

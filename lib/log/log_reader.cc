@@ -51,6 +51,11 @@ absl::Status LogReader::Impl::CheckAnswer(const absl::Status& answer) const {
   return absl::OkStatus();
 }
 
+absl::Status LogReader::Impl::CheckAnswerAt(int64_t offset, const absl::Status& answer) const {
+  const bool known_damage = absl::IsDataLoss(answer) && BehindDamage(offset) != offset;
+  return known_damage ? core_->CheckGeneration() : CheckAnswer(answer);
+}
+
 absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace(int64_t offset) {
   for (;;) {
     VARVE_RETURN_IF_ERROR(core_->CheckGeneration());
@@ -65,7 +70,7 @@ absl::StatusOr<std::optional<LogReader::Impl::Place>> LogReader::Impl::FindPlace
     if (offset == log_end) return std::nullopt;
     absl::StatusOr<std::optional<Place>> place = FindInList(offset);
     if (place.ok() && place->has_value()) return place;
-    VARVE_RETURN_IF_ERROR(CheckAnswer(place.status()));
+    VARVE_RETURN_IF_ERROR(CheckAnswerAt(offset, place.status()));
     if (!OutOfDate()) return place;
   }
 }

@@ -71,6 +71,8 @@ class LogReader::Impl {
   [[nodiscard]] bool OutOfDate() const { return core_->table.generation() != snapshot_.generation; }
   // kAborted if another process has changed what the list in hand was made of, or is at it.
   [[nodiscard]] absl::Status CheckAnswer(const absl::Status& answer) const;
+  // The same, of an answer at `offset`: damage that the list in hand knows of is no file's that is being replaced.
+  [[nodiscard]] absl::Status CheckAnswerAt(int64_t offset, const absl::Status& answer) const;
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<internal::FoundRecord>> FirstAtOrAfter(int64_t timestamp_ms);

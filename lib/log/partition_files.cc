@@ -84,7 +84,8 @@ absl::StatusOr<MergedMarks> MergeMarks(FileSystem* file_system, const std::strin
                          internal::BelieveMarks(file_system, directory, segments, state, beside));
   return MergedMarks{.clean = believed.clean,
                      .recovery_point = believed.durable_offset,
-                     .log_start_offset = believed.log_start_offset};
+                     .log_start_offset = believed.log_start_offset,
+                     .first_dirty_offset = believed.first_dirty_offset};
 }
 
 absl::Status CheckNoWriter(FileSystem* file_system, const std::string& directory) {

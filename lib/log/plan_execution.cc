@@ -20,6 +20,10 @@
 namespace varve::internal {
 namespace {
 
+constexpr char kCutRule[] = "4c";
+constexpr char kDamageRule[] = "5";
+constexpr char kAnewRule[] = "format notes 5.2.6";
+
 std::string LogName(int64_t base_offset) { return SegmentFileName(base_offset, SegmentFileKind::kLog); }
 
 // True if what is damaged reaches to the end of the file, so that nothing may be appended behind it.
@@ -41,7 +45,6 @@ class Execution {
 
   absl::StatusOr<LoadedLog> Run() {
     VARVE_RETURN_IF_ERROR(OpenState());
-    VARVE_RETURN_IF_ERROR(RemoveDeleted());
     VARVE_RETURN_IF_ERROR(SaveWhatGoes());
     if (!EndsAtDamage()) VARVE_RETURN_IF_ERROR(CutLog());
     VARVE_RETURN_IF_ERROR(SyncUnsynced());
@@ -57,6 +60,7 @@ class Execution {
     loaded_.producers = plan_.producers->Take();
     FillResult();
     VARVE_RETURN_IF_ERROR(StoreState());
+    VARVE_RETURN_IF_ERROR(RemoveDeleted());
     return std::move(loaded_);
   }
 
@@ -72,7 +76,8 @@ class Execution {
   // it rolled.
   absl::Status OpenState() {
     VARVE_ASSIGN_OR_RETURN(loaded_.state, PartitionState::Open(file_system_, directory_));
-    if (!loaded_.state->stored()) return absl::OkStatus();
+    // That varve has closed the log may be what tells that it is to begin anew: the announcement takes it back.
+    if (!loaded_.state->stored() || plan_.starts_anew) return absl::OkStatus();
     PartitionStateValues values = loaded_.state->values();
     values.clean = false;
     // Lowered before anything can be appended where the log ended, and void before the state counts again.
@@ -86,19 +91,6 @@ class Execution {
     if (values == loaded_.state->values()) return absl::OkStatus();
     loaded_.state->Store(values);
     return loaded_.state->Sync();
-  }
-
-  // What a prefix deletion began: the oldest first, so that the log start only rises.
-  absl::Status RemoveDeleted() {
-    for (const int64_t base_offset : plan_.deleted) {
-      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, base_offset));
-      Note({.action = RecoveryAction::kRemoved,
-            .rule = "Writing 7",
-            .file = LogName(base_offset),
-            .evidence = fmt::format("wholly below the log start {}", plan_.marks.deleted_before_offset)});
-    }
-    if (plan_.deleted.empty()) return absl::OkStatus();
-    return file_system_->SyncDirectory(directory_);
   }
 
   // --- The end of the log ---
@@ -121,7 +113,10 @@ class Execution {
   // Later segments first, and when that is stable the last one is cut: a crash never leaves later batches behind an end
   // that looks good. Where it ends at damage this is left to AnnounceLast and PutRight.
   absl::Status CutLog() {
-    if (plan_.starts_anew) VARVE_RETURN_IF_ERROR(AnnounceStart());
+    if (plan_.starts_anew) {
+      VARVE_RETURN_IF_ERROR(AnnounceStart());
+      VARVE_RETURN_IF_ERROR(RemoveDeleted());
+    }
     VARVE_RETURN_IF_ERROR(RemoveBeyond());
     if (plan_.segments.empty() || !plan_.segments.back().recovery.has_value()) return absl::OkStatus();
     return CutTail(plan_.segments.back());
@@ -129,6 +124,8 @@ class Execution {
 
   absl::Status AnnounceStart() {
     PartitionStateValues values = loaded_.state->values();
+    values.clean = false;
+    values.first_dirty_offset = std::min(plan_.marks.first_dirty_offset, plan_.log_end_offset);
     values.pending = PendingOperation::kStartAt;
     values.pending_offset = plan_.log_start_offset;
     if (!plan_.beyond.empty()) {
@@ -150,21 +147,27 @@ class Execution {
   absl::Status SaveTail(const PlannedSegment& segment) {
     const SegmentRecovery& recovery = *segment.recovery;
     if (recovery.log_end != LogEnd::kAtInvalid && recovery.log_end != LogEnd::kAtDamage) return absl::OkStatus();
-    return Save(segment.found, recovery.end_position, recovery.next_offset, recovery.log_end == LogEnd::kAtDamage,
+    // What is damaged is worth it too, whatever it is.
+    const bool damaged = recovery.log_end == LogEnd::kAtDamage;
+    return Save(segment.found, recovery.end_position, recovery.next_offset, damaged, damaged ? kDamageRule : kCutRule,
                 recovery.end_reason);
   }
 
   absl::Status SaveSegment(const FoundSegment& segment) {
+    // Where all is left behind, so is what was kept because it is damaged.
+    if (plan_.starts_anew) {
+      return Save(segment, 0, segment.base_offset, /*even_without_batches=*/true, kAnewRule, plan_.end_reason);
+    }
     const std::string& reason =
         plan_.end_reason.empty() ? plan_.segments.back().recovery->end_reason : plan_.end_reason;
-    // Where all is left behind, so is what was kept because it is damaged.
-    return Save(segment, 0, segment.base_offset, /*even_without_batches=*/plan_.starts_anew,
+    return Save(segment, 0, segment.base_offset, /*even_without_batches=*/false, kCutRule,
                 "the log ends before: " + reason);
   }
 
-  // Copies what is behind `position` aside, up to the last good batch; nothing if there is none.
+  // Copies what is behind `position` aside: up to the last good batch, nothing if there is none; all of it
+  // `even_without_batches`.
   absl::Status Save(const FoundSegment& segment, int64_t position, int64_t first_offset, bool even_without_batches,
-                    const std::string& reason) {
+                    const std::string& rule, const std::string& reason) {
     const std::string name = LogName(segment.base_offset);
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> log,
                            file_system_->Open(JoinPath(directory_, name), OpenMode::kRead));
@@ -176,7 +179,7 @@ class Execution {
     loaded_.report.bytes_saved_aside += end_position - position;
     loaded_.report.batches_saved_aside += behind.batches;
     Note({.action = RecoveryAction::kSavedAside,
-          .rule = even_without_batches ? "5" : "4c",
+          .rule = rule,
           .file = name,
           .position = position,
           .bytes = end_position - position,
@@ -206,7 +209,7 @@ class Execution {
     const int64_t cut_bytes = segment.found.size_bytes - recovery.end_position;
     loaded_.report.bytes_cut += cut_bytes;
     Note({.action = RecoveryAction::kCut,
-          .rule = recovery.log_end == LogEnd::kAtInvalid ? "4c" : "5",
+          .rule = recovery.log_end == LogEnd::kAtInvalid ? kCutRule : kDamageRule,
           .file = LogName(segment.found.base_offset),
           .position = recovery.end_position,
           .bytes = cut_bytes,
@@ -296,7 +299,7 @@ class Execution {
 
   void NoteKept(const PlannedSegment& segment, const DamagedRange& range) {
     Note({.action = RecoveryAction::kKept,
-          .rule = "5",
+          .rule = kDamageRule,
           .file = LogName(segment.found.base_offset),
           .position = range.position,
           .bytes = range.bytes,
@@ -314,7 +317,7 @@ class Execution {
                                                                 range.bytes, range.first_offset));
       loaded_.report.bytes_saved_aside += range.bytes;
       Note({.action = RecoveryAction::kSavedAside,
-            .rule = "5",
+            .rule = kDamageRule,
             .file = name,
             .position = range.position,
             .bytes = range.bytes,
@@ -502,7 +505,8 @@ class Execution {
 
   // Only now does the state speak of the files as they are.
   absl::Status StoreState() {
-    if (!plan_.marks.cache_survived) VARVE_RETURN_IF_ERROR(LiveLine::Forget(file_system_, directory_));
+    // The line tells of the log before it was recovered.
+    if (!plan_.clean) VARVE_RETURN_IF_ERROR(LiveLine::Forget(file_system_, directory_));
     PartitionStateValues values = loaded_.state->values();
     const LoadedSegment& active = loaded_.segments.back();
     VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system_->Info(PathOf(active.base_offset, SegmentFileKind::kLog)));
@@ -521,6 +525,21 @@ class Execution {
     values.pending_end = {};
     loaded_.state->Store(values);
     return loaded_.state->Sync();
+  }
+
+  // What a prefix deletion began: the oldest first, so that the log start only rises. The last thing that is done, but
+  // where nothing stays: a power loss must not take these files and leave the name of the segment behind them, or its
+  // end, unknown to the disk and to varve.state.
+  absl::Status RemoveDeleted() {
+    if (plan_.deleted.empty()) return absl::OkStatus();
+    for (const int64_t base_offset : std::exchange(plan_.deleted, {})) {
+      VARVE_RETURN_IF_ERROR(RemoveSegmentFiles(file_system_, directory_, base_offset));
+      Note({.action = RecoveryAction::kRemoved,
+            .rule = "Writing 7",
+            .file = LogName(base_offset),
+            .evidence = fmt::format("wholly below the log start {}", plan_.marks.deleted_before_offset)});
+    }
+    return file_system_->SyncDirectory(directory_);
   }
 
   FileSystem* const file_system_;

@@ -40,7 +40,7 @@ absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t log_start_
 }
 
 bool PrefixDeletion::IsHalfWay(const Appender& appender) {
-  return appender.flusher_->pending() == PendingOperation::kDeleteBefore;
+  return appender.flusher_->state_values().pending == PendingOperation::kDeleteBefore;
 }
 
 absl::Status PrefixDeletion::Resume(Appender& appender) {

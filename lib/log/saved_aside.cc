@@ -44,7 +44,8 @@ absl::Status CopyAside(FileSystem* file_system, const std::string& directory, co
   const std::string temporary = path + ".tmp";
   {
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(temporary, OpenMode::kTruncate));
-    VARVE_RETURN_IF_ERROR(CopyRange(source, position, file.get(), 0, bytes));
+    VARVE_RETURN_IF_ERROR(position == 0 ? CopyPrefix(source, bytes, file.get())
+                                        : CopyRange(source, position, file.get(), 0, bytes));
     VARVE_RETURN_IF_ERROR(file->SyncData());
   }
   VARVE_RETURN_IF_ERROR(file_system->Rename(temporary, path));

@@ -18,7 +18,8 @@ namespace varve::internal {
 inline constexpr char kCutFilePrefix[] = "varve.cut-";
 
 // Copies [position, position + bytes) of the file `name` aside; durable under its name when it returns. Doing it again
-// for the same bytes gives the same name. Returns the name. Errors: as the file system.
+// for the same bytes gives the same name. Returns the name. Errors: as the file system. Cost: from the beginning of a
+// file on the bytes are shared where the file system can, so that a whole segment needs no room.
 [[nodiscard]] absl::StatusOr<std::string> SaveAside(FileSystem* file_system, const std::string& directory,
                                                     const std::string& name, int64_t position, int64_t bytes,
                                                     int64_t first_offset);

@@ -137,10 +137,12 @@ absl::StatusOr<IndexWrite> WriteIndexFile(FileSystem* file_system, const std::st
 absl::StatusOr<int64_t> RewriteInPlace(FileSystem* file_system, const std::string& path, int64_t position) {
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(path, OpenMode::kReadWrite));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, file->Size());
-  std::vector<std::byte> buffer(static_cast<size_t>(kCopyBytes));
-  size_t step_bytes = buffer.size();
+  const auto begin = static_cast<uint64_t>(position);
+  const uint64_t left_bytes = begin < size_bytes ? size_bytes - begin : 0;
+  auto step_bytes = static_cast<size_t>(kCopyBytes);
+  std::vector<std::byte> buffer(std::min<size_t>(step_bytes, left_bytes));
   int64_t written_bytes = 0;
-  for (auto at = static_cast<uint64_t>(position); at < size_bytes;) {
+  for (uint64_t at = begin; at < size_bytes;) {
     // A page at a time never reaches into the next one, which may be the bad one.
     const size_t reach_bytes = step_bytes == kPageBytes ? kPageBytes - at % kPageBytes : step_bytes;
     const std::span<std::byte> wanted = std::span(buffer).first(std::min<size_t>(reach_bytes, size_bytes - at));

@@ -157,7 +157,8 @@ absl::Status Truncation::Reload(const DurablePoint& end) {
   options.marks = {};
   options.recover_all = false;
   options.recovery_progress = nullptr;
-  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadLog(options.file_system, core.directory, options));
+  VARVE_ASSIGN_OR_RETURN(LoadedLog loaded, LoadAnnounced(options.file_system, core.directory, options,
+                                                         appender_.flusher_->state_values()));
   return appender_.Install(std::move(loaded));
 }
 

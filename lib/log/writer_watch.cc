@@ -11,8 +11,12 @@ absl::StatusOr<WriterSight> WriterWatch::Look() {
   VARVE_ASSIGN_OR_RETURN(const bool locked, PartitionIsLocked(file_system_, directory_));
   if (!locked) return WriterSight{};
   VARVE_RETURN_IF_ERROR(FindLine());
-  const std::optional<LiveValues> values = line_ != nullptr ? line_->Load() : std::nullopt;
-  if (!values.has_value()) return WriterSight{};
+  if (line_ == nullptr) return WriterSight{};
+  const std::optional<LiveValues> values = line_->Load();
+  // A line that says nothing yet is about to: it was forgotten by a writer that recovers the log.
+  if (!values.has_value()) {
+    return WriterSight{WriterPresence::kBusy, {.generation = line_->generation(), .served = false}};
+  }
   return WriterSight{values->served ? WriterPresence::kServing : WriterPresence::kBusy, *values};
 }
 

@@ -25,7 +25,7 @@ enum class WriterPresence {
 
 struct WriterSight {
   WriterPresence presence = WriterPresence::kNone;
-  LiveValues values;  // of a writer that is busy or serving
+  LiveValues values;  // of a writer that is serving; of a busy one the generation, from which on its changes show
 };
 
 class WriterWatch {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/status.h"
 
@@ -58,6 +59,12 @@ absl::StatusOr<TopicPartition> ParseTopicPartition(std::string_view directory_na
     return NotAPartition(directory_name, "no partition number behind the last \"-\"");
   }
   return result;
+}
+
+std::optional<TopicPartition> LivePartitionOf(std::string_view directory_name) {
+  absl::StatusOr<TopicPartition> partition = ParseTopicPartition(directory_name);
+  if (!partition.ok() || partition->DirectoryName() != directory_name) return std::nullopt;
+  return *std::move(partition);
 }
 
 }  // namespace varve

@@ -27,6 +27,19 @@ namespace {
 // Of the quorum that all brokers read their settings from.
 constexpr char kClusterMetadataTopic[] = "__cluster_metadata";
 
+// What an error means that comes of the broker's own checkpoints.
+absl::Status OfCheckpoints(const absl::Status& status) {
+  if (!absl::IsDataLoss(status)) return status;
+  // Nothing is wrong with the partition.
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{}: a line of the broker's own file cannot be set before it is mended", std::string(status.message()));
+}
+
+// Of a source that is being removed, beside where it was.
+std::string NameOfGone(const std::string& directory, std::string_view unique) {
+  return CappedName(fmt::format(".{}", BaseName(directory)), fmt::format(".{}-moved", unique));
+}
+
 class Adopter {
  public:
   Adopter(FileSystem* file_system, std::string directory, std::string log_directory, const AdoptOptions& options)
@@ -39,10 +52,12 @@ class Adopter {
     VARVE_RETURN_IF_ERROR(Identify());
     VARVE_RETURN_IF_ERROR(Lock());
     VARVE_RETURN_IF_ERROR(InspectSource());
-    VARVE_RETURN_IF_ERROR(ClearAdoptionStages(file_system_, log_directory_, result_.partition));
+    VARVE_RETURN_IF_ERROR(OfCheckpoints(ClearAdoptionStages(file_system_, log_directory_, result_.partition)));
     VARVE_RETURN_IF_ERROR(InspectTarget());
     if (options_.move) VARVE_RETURN_IF_ERROR(CheckMayRemoveSource());
     if (const absl::Status status = MakeCopy(); !status.ok()) return Abandoned(status);
+    // Before anything of the broker's is touched: what one has written since is not undone.
+    if (const absl::Status status = broker_lock_->Check(); !status.ok()) return Abandoned(status);
     if (const absl::Status status = PutInPlace(); !status.ok()) return Abandoned(Undone(status));
     // The broker removes it too.
     (void)RemoveTree(file_system_, stage_.path);
@@ -76,10 +91,11 @@ class Adopter {
                    directory_);
     }
     const std::string name = options_.as.has_value() ? options_.as->DirectoryName() : BaseName(directory_);
-    VARVE_ASSIGN_OR_RETURN(result_.partition, ParseTopicPartition(name));
-    if (result_.partition.DirectoryName() != name || options_.as.value_or(result_.partition) != result_.partition) {
+    const std::optional<TopicPartition> named = LivePartitionOf(name);
+    if (!named.has_value() || options_.as.value_or(*named) != *named) {
       return Error(absl::StatusCode::kInvalidArgument, "{}: expected a name TOPIC-N, found {}", directory_, name);
     }
+    result_.partition = *named;
     VARVE_RETURN_IF_ERROR(CheckTopicName(result_.partition.topic));
     if (result_.partition.topic == kClusterMetadataTopic) {
       return Error(absl::StatusCode::kInvalidArgument, "{}: expected a topic of records, found the cluster's own {}",
@@ -94,8 +110,8 @@ class Adopter {
   }
 
   [[nodiscard]] absl::Status Lock() {
-    VARVE_RETURN_IF_ERROR(CheckRunsAsBroker(file_system_, log_directory_));
-    VARVE_ASSIGN_OR_RETURN(broker_lock_, DataDirectoryLock::Take(file_system_, log_directory_, LockKind::kExclusive));
+    VARVE_ASSIGN_OR_RETURN(
+        broker_lock_, DataDirectoryLock::Take(file_system_, log_directory_, LockKind::kExclusive, Access::kReadWrite));
     // As with the broker's: an overlay only tells of its base's.
     VARVE_ASSIGN_OR_RETURN(const bool held, PartitionIsLocked(file_system_, directory_));
     VARVE_ASSIGN_OR_RETURN(source_lock_, LockPartition(file_system_, directory_));
@@ -111,7 +127,7 @@ class Adopter {
     result_.segments = static_cast<int64_t>(source_.segments.size());
     result_.producers = static_cast<int64_t>(source_.producers.size());
     result_.left_behind = source_.left_behind;
-    result_.compacted = source_.extent.first_dirty_offset > source_.extent.log_start_offset;
+    result_.compacted = LinesOfAdopted(source_.extent).first_dirty_offset.has_value();
     return absl::OkStatus();
   }
 
@@ -133,7 +149,7 @@ class Adopter {
       if (!absl::IsNotFound(epochs.status())) VARVE_RETURN_IF_ERROR(epochs.status());
       if (epochs.ok()) target.leader_epochs = *std::move(epochs);
     }
-    if (!target.exists) {
+    if (!target.topic_id.has_value()) {
       VARVE_ASSIGN_OR_RETURN(target.neighbours, Neighbours());
     }
     VARVE_ASSIGN_OR_RETURN(plan_, PlanAdoption(target, asked_topic_id_));
@@ -147,12 +163,7 @@ class Adopter {
 
   [[nodiscard]] absl::Status ReadFormerLines() {
     const absl::StatusOr<CheckpointLines> lines = ReadCheckpointLines(file_system_, log_directory_, result_.partition);
-    if (absl::IsDataLoss(lines.status())) {  // nothing is wrong with the partition
-      return Error(absl::StatusCode::kFailedPrecondition,
-                   "{}: a line of the broker's own file cannot be set before it is mended",
-                   std::string(lines.status().message()));
-    }
-    VARVE_RETURN_IF_ERROR(lines.status());
+    VARVE_RETURN_IF_ERROR(OfCheckpoints(lines.status()));
     former_lines_ = *lines;
     return absl::OkStatus();
   }
@@ -162,8 +173,8 @@ class Adopter {
     std::vector<Neighbour> neighbours;
     VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system_->List(log_directory_));
     for (const std::string& name : names) {
-      const absl::StatusOr<TopicPartition> partition = ParseTopicPartition(name);
-      if (!partition.ok() || partition->DirectoryName() != name) continue;
+      const std::optional<TopicPartition> partition = LivePartitionOf(name);
+      if (!partition.has_value() || *partition == result_.partition) continue;
       Neighbour neighbour{.partition = *partition};
       // What cannot be read tells nothing.
       const absl::StatusOr<TopicId> topic_id =
@@ -176,10 +187,18 @@ class Adopter {
 
   // Before the work of a copy: the directory that holds the source may be another user's.
   [[nodiscard]] absl::Status CheckMayRemoveSource() {
-    gone_ = JoinPath(ParentDirectory(directory_),
-                     CappedName(fmt::format(".{}", BaseName(directory_)), fmt::format(".{}-moved", UniqueSuffix())));
+    const std::string parent = ParentDirectory(directory_);
+    gone_ = JoinPath(parent, NameOfGone(directory_, UniqueSuffix()));
     VARVE_RETURN_IF_ERROR(Annotate(file_system_->CreateDirectory(gone_), "the source could not be removed"));
-    return file_system_->RemoveDirectory(gone_);
+    VARVE_RETURN_IF_ERROR(file_system_->RemoveDirectory(gone_));
+    // What is left of earlier ones whose removal was cut short.
+    VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system_->List(parent));
+    const auto name_of_gone = [this](std::string_view unique) { return NameOfGone(directory_, unique); };
+    for (const std::string& name : names) {
+      if (!IsNameWithUniqueSuffix(name, name_of_gone)) continue;
+      VARVE_RETURN_IF_ERROR(RemoveTree(file_system_, JoinPath(parent, name)));
+    }
+    return absl::OkStatus();
   }
 
   // The whole copy, on stable storage, below a name that the broker would remove, and in it, where it does not look.
@@ -197,16 +216,16 @@ class Adopter {
                                             LimitLeaderEpochs(source_.leader_epochs, plan_.max_leader_epoch)));
     VARVE_RETURN_IF_ERROR(ReplaceFile(file_system_, JoinPath(stage_.copy, kPartitionMetadataFile),
                                       AsBytes(FormatPartitionMetadata(plan_.topic_id))));
-    VARVE_RETURN_IF_ERROR(BeginAnew());
+    VARVE_RETURN_IF_ERROR(AddEmptySegment());
     VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(stage_.path));
     VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
     return CheckCopy();
   }
 
   // What the broker writes comes into a segment of its own, before which it knows of no producer of the host.
-  [[nodiscard]] absl::Status BeginAnew() {
+  [[nodiscard]] absl::Status AddEmptySegment() {
     const int64_t end = source_.extent.log_end_offset;
-    if (SegmentToAdd(source_.segments, end).has_value()) {
+    if (NeedsEmptySegment(source_.segments, end)) {
       for (const SegmentFileKind kind :
            {SegmentFileKind::kLog, SegmentFileKind::kOffsetIndex, SegmentFileKind::kTimeIndex}) {
         const std::string path = JoinPath(stage_.copy, SegmentFileName(end, kind));
@@ -234,7 +253,6 @@ class Adopter {
   // While no directory has the name, lines of checkpoints mean nothing to a broker: it makes an empty log without
   // looking at them (LogManager.getOrCreateLog). So they change just then.
   [[nodiscard]] absl::Status PutInPlace() {
-    VARVE_RETURN_IF_ERROR(broker_lock_->Check());
     if (result_.replaced_empty) {
       VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, stage_.replaced));
       VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
@@ -257,9 +275,13 @@ class Adopter {
 
   [[nodiscard]] absl::Status Undo() {
     VARVE_ASSIGN_OR_RETURN(const bool copy_is_aside, Exists(file_system_, stage_.copy));
-    if (!copy_is_aside) VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, stage_.copy));
-    // It may be what fills the disk, on which no checkpoint can be written then.
-    (void)RemoveTree(file_system_, stage_.copy);
+    if (!copy_is_aside) {
+      VARVE_RETURN_IF_ERROR(file_system_->Rename(result_.directory, stage_.copy));
+      VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(stage_.path));
+    }
+    // It may be what fills the disk, on which no checkpoint can be written then. Its name stays: should this process
+    // die, that tells the next adoption whose the directory beside it is.
+    (void)RemoveContent(file_system_, stage_.copy);
     const absl::Status lines = WriteCheckpointLines(file_system_, log_directory_, result_.partition, former_lines_);
     VARVE_ASSIGN_OR_RETURN(const bool was_replaced, Exists(file_system_, stage_.replaced));
     if (was_replaced) VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_.replaced, result_.directory));

@@ -57,19 +57,33 @@ absl::Status CheckNeighbours(const AdoptionTarget& target, const TopicId& asked)
   return absl::OkStatus();
 }
 
+// The broker's own word; where it has said nothing, what is asked for, unless what lies beside it contradicts.
+absl::StatusOr<TopicId> DecideTopicId(const AdoptionTarget& target, const std::optional<TopicId>& asked) {
+  if (target.topic_id.has_value()) {
+    if (asked.value_or(*target.topic_id) == *target.topic_id) return *target.topic_id;
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "{}: expected the broker's id of the topic, {}, found {}: under another id the broker sets the "
+                 "partition aside",
+                 target.path, FormatTopicId(*target.topic_id), FormatTopicId(*asked));
+  }
+  if (asked.has_value()) {
+    VARVE_RETURN_IF_ERROR(CheckNeighbours(target, *asked));
+    return *asked;
+  }
+  if (target.exists) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{}: expected a {} with the topic's id, found none: start the broker once, or name the id",
+                 target.path, kPartitionMetadataFile);
+  }
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
+               "Kafka, stop the broker, and name the log directory in which it has made it; or name the topic's id",
+               target.path);
+}
+
 }  // namespace
 
 absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const std::optional<TopicId>& asked) {
-  if (!target.exists) {
-    if (asked.has_value()) {
-      VARVE_RETURN_IF_ERROR(CheckNeighbours(target, *asked));
-      return AdoptionPlan{.topic_id = *asked};
-    }
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
-                 "Kafka, stop the broker, and name the log directory in which it has made it; or name the topic's id",
-                 target.path);
-  }
   for (const TargetEntry& entry : target.entries) {
     if (const std::string reason = ReasonNotEmpty(entry); !reason.empty()) {
       return Error(absl::StatusCode::kAlreadyExists,
@@ -78,17 +92,8 @@ absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const st
                    target.path, reason);
     }
   }
-  if (!target.topic_id.has_value() && !asked.has_value()) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "{}: expected a {} with the topic's id, found none: start the broker once, or name the id",
-                 target.path, kPartitionMetadataFile);
-  }
-  if (target.topic_id.has_value() && asked.has_value() && *target.topic_id != *asked) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "{}: expected the broker's id of the topic, {}, found {}: under another id the broker sets the "
-                 "partition aside",
-                 target.path, FormatTopicId(*target.topic_id), FormatTopicId(*asked));
-  }
+  VARVE_ASSIGN_OR_RETURN(const TopicId topic_id, DecideTopicId(target, asked));
+  if (!target.exists) return AdoptionPlan{.topic_id = topic_id};
   if (target.leader_epochs.empty()) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{}: expected a partition that this broker leads, found no leader epoch: a follower would cut the log "
@@ -96,13 +101,12 @@ absl::StatusOr<AdoptionPlan> PlanAdoption(const AdoptionTarget& target, const st
                  "leader, and stop it again",
                  target.path);
   }
-  return AdoptionPlan{.topic_id = asked.value_or(target.topic_id.value_or(TopicId{})),
+  return AdoptionPlan{.topic_id = topic_id,
                       .max_leader_epoch = std::ranges::max(target.leader_epochs, {}, &LeaderEpoch::epoch).epoch};
 }
 
-std::optional<SegmentExtent> SegmentToAdd(const std::vector<SegmentExtent>& segments, int64_t log_end_offset) {
-  if (!segments.empty() && segments.back().base_offset == log_end_offset) return std::nullopt;
-  return SegmentExtent{.base_offset = log_end_offset, .size_bytes = 0};
+bool NeedsEmptySegment(const std::vector<SegmentExtent>& segments, int64_t log_end_offset) {
+  return segments.empty() || segments.back().base_offset != log_end_offset;
 }
 
 CheckpointLines LinesOfAdopted(const AdoptedExtent& extent) {

@@ -39,7 +39,7 @@ struct AdoptionTarget {
   std::vector<TargetEntry> entries = {};
   std::optional<TopicId> topic_id = std::nullopt;  // of its partition.metadata
   std::vector<LeaderEpoch> leader_epochs = {};     // of its leader-epoch-checkpoint
-  std::vector<Neighbour> neighbours = {};          // asked only where it does not exist
+  std::vector<Neighbour> neighbours = {};          // asked only where it has no id
 };
 
 struct AdoptionPlan {
@@ -74,10 +74,9 @@ struct SegmentExtent {
 };
 
 // An adopted log ends with an empty segment, so that the snapshot of producers there is the one that a broker begins
-// with whatever it recovers: of what lies before, the ids of the host's producers would come back. Absent where it
-// does.
-[[nodiscard]] std::optional<SegmentExtent> SegmentToAdd(const std::vector<SegmentExtent>& segments,
-                                                        int64_t log_end_offset);
+// with whatever it recovers: of what lies before, the ids of the host's producers would come back. False where it ends
+// with one already.
+[[nodiscard]] bool NeedsEmptySegment(const std::vector<SegmentExtent>& segments, int64_t log_end_offset);
 
 // Everything is synced, and committed. As Kafka writes them, a log start only where the first segment's name does not
 // tell it, and a first dirty offset only where something was compacted.

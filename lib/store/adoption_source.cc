@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "log/partition_state.h"
 #include "segment/segment_files.h"
 #include "varve/log.h"
 #include "varve/overlay_file_system.h"
@@ -132,8 +131,7 @@ absl::StatusOr<AdoptionSource> InspectAdoptionSource(FileSystem* file_system, co
   VARVE_RETURN_IF_ERROR(ListFiles(file_system, directory, move, &source));
   VARVE_ASSIGN_OR_RETURN(const MergedMarks marks, MergeMarks(file_system, directory, {}));
   if (!marks.clean) return NotClean(directory, "found none that holds");
-  VARVE_ASSIGN_OR_RETURN(const std::optional<PartitionStateValues> state, PartitionState::Peek(file_system, directory));
-  if (state.has_value()) source.extent.first_dirty_offset = state->first_dirty_offset;
+  source.extent.first_dirty_offset = marks.first_dirty_offset;
   VARVE_RETURN_IF_ERROR(OpenForTrial(file_system, directory, &source));
   return source;
 }
@@ -149,8 +147,8 @@ absl::Status CheckAdoptedCopy(FileSystem* file_system, const std::string& copy, 
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<Log> log, Log::Open(copy, open));
   const LogOffsets offsets = log->offsets();
   std::vector<SegmentExtent> expected = source.segments;
-  if (const std::optional<SegmentExtent> added = SegmentToAdd(source.segments, extent.log_end_offset)) {
-    expected.push_back(*added);
+  if (NeedsEmptySegment(source.segments, extent.log_end_offset)) {
+    expected.push_back({.base_offset = extent.log_end_offset, .size_bytes = 0});
   }
   const bool same = offsets.log_start_offset == extent.log_start_offset &&
                     offsets.log_end_offset == extent.log_end_offset &&

@@ -23,18 +23,6 @@ AdoptionStage StageAt(const std::string& path, const TopicPartition& partition) 
   return {.path = path, .copy = JoinPath(path, partition.DirectoryName()), .replaced = JoinPath(path, kReplaced)};
 }
 
-// Unique parts are all of one length, so the rest of the name tells; a topic that was cut short may be another.
-bool HasNameOfAStage(std::string_view name, const TopicPartition& partition) {
-  constexpr std::string_view kHexadecimal = "0123456789abcdef";
-  const std::string unique = UniqueSuffix();
-  const std::string model = StageName(partition, unique);
-  if (name.size() != model.size()) return false;
-  const size_t begin = model.find(unique);
-  const size_t end = begin + unique.size();
-  return name.substr(0, begin) == model.substr(0, begin) && name.substr(end) == model.substr(end) &&
-         name.substr(begin, unique.size()).find_first_not_of(kHexadecimal) == std::string_view::npos;
-}
-
 // Absent for what somebody else has made.
 absl::StatusOr<std::optional<AdoptionStage>> AsStage(FileSystem* file_system, const std::string& path,
                                                      const TopicPartition& partition) {
@@ -76,7 +64,9 @@ absl::Status ClearAdoptionStages(FileSystem* file_system, const std::string& log
                                  const TopicPartition& partition) {
   VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system->List(log_directory));
   for (const std::string& name : names) {
-    if (!HasNameOfAStage(name, partition)) continue;
+    // A topic that was cut short may be another.
+    const auto stage_name = [&](std::string_view unique) { return StageName(partition, unique); };
+    if (!IsNameWithUniqueSuffix(name, stage_name)) continue;
     VARVE_ASSIGN_OR_RETURN(const std::optional<AdoptionStage> stage,
                            AsStage(file_system, JoinPath(log_directory, name), partition));
     if (!stage.has_value()) continue;

@@ -3,6 +3,9 @@
 //   LOG_DIR/TOPIC-N.UNIQUE-delete/TOPIC-N    the copy
 //   LOG_DIR/TOPIC-N.UNIQUE-delete/replaced   the broker's empty directory
 //
+// TOPIC may be cut short in the first name, so that the copy's, which is whole, tells whose stage it is: as long as
+// something is put aside there, a directory of that name stays, be it an empty one.
+//
 // Brokers remove what has such a name, log.segment.delete.delay.ms after they have started. What Kafka itself names so
 // holds files, these only directories.
 //

@@ -15,14 +15,6 @@ namespace {
 using internal::JoinPath;
 using internal::OffsetCheckpoint;
 
-// The partition that a live directory's name stands for. The marks of a live partition are not those of its copy on the
-// way in (-future) or out (-delete, -stray), though both names speak of the same partition.
-std::optional<TopicPartition> LivePartition(const std::string& directory_name) {
-  absl::StatusOr<TopicPartition> partition = ParseTopicPartition(directory_name);
-  if (!partition.ok() || partition->DirectoryName() != directory_name) return std::nullopt;
-  return *std::move(partition);
-}
-
 // The partition's line of a checkpoint; absent where there is no line, no file, or a file that cannot be parsed, which
 // is noted.
 absl::StatusOr<std::optional<int64_t>> OffsetIn(FileSystem* file_system, const std::string& path,
@@ -54,7 +46,7 @@ absl::StatusOr<DataDirectory> DataDirectory::Of(FileSystem* file_system, const s
 absl::Status DataDirectory::ReadMarks() {
   marks_ = {};
   notes_.clear();
-  const std::optional<TopicPartition> partition = LivePartition(partition_name_);
+  const std::optional<TopicPartition> partition = LivePartitionOf(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
   VARVE_ASSIGN_OR_RETURN(const bool clean, internal::Exists(file_system_, JoinPath(parent_, internal::kCleanMarker)));
   marks_.clean = clean;
@@ -70,7 +62,8 @@ absl::Status DataDirectory::ReadMarks() {
 absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
   if (!is_kafka_ || prepared_) return false;
   if (lock_ == nullptr) {
-    VARVE_ASSIGN_OR_RETURN(lock_, internal::DataDirectoryLock::Take(file_system_, parent_, LockKind::kShared));
+    VARVE_ASSIGN_OR_RETURN(
+        lock_, internal::DataDirectoryLock::Take(file_system_, parent_, LockKind::kShared, Access::kReadWrite));
   }
   // A broker may have started and died since they were read; under the lock none can.
   VARVE_RETURN_IF_ERROR(ReadMarks());
@@ -84,10 +77,10 @@ absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
 }
 
 absl::Status DataDirectory::LowerCheckpoints(int64_t offset) {
-  const std::optional<TopicPartition> partition = LivePartition(partition_name_);
+  const std::optional<TopicPartition> partition = LivePartitionOf(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
-  for (const char* name : {internal::kRecoveryPointCheckpoint, internal::kReplicationOffsetCheckpoint,
-                           internal::kCleanerOffsetCheckpoint}) {
+  for (const char* name : {internal::kRecoveryPointCheckpoint, internal::kLogStartOffsetCheckpoint,
+                           internal::kReplicationOffsetCheckpoint, internal::kCleanerOffsetCheckpoint}) {
     const std::string path = JoinPath(parent_, name);
     absl::StatusOr<OffsetCheckpoint> checkpoint = internal::ReadOffsetCheckpoint(file_system_, path);
     // What cannot be parsed counts for nothing, for Kafka as well: there is nothing in it to lower.

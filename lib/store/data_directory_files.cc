@@ -4,10 +4,9 @@
 
 #include "base/path.h"
 #include "base/status.h"
-#include "io/file_owner.h"
+#include "io/process_user.h"
 #include "io/whole_file.h"
 #include "state/checkpoint_file.h"
-#include "varve/hand_over.h"
 
 namespace varve::internal {
 namespace {
@@ -62,6 +61,24 @@ std::optional<int64_t> OffsetOf(const OffsetCheckpoint& checkpoint, const TopicP
   return line == checkpoint.end() ? std::nullopt : std::optional(line->second);
 }
 
+// A broker cannot use what others make in its directory, and stops at a `.lock` that it may not open.
+absl::Status CheckRunsAsBroker(FileSystem* file_system, const std::string& directory) {
+  for (const char* name : kFilesOfKafka) {
+    const std::string path = JoinPath(directory, name);
+    const absl::StatusOr<FileInfo> info = file_system->Info(path);
+    if (absl::IsNotFound(info.status())) continue;
+    VARVE_RETURN_IF_ERROR(info.status());
+    const uint32_t user = ProcessUser();
+    if (info->owner.value_or(user) == user) return absl::OkStatus();
+    const std::string owner = UserName(*info->owner);
+    return Error(
+        absl::StatusCode::kPermissionDenied,
+        "{}: expected to be run as {}, whose it is, found {}, whose files the broker could not use (sudo -u {})", path,
+        owner, UserName(user), owner);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<bool> Exists(FileSystem* file_system, const std::string& path) {
@@ -102,12 +119,15 @@ absl::StatusOr<BrokerIdentity> ReadMetaProperties(FileSystem* file_system, const
 }
 
 absl::StatusOr<std::unique_ptr<DataDirectoryLock>> DataDirectoryLock::Take(FileSystem* file_system,
-                                                                           const std::string& directory,
-                                                                           LockKind kind) {
+                                                                           const std::string& directory, LockKind kind,
+                                                                           Access access) {
   std::string path = JoinPath(directory, kDataDirectoryLock);
   VARVE_ASSIGN_OR_RETURN(const bool has_lock_file, Exists(file_system, path));
-  if (!has_lock_file) {
+  // A broker that was killed has left the file there.
+  if (access == Access::kReadWrite || !has_lock_file) {
     VARVE_RETURN_IF_ERROR(CheckRunsAsBroker(file_system, directory));
+  }
+  if (!has_lock_file) {
     // Another process may make it at the same moment: it is the lock that decides, not the file.
     const absl::Status created = file_system->Open(path, OpenMode::kCreate).status();
     if (!created.ok() && !absl::IsAlreadyExists(created)) return created;
@@ -167,23 +187,3 @@ absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& di
 }
 
 }  // namespace varve::internal
-
-namespace varve {
-
-absl::Status CheckRunsAsBroker(FileSystem* file_system, const std::string& directory) {
-  for (const char* name : internal::kFilesOfKafka) {
-    const absl::StatusOr<std::unique_ptr<File>> file =
-        file_system->Open(internal::JoinPath(directory, name), OpenMode::kRead);
-    if (absl::IsNotFound(file.status())) continue;
-    VARVE_RETURN_IF_ERROR(file.status());
-    VARVE_ASSIGN_OR_RETURN(const std::optional<internal::ForeignOwner> foreign, internal::ForeignOwnerOf(**file));
-    if (!foreign.has_value()) return absl::OkStatus();
-    return internal::Error(
-        absl::StatusCode::kPermissionDenied,
-        "{}: expected to be run as {}, whose it is, found {}, whose files the broker could not use (sudo -u {})",
-        (*file)->path(), foreign->owner, foreign->caller, foreign->owner);
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace varve

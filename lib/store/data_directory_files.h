@@ -48,11 +48,13 @@ struct BrokerIdentity {
 // The lock that a running broker holds.
 class DataDirectoryLock : public FileLock {
  public:
-  // Makes the lock's file where there is none, as the user of Kafka's files only: kPermissionDenied. kUnavailable while
-  // a broker runs, stops or starts, or, for an exclusive one, while a writer of varve is at work below the directory.
+  // `access` is what the holder will do below the directory. Makes the lock's file where there is none.
+  // kPermissionDenied: something would be made there, be it but that file, and the directory is another user's than whom
+  // this process runs as: its broker could not use it. kUnavailable while a broker runs, stops or starts, or, for an
+  // exclusive lock, while a writer of varve is at work below the directory.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<DataDirectoryLock>> Take(FileSystem* file_system,
                                                                                const std::string& directory,
-                                                                               LockKind kind);
+                                                                               LockKind kind, Access access);
 
   // OK if it still keeps brokers out: one that stops removes the file right after it has let go of the lock
   // (FileLock.destroy), and the next makes another. kUnavailable: that has happened.

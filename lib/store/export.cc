@@ -34,8 +34,8 @@ class Exporter {
   [[nodiscard]] absl::StatusOr<ExportResult> Run() {
     VARVE_ASSIGN_OR_RETURN(const DataDirectory before_lock, DataDirectory::Of(file_system_, directory_));
     VARVE_RETURN_IF_ERROR(CheckPlaces(before_lock));
-    VARVE_ASSIGN_OR_RETURN(lock_,
-                           DataDirectoryLock::Take(file_system_, ParentDirectory(directory_), LockKind::kExclusive));
+    VARVE_ASSIGN_OR_RETURN(
+        lock_, DataDirectoryLock::Take(file_system_, ParentDirectory(directory_), LockKind::kExclusive, Access::kRead));
     VARVE_RETURN_IF_ERROR(CheckNoWriter(file_system_, directory_));
     VARVE_ASSIGN_OR_RETURN(const bool held, PartitionHasWriter(file_system_, directory_));
     if (held) {  // who it is, an overlay cannot tell
@@ -57,8 +57,7 @@ class Exporter {
                    "{}: expected a partition in a log directory of Kafka, found neither checkpoints nor {} beside it",
                    directory_, kMetaProperties);
     }
-    const absl::StatusOr<TopicPartition> named = ParseTopicPartition(BaseName(directory_));
-    if (!named.ok() || named->DirectoryName() != BaseName(directory_)) {
+    if (!LivePartitionOf(BaseName(directory_)).has_value()) {
       return Error(absl::StatusCode::kInvalidArgument, "{}: expected the name TOPIC-N of a live partition, found {}",
                    directory_, BaseName(directory_));
     }
@@ -68,8 +67,11 @@ class Exporter {
     return absl::OkStatus();
   }
 
-  // A broker deletes a partition with all below it.
+  // A broker deletes a partition with all below it. What lies above the working directory, a relative path does not tell.
   [[nodiscard]] absl::Status CheckOutside() const {
+    if (!target_.starts_with('/')) {
+      return Error(absl::StatusCode::kInvalidArgument, "expected an absolute path for the copy, found {}", target_);
+    }
     std::string below = target_;
     for (std::string above = ParentDirectory(below); above != below; above = ParentDirectory(below)) {
       VARVE_ASSIGN_OR_RETURN(const bool into_kafka, HoldsKafkaFiles(file_system_, above));

@@ -42,6 +42,19 @@ std::string UniqueSuffix() {
   return suffix;
 }
 
+// Unique suffixes are all of one length, so what stands around one is at the same places in all names.
+bool IsNameWithUniqueSuffix(std::string_view name,
+                            const std::function<std::string(std::string_view unique)>& name_with) {
+  constexpr std::string_view kHexadecimal = "0123456789abcdef";
+  const std::string unique = UniqueSuffix();
+  const std::string model = name_with(unique);
+  if (name.size() != model.size()) return false;
+  const size_t begin = model.find(unique);
+  const size_t end = begin + unique.size();
+  return name.substr(0, begin) == model.substr(0, begin) && name.substr(end) == model.substr(end) &&
+         name.substr(begin, unique.size()).find_first_not_of(kHexadecimal) == std::string_view::npos;
+}
+
 std::string CappedName(std::string_view name, std::string_view suffix) {
   return fmt::format("{}{}", name.substr(0, kMaxNameBytes - suffix.size()), suffix);
 }
@@ -61,13 +74,18 @@ absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::s
   return copied_bytes;
 }
 
-absl::Status RemoveTree(FileSystem* file_system, const std::string& path) {
+absl::Status RemoveContent(FileSystem* file_system, const std::string& path) {
   VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system->List(path));
   for (const std::string& name : names) {
     const std::string entry = JoinPath(path, name);
     VARVE_ASSIGN_OR_RETURN(const FileInfo info, file_system->Info(entry));
     VARVE_RETURN_IF_ERROR(info.is_directory ? RemoveTree(file_system, entry) : file_system->Remove(entry));
   }
+  return absl::OkStatus();
+}
+
+absl::Status RemoveTree(FileSystem* file_system, const std::string& path) {
+  VARVE_RETURN_IF_ERROR(RemoveContent(file_system, path));
   return file_system->RemoveDirectory(path);
 }
 

@@ -22,6 +22,10 @@ namespace varve::internal {
 // 32 hexadecimal digits that no other directory has, as Kafka gives them to directories on their way in or out.
 [[nodiscard]] std::string UniqueSuffix();
 
+// True if `name_with` makes `name` of some unique suffix.
+[[nodiscard]] bool IsNameWithUniqueSuffix(std::string_view name,
+                                          const std::function<std::string(std::string_view unique)>& name_with);
+
 // The longest name that file systems take.
 inline constexpr size_t kMaxNameBytes = 255;
 
@@ -38,6 +42,9 @@ using AmendCopy = std::function<absl::Status(const PartitionFile& file, File* co
                                                          const std::vector<PartitionFile>& files, const std::string& to,
                                                          const ProgressCallback& progress,
                                                          const AmendCopy& amend = nullptr);
+
+// Removes all that a directory holds. Stops at the first error. Durable after SyncDirectory of the directory.
+[[nodiscard]] absl::Status RemoveContent(FileSystem* file_system, const std::string& path);
 
 // Removes a directory with all it holds. Stops at the first error. Durable after SyncDirectory of its parent.
 [[nodiscard]] absl::Status RemoveTree(FileSystem* file_system, const std::string& path);

@@ -90,12 +90,23 @@ std::string Describe(const FileCall& call) {
   return text;
 }
 
-// Random numbers that the seed and the id of a state decide, whatever else was tried.
-std::mt19937_64 RandomOf(uint64_t seed, std::string_view id) {
+uint64_t HashOf(uint64_t seed, std::string_view id) {
   constexpr uint64_t kFnvPrime = 1099511628211U;
   uint64_t hash = 14695981039346656037U ^ seed;
   for (const char character : id) hash = (hash ^ static_cast<unsigned char>(character)) * kFnvPrime;
-  return std::mt19937_64(hash);
+  return hash;
+}
+
+// Random numbers that the seed and the id of a state decide, whatever else was tried.
+std::mt19937_64 RandomOf(uint64_t seed, std::string_view id) { return std::mt19937_64(HashOf(seed, id)); }
+
+// One in `one_in` is, as the seed and the id decide. Asked at every point, where a whole generator would be dear.
+bool IsDrawn(uint64_t seed, std::string_view id, int one_in) {
+  uint64_t bits = HashOf(seed, id);
+  // The finish of SplitMix64: every bit of the hash counts for every bit of the result.
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9U;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebU;
+  return (bits ^ (bits >> 31)) % static_cast<uint64_t>(one_in) == 0;
 }
 
 }  // namespace
@@ -160,7 +171,7 @@ class SimulatedMachine {
     const CrashSimulatorOptions& options = trials_->options;
     if (options.only_id.has_value()) return options.only_id->starts_with(point_id + ".");
     const int one_in = depth_ == 0 ? options.point_one_in : options.nested_point_one_in;
-    return one_in == 1 || RandomOf(options.seed, point_id)() % static_cast<uint64_t>(one_in) == 0;
+    return IsDrawn(options.seed, point_id, one_in);
   }
 
   void Try(const std::string& id, const std::string& point) {

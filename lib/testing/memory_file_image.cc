@@ -10,6 +10,12 @@ namespace {
 
 uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
+// As ==, which goes byte by byte.
+template <size_t kSize>
+bool IsSame(const std::array<std::byte, kSize>& one, const std::array<std::byte, kSize>& other) {
+  return std::memcmp(one.data(), other.data(), kSize) == 0;
+}
+
 }  // namespace
 
 size_t MemoryFileImage::Read(uint64_t position, std::span<std::byte> out) const {
@@ -79,11 +85,7 @@ absl::Status MemoryFileImage::NoSpace(uint64_t position, uint64_t length) const 
 }
 
 absl::StatusOr<std::byte*> MemoryFileImage::Pin(uint64_t length) {
-  if (length > MemoryContent::kMaxPinnedBytes) {
-    return Error(absl::StatusCode::kResourceExhausted, "at most {} bytes can be mapped, not {}",
-                 MemoryContent::kMaxPinnedBytes, length);
-  }
-  VARVE_RETURN_IF_ERROR(content_.Pin());
+  VARVE_RETURN_IF_ERROR(content_.Pin(length));
   return content_.data();
 }
 
@@ -96,11 +98,17 @@ void MemoryFileImage::CopyDurable(uint64_t position, std::span<std::byte> out) c
 
 bool MemoryFileImage::IsDropped(uint64_t page, const Page& content) const {
   const auto dropped = dropped_.find(page);
-  return dropped != dropped_.end() && dropped->second == content;
+  return dropped != dropped_.end() && IsSame(dropped->second, content);
 }
 
 void MemoryFileImage::Sync() {
+  smallest_size_ = size();
+  versions_.clear();
   durable_.resize(size());
+  if (dropped_.empty()) {
+    content_.Copy(0, durable_);
+    return;
+  }
   for (uint64_t page = 0; page * kPageBytes < size(); ++page) {
     Page content;
     content_.Copy(page * kPageBytes, content);
@@ -108,8 +116,6 @@ void MemoryFileImage::Sync() {
     dropped_.erase(page);
     std::memcpy(durable_.data() + page * kPageBytes, content.data(), std::min(kPageBytes, size() - page * kPageBytes));
   }
-  smallest_size_ = size();
-  versions_.clear();
 }
 
 void MemoryFileImage::DropUnsyncedPages() {
@@ -118,7 +124,7 @@ void MemoryFileImage::DropUnsyncedPages() {
     Page durable;
     content_.Copy(page * kPageBytes, content);
     CopyDurable(page * kPageBytes, durable);
-    if (content != durable) dropped_[page] = content;
+    if (!IsSame(content, durable)) dropped_[page] = content;
   }
   versions_.clear();
 }
@@ -135,7 +141,7 @@ void MemoryFileImage::KeepVersions(uint64_t begin, uint64_t end) {
     Sector durable;
     content_.Copy(sector * kSectorBytes, content);
     CopyDurable(sector * kSectorBytes, durable);
-    if (content != durable) versions_[sector] = content;
+    if (!IsSame(content, durable)) versions_[sector] = content;
   }
 }
 
@@ -144,13 +150,15 @@ MemoryFileImage::Sector MemoryFileImage::SectorAfterCrash(uint64_t sector, Crash
   Sector durable;
   CopyDurable(sector * kSectorBytes, durable);
   if (mode == CrashMode::kLoseAllUnsynced) return durable;
-  const uint64_t page = sector * kSectorBytes / kPageBytes;
-  Page page_content;
-  content_.Copy(page * kPageBytes, page_content);
-  if (IsDropped(page, page_content)) return durable;
+  if (!dropped_.empty()) {
+    const uint64_t page = sector * kSectorBytes / kPageBytes;
+    Page page_content;
+    content_.Copy(page * kPageBytes, page_content);
+    if (IsDropped(page, page_content)) return durable;
+  }
   Sector current;
-  std::memcpy(current.data(), page_content.data() + sector * kSectorBytes % kPageBytes, kSectorBytes);
-  if (mode == CrashMode::kKeepAll || current == durable) return current;
+  content_.Copy(sector * kSectorBytes, current);
+  if (mode == CrashMode::kKeepAll || IsSame(current, durable)) return current;
   if ((*random)() % 8 < keep_eighths) return current;
   const auto version = versions_.find(sector);
   if (version != versions_.end() && (*random)() % 2 == 0) return version->second;
@@ -220,7 +228,7 @@ void MemoryFileImage::CopySpaceTo(MemoryFileImage* clone) const {
   for (const uint64_t block : blocks_) {
     if (block * kPageBytes >= clone->size()) break;
     clone->space_->ForceBlock();
-    clone->blocks_.insert(block);
+    clone->blocks_.insert(clone->blocks_.end(), block);
   }
 }
 

@@ -1,6 +1,7 @@
 """Tests of `varve adopt` and `varve export`: what goes where, what is told, and what is refused."""
 
 import os
+import pwd
 import shutil
 import unittest
 
@@ -283,21 +284,29 @@ class BrokersUserTest(HandOverTestCase):
         self.source = self.make_source()
         self.make_empty()
         (self.broker / ".lock").unlink()
-        self.others = os.getuid() == 0  # who may give files to others, and run as them
-        if self.others:
+        if os.getuid() == 0:  # who may give files to others, and run as them
             for path in [self.broker, *self.broker.rglob("*"), self.source, *self.source.iterdir()]:
                 os.chown(path, 65534, 65534)
 
+    def make_checkpoint_anothers(self):
+        """The names of the user whose a checkpoint is now, and of the one who runs the command."""
+        checkpoint = self.broker / "recovery-point-offset-checkpoint"
+        if os.getuid() != 0:
+            checkpoint.unlink()
+            checkpoint.symlink_to("/etc/passwd")
+        return [pwd.getpwuid(user).pw_name for user in (checkpoint.stat().st_uid, os.getuid())]
+
     def test_another_users_directory_is_left_alone(self):
-        commands = [["adopt", self.source, "--into", self.broker], ["append", self.broker / "orders-0"],
-                    ["export", self.broker / "orders-0", "--to", self.directory / "copy"]]
-        if self.others:
+        owner, caller = self.make_checkpoint_anothers()
+        self.assertNotEqual(owner, caller)
+        if caller == "root":
             os.chown(self.broker / "meta.properties", 0, 0)  # as where root has formatted the directory
-        for command in commands if self.others else []:
+        for command in (["adopt", self.source, "--into", self.broker], ["append", self.broker / "orders-0"],
+                        ["export", self.broker / "orders-0", "--to", self.directory / "copy"]):
             before = tree_of(self.broker)
             result = varve(*command, input="x\n")
-            self.check_refused(result, 3, "-checkpoint: expected to be run as nobody", "found root", "sudo -u nobody",
-                               "what to do: run the command as a user")
+            self.check_refused(result, 3, f"-checkpoint: expected to be run as {owner}", f"found {caller}",
+                               f"sudo -u {owner}", "what to do: run the command as a user")
             self.assertEqual(tree_of(self.broker), before)
             if command[0] == "adopt":
                 self.assertEqual(varve(*command, "--dry-run").errors, result.errors)

@@ -6,11 +6,14 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "support/own_processor.h"
 #include "varve/sparse_offset_index.h"
 #include "varve/time_index.h"
 
 namespace varve {
 namespace {
+
+using testing_support::RunOnProcessor;
 
 constexpr int64_t kEntryCount = 20000;  // nine chunks
 constexpr int kReaderCount = 3;
@@ -84,6 +87,33 @@ TEST(IndexConcurrencyTest, TimeReadersSeeWholePublishedEntries) {
       });
   EXPECT_EQ(mistakes.load(), 0);
   EXPECT_EQ(builder.entry_count(), static_cast<size_t>(kEntryCount));
+}
+
+// Entry i is (i + 1, 2 * (i + 1)). The reader looks at nothing but the newest entry, so that it comes upon one that is
+// counted before it is whole.
+TEST(IndexConcurrencyTest, TheNewestEntryIsWholeOnceItIsCounted) {
+  constexpr int64_t kNewestCount = 1'000'000;
+  SparseOffsetIndexBuilder builder(0, kNewestCount * 8);
+  std::atomic<int64_t> mistakes = 0;
+  std::atomic<bool> reading = false;
+  std::thread reader([&] {
+    RunOnProcessor(0);
+    for (int64_t seen = 0; seen < kNewestCount && mistakes.load() == 0; reading.store(true)) {
+      const OffsetPosition last = builder.last_entry();
+      if (last.offset < seen || last.position != 2 * last.offset) mistakes.fetch_add(1);
+      seen = last.offset;
+    }
+  });
+  std::thread writer([&] {
+    RunOnProcessor(1);
+    while (!reading.load()) std::this_thread::yield();
+    for (int64_t offset = 1; offset <= kNewestCount; ++offset) {
+      if (!builder.Append(offset, 2 * offset).ok()) mistakes.fetch_add(1);
+    }
+  });
+  reader.join();
+  writer.join();
+  EXPECT_EQ(mistakes.load(), 0);
 }
 
 }  // namespace

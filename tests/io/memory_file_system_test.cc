@@ -450,6 +450,20 @@ TEST(MemoryFileSystemMapping, StoresBeyondTheEndAreNeverPartOfTheFile) {
   EXPECT_EQ(ContentOf(&fs, "a"), "ab" + std::string(4 * kBlockBytes - 2, '\0'));
 }
 
+TEST(MemoryFileSystemMapping, NothingOfAFileIsFoundInALaterOne) {
+  constexpr size_t kSmallMapBytes = 10 * kBlockBytes;
+  constexpr size_t kLargeMapBytes = 1000 * kBlockBytes;
+  for (const size_t map_bytes : {kSmallMapBytes, kLargeMapBytes, kSmallMapBytes}) {
+    MemoryFileSystem fs;
+    auto file = MakeFile(&fs, "f", "content");
+    auto mapping = file->Map(map_bytes, Access::kReadWrite);
+    ASSERT_THAT(mapping, IsOk());
+    const std::span<std::byte> mapped((*mapping)->data(), map_bytes);
+    EXPECT_EQ(std::ranges::count(mapped.subspan(7), std::byte{0}), static_cast<std::ptrdiff_t>(map_bytes - 7));
+    std::ranges::fill(mapped, std::byte{0xff});
+  }
+}
+
 TEST(MemoryFileSystemMapping, MoreThanCanBeMappedIsRefused) {
   MemoryFileSystem fs;
   const auto file = MakeFile(&fs, "a", "ab");

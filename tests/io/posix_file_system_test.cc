@@ -339,6 +339,7 @@ TEST_F(PosixFileSystemTest, IdentityIsTheSystemsOwn) {
   VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, file->Info());
   EXPECT_EQ(info.identity.device, expected.st_dev);
   EXPECT_EQ(info.identity.inode, expected.st_ino);
+  EXPECT_EQ(info.owner, expected.st_uid);
   // Only an id that no later mount is given identifies one: 0x4000 asks for it, and stays where a kernel answers it.
   constexpr unsigned kStatxMountIdUnique = 0x4000;
   struct statx answered = {};

@@ -32,10 +32,14 @@ class Difference(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What an exception may look at: what Kafka found, and the dates of the .log files, in ms by base offset."""
+    """What an exception may look at: what Kafka found, and the dates of the .log files, in ms by base offset.
+
+    `varves` are the base offsets of the segments that are not as Kafka left them.
+    """
 
     found: dict
     modified_ms: dict
+    varves: frozenset = frozenset()
 
 
 class NamedException(NamedTuple):
@@ -180,6 +184,14 @@ def _no_later_segment_is_tried(difference, judged):
     return segment is not None and segment["max_timestamp"] >= 0
 
 
+def _no_aborted_transaction(difference, judged):
+    if difference.what != "file" or difference.varve is not None or not difference.kafka.startswith("0 bytes,"):
+        return False
+    base, _, suffix = difference.place.partition(".")
+    return suffix == "txnindex" and any(segment["base"] == int(base) and segment["aborted_txns"] == 0
+                                        for segment in judged.found["segments"])
+
+
 FILE_DATE = NamedException(
     "file-date", "Kafka takes the date of the file of a segment without timestamps for its largest timestamp, looks "
     "there and nowhere else, and finds nothing; varve never uses a file's date", _file_date_counts)
@@ -187,10 +199,8 @@ ONE_SEGMENT = NamedException(
     "one-segment", "Kafka looks for a time in one segment only, the first that claims a late enough time, and finds "
     "nothing where compaction took its late records; varve goes on to the next", _no_later_segment_is_tried)
 EMPTY_TXNINDEX = NamedException(
-    "empty-txnindex", "where compaction took all aborted transactions of a segment, Kafka's recovery leaves a .txnindex "
-    "of 0 bytes and varve none, which says the same",
-    lambda difference, _: difference.what == "file" and difference.place.endswith(".txnindex")
-    and difference.varve is None and difference.kafka.startswith("0 bytes,"))
+    "empty-txnindex", "where a segment has no aborted transactions any more, because compaction took them or a crash, "
+    "Kafka's recovery leaves a .txnindex of 0 bytes and varve none, which says the same", _no_aborted_transaction)
 KNOWN = (FILE_DATE, ONE_SEGMENT, EMPTY_TXNINDEX)
 
 
@@ -231,8 +241,8 @@ class Agreement:
             repaired = copy.parent.parent / "repaired" / partition.name
             shutil.copytree(partition, repaired)
             now = [] if clock_ms is None else ["--now", clock_ms]  # an idle producer is forgotten after a day
-            _run("repair", repaired, "--force", "--all", "--index-interval-bytes", index_interval_bytes, *now)
-            rebuilt = _run("dump", repaired, "--as-opened", "--json").json()
+            run("repair", repaired, "--force", "--all", "--index-interval-bytes", index_interval_bytes, *now)
+            rebuilt = run("dump", repaired, "--as-opened", "--json").json()
             found = self._judge.inspect(copy, clean=False, recovery_point=0, clock_ms=clock_ms,
                                         log_start_offset=dump["log"]["log_start_offset"],
                                         config={"index.interval.bytes": index_interval_bytes})["found"]
@@ -247,7 +257,7 @@ class Agreement:
             copy = pathlib.Path(scratch) / "kafka" / partition.name
             shutil.copytree(partition, copy)
             dates = modified_ms(copy)
-            dump = _run("dump", partition, "--as-opened", "--json", "--index-interval-bytes",
+            dump = run("dump", partition, "--as-opened", "--json", "--index-interval-bytes",
                         index_interval_bytes).json()
             found, differences = compare(copy, dump)
             return self._exceptions.unexplained(differences, Judged(found, dates))
@@ -258,8 +268,9 @@ def _without_stray_snapshots(files, dump):
     return {name: content for name, content in files.items() if not name.endswith(".snapshot") or name in kept}
 
 
-def _run(*arguments):
-    result = varve(*arguments)
+def run(*arguments, **options):
+    """What the command prints where it ends well."""
+    result = varve(*arguments, **options)
     if result.status != 0:
-        raise AssertionError(f"varve {arguments}: {result.errors}")
+        raise AssertionError(f"varve {' '.join(map(str, arguments))}: exit {result.status}, {result.errors}")
     return result

@@ -2,11 +2,15 @@
 
 import copy
 import json
+import os
+import pathlib
+import tempfile
 import unittest
+from unittest import mock
 
 from agreement import (FILE_DATE, KNOWN, ONE_SEGMENT, Difference, Judged, NamedException, NamedExceptions,
                        compare_answers, compare_files, compare_members)
-from kafka_report import summary
+from kafka_report import note, summary
 from manifest_forms import MEMBERS, epoch_answer, time_answer
 from varve_command import manifest_of
 
@@ -96,8 +100,12 @@ class ExceptionTest(unittest.TestCase):
     def test_an_empty_transaction_index(self):
         kept, gone = (Difference("file", "0.txnindex", f"{size} bytes, sha256 00", None) for size in (34, 0))
         exceptions = NamedExceptions(*KNOWN)
-        self.assertEqual(exceptions.unexplained([kept, gone, gone._replace(place="0.index")], self.judged()),
-                         [kept, gone._replace(place="0.index")])
+        judged = self.judged()
+        for segment, aborted_txns in zip(judged.found["segments"], [0, 1, 0]):
+            segment["aborted_txns"] = aborted_txns
+        others = [kept, gone._replace(place="0.index"), gone._replace(place="5.txnindex"),  # which has one
+                  gone._replace(place="7.txnindex")]
+        self.assertEqual(exceptions.unexplained([gone, *others], judged), others)
         self.assertEqual(exceptions.count("empty-txnindex"), 1)
 
     def test_what_has_another_cause_stays_unexplained(self):
@@ -123,12 +131,34 @@ class ExceptionTest(unittest.TestCase):
 class ReportTest(unittest.TestCase):
     def test_the_sum_says_what_was_judged_and_what_differed(self):
         lines = [json.dumps(one) for one in [
-            {"what": "23 golden directories", "seconds": 9},
-            {"what": "lives of Kafka", "lives": 100, "differing": [7, 9], "exceptions": {"a": 2, "b": 0}, "seconds": 40},
-            {"what": "broker 4.1.1", "exceptions": {"a": 1, "c": 1}, "seconds": 50}]]
-        self.assertEqual(summary(lines), [
+            {"what": "23 golden directories", "seconds": 9, "at_s": 1009},
+            {"what": "lives of Kafka", "lives": 100, "differing": [7, 9], "exceptions": {"a": 2, "b": 0}, "seconds": 40,
+             "at_s": 1045},
+            {"what": "broker 4.1.1", "exceptions": {"a": 1, "c": 1}, "seconds": 50, "at_s": 1070}]]
+        self.assertEqual(summary(lines, cores=2), [
             "Kafka: 23 golden directories (9 s), 100 lives of Kafka (40 s), broker 4.1.1 (50 s)",
-            "  2 lives with unexplained differences; by named exceptions: 3 a, 1 c"])
+            "  2 lives with unexplained differences; by named exceptions: 3 a, 1 c",
+            "  99 s in all, 49 s on 2 cores; the last ended 70 s after the first began"])
+
+    def test_the_sum_warns_of_tests_that_take_too_long(self):
+        def warns(*seconds, cores):
+            lines = [json.dumps({"what": "a test", "seconds": one, "at_s": 5000}) for one in seconds]
+            return any("WARNING: that is more than the 480 s" in sentence for sentence in summary(lines, cores))
+
+        self.assertFalse(warns(400, 80, cores=1))
+        self.assertTrue(warns(400, 81, cores=1))
+        self.assertFalse(warns(480, 480, cores=2))
+
+    def test_each_note_has_the_seconds_since_the_one_before(self):
+        with tempfile.TemporaryDirectory() as directory:
+            report = pathlib.Path(directory, "report.jsonl")
+            clock = iter([1000.0, 1007.0, 1030.0])
+            with mock.patch.dict(os.environ, VARVE_KAFKA_REPORT=str(report)), \
+                    mock.patch("kafka_report.time.monotonic", lambda: next(clock)):
+                for what in ("build", "first", "second"):
+                    note(what)
+            noted = [json.loads(line) for line in report.read_text().splitlines()]
+            self.assertEqual([one["seconds"] for one in noted[1:]], [7, 23])
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ void AppendedRecords::AppendAt(std::vector<AppendedRecord> batch, int64_t next_o
 }
 
 absl::Status AppendedRecords::TruncateTo(int64_t offset, const Log& log) {
-  records_.erase(records_.lower_bound(offset), records_.end());
+  truncated_count_ += std::erase_if(records_, [&](const auto& entry) { return entry.first >= offset; });
   const int64_t end = log.log_end_offset();
   const int64_t last = records_.empty() ? -1 : records_.rbegin()->first;
   if (end <= last || end > offset) return Fault("truncated to {}, the log ends at {}", offset, end);
@@ -48,7 +48,7 @@ void AppendedRecords::StartAt(int64_t offset) {
 
 void AppendedRecords::DeleteBefore(int64_t offset) {
   log_start_offset_ = std::max(log_start_offset_, offset);
-  records_.erase(records_.begin(), records_.lower_bound(log_start_offset_));
+  deleted_count_ += std::erase_if(records_, [&](const auto& entry) { return entry.first < log_start_offset_; });
 }
 
 absl::Status AppendedRecords::CheckEnds(const Log& log) const {

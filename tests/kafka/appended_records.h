@@ -34,8 +34,10 @@ class AppendedRecords {
   [[nodiscard]] const std::map<int64_t, AppendedRecord>& by_offset() const { return records_; }
   [[nodiscard]] int64_t log_start_offset() const { return log_start_offset_; }
   [[nodiscard]] int64_t log_end_offset() const { return log_end_offset_; }
-  // How many records compaction took.
+  // How many records compaction, truncation and deletion took.
   [[nodiscard]] size_t compacted_count() const { return compacted_count_; }
+  [[nodiscard]] size_t truncated_count() const { return truncated_count_; }
+  [[nodiscard]] size_t deleted_count() const { return deleted_count_; }
 
   // The batch that a log says it appended as a leader does: at its end, without gaps.
   [[nodiscard]] absl::Status Append(const AppendResult& result, std::vector<AppendedRecord> batch);
@@ -61,6 +63,8 @@ class AppendedRecords {
   int64_t log_start_offset_ = 0;
   int64_t log_end_offset_ = 0;
   size_t compacted_count_ = 0;
+  size_t truncated_count_ = 0;
+  size_t deleted_count_ = 0;
 };
 
 }  // namespace varve::testing_support

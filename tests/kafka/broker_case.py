@@ -4,7 +4,7 @@ import base64
 import time
 
 import kcat
-from agreement import (KNOWN, Agreement, Difference, Judged, NamedException, NamedExceptions, compare_files,
+from agreement import (KNOWN, LOG_FILES, Agreement, Difference, Judged, NamedException, NamedExceptions, compare_files,
                        modified_ms)
 from kafka_broker import Broker, wait_until
 from kafka_judge import KAFKA_VERSION, Judge
@@ -46,8 +46,7 @@ def record(time_ms, key, value, headers=()):
 
 def log_files(partition):
     """Name and content of the files that hold the log: batches, indexes, aborted transactions."""
-    return {name: content for name, content in files_of(partition).items()
-            if name.endswith((".log", ".index", ".timeindex", ".txnindex"))}
+    return {name: content for name, content in files_of(partition).items() if name.endswith(LOG_FILES)}
 
 
 class BrokerCase(VarveTest):

@@ -1,22 +1,29 @@
 """A real broker and varve take partitions from each other."""
 
 import json
+import re
 import shutil
+import subprocess
 import unittest
 
 import kcat
 from broker_case import NOW_MS, BrokerCase, log_files, record
 from dump_tool import DumpTool
 from kafka_broker import wait_until
-from kafka_judge import KAFKA_VERSION
+from kafka_judge import KAFKA_VERSION, java_command
 from log_files import batch, write_log
 from varve_command import files_of, golden_cases, varve
+from varve_life import live
 
+TOOL_TIMEOUT_S = 120
+LIVES_SEARCHED = 1000
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
 class BrokerTest(BrokerCase):
     DUMP_TOOL = DumpTool(KAFKA_VERSION)
+    # What is handed over with records of varve's behind those that Kafka 4.1 wrote.
+    GOLDEN_CASES = golden_cases()
 
     def produce_with_each_codec(self):
         for codec in CODECS:
@@ -101,6 +108,11 @@ class BrokerTest(BrokerCase):
         self.assertEqual([one[3] for one in kept if one[2] == b"from"], [b"varve"])
         shutil.rmtree(self.broker.partition("sent-and-cleaned"))
         compacted.rename(self.broker.partition("sent-and-cleaned"))
+        for topic in topics:
+            # Beside Kafka's files, whose clean marker is gone, it would be recovered.
+            alone = self.directory / "alone" / f"{topic}-0"
+            shutil.copytree(self.broker.partition(topic), alone)
+            self.check_judged(alone)
 
         self.broker.start()
         for topic in topics:
@@ -123,6 +135,18 @@ class BrokerTest(BrokerCase):
         self.assertGreater(len(list(partition.glob("*.log"))), 2)
         return partition
 
+    def lived_by_varve(self, count, open_transactions):
+        """Logs with idempotent producers, ended transactions and leader epochs of varve's."""
+        lived = []
+        for life in live(1, LIVES_SEARCHED, self.directory / "lives"):
+            is_open = sum(producer["current_txn_first_offset"] >= 0 for producer in life.told["producers"])
+            if life.clean and life.told["aborts"] and is_open == open_transactions:
+                lived.append(life.partition.rename(self.directory / f"life{life.seed}-0"))
+            if len(lived) == count:
+                break
+        self.assertEqual(len(lived), count)
+        return lived
+
     def exported(self, partition):
         target = self.directory / partition.name
         self.run_ok("export", partition, "--to", target)
@@ -137,7 +161,8 @@ class BrokerTest(BrokerCase):
         return partition
 
     def test_what_varve_wrote_is_served_continued_and_read_back(self):
-        partitions = [self.written_by_varve(), *map(self.continued_by_varve, golden_cases())]
+        partitions = [self.written_by_varve(), *self.lived_by_varve(4, open_transactions=0),
+                      *map(self.continued_by_varve, self.GOLDEN_CASES)]
         partitions = {partition.name.removesuffix("-0"): partition for partition in partitions}
         self.create_topics(dict.fromkeys(partitions, {"retention.ms": -1}))
         self.broker.stop()
@@ -162,6 +187,39 @@ class BrokerTest(BrokerCase):
                 exported = self.exported(self.broker.partition(topic))
                 self.run_ok("verify", exported)
                 self.assertEqual(self.read(exported), self.read(self.broker.partition(topic)))
+
+    def tool(self, name, *arguments):
+        """What a tool of Kafka's that asks a broker prints."""
+        command = java_command(f"org.apache.kafka.tools.{name}", *arguments, version=self.VERSION)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def test_what_adopt_tells_to_do_next_works(self):
+        """A transaction that varve left open is aborted with Kafka's tool, and the offsets are those that were told."""
+        partition = self.lived_by_varve(1, open_transactions=1)[0]
+        topic = partition.name.removesuffix("-0")
+        self.create_topics({topic: {"retention.ms": -1}})
+        self.broker.stop()
+        told = self.run_ok("adopt", partition, "--into", self.broker.data).text
+        self.broker.start()
+        asked = re.findall(r"^  (\S+) is what this answers: kafka-get-offsets\.sh (.+)$", told, re.MULTILINE)
+        self.assertEqual(len(asked), 2)
+        for answer, arguments in asked:
+            arguments = arguments.replace("HOST:9092", self.broker.address).split()
+            self.assertEqual(self.tool("GetOffsetShell", *arguments).split(), [answer])
+        before = self.check_served(topic)
+        committed = self.read(partition, "--committed")
+        self.assertLess(len(committed), len(before))
+        abort = re.search(r"kafka-transactions\.sh (abort .+?) has\s", told, re.DOTALL).group(1).split()
+        self.tool("TransactionsCommand", "--bootstrap-server", self.broker.address, *abort)
+        self.assertEqual(self.check_served(topic), before)
+        kcat.produce(self.broker, topic, [b"from:kcat"])
+        ended = kcat.consume(self.broker, topic)
+        self.assertEqual(ended[:len(committed)], committed)
+        self.assertEqual(ended[-1][2:4], (b"from", b"kcat"))
+        self.broker.stop()
+        self.check_judged(self.broker.partition(topic))
 
     def test_the_producers_of_an_adopted_log_are_unknown_to_the_broker(self):
         """A broker gives out ids from 0 on: what the first one sends would else be taken for a record of the log."""

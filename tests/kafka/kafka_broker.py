@@ -72,9 +72,8 @@ def free_ports(count):
 class Broker:
     """A broker that is started and stopped again and again over one data directory; close() ends and removes it."""
 
-    def __init__(self, version=KAFKA_VERSION, **settings):
+    def __init__(self, version=KAFKA_VERSION):
         self.version = version
-        self._settings = SETTINGS | {name.replace("_", "."): value for name, value in settings.items()}
         self._process = None
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="varve-broker-"))
         self.data = self._directory / "data"
@@ -139,7 +138,7 @@ class Broker:
         """New ports each time: those of last time may be somebody else's now."""
         self.port, controller_port = free_ports(2)
         self.address = f"127.0.0.1:{self.port}"
-        settings = self._settings | {
+        settings = SETTINGS | {
             "log.dirs": self.data,
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller_port}",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}"}

@@ -7,26 +7,22 @@ below $VARVE_KAFKA_BUILD only. As a module it starts the built judge:
         answer = judge.inspect(partition, clean=True, offsets=[0, 7])
 """
 
-import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 
-from kafka_report import begin
+import maven
+from kafka_report import begin, note
 
 PROJECT = pathlib.Path(__file__).resolve().parent
 # The version that the judge is compiled against; class_path() resolves others too.
 KAFKA_VERSION = "4.1.1"
 TIMEOUT_S = 300
-MAVEN_TIMEOUT_S = 1500
-NEEDED = {"mvn": "maven", "javac": "default-jdk-headless", "java": "default-jdk-headless"}
 
 
 class JudgeError(Exception):
@@ -45,38 +41,18 @@ def build_directory():
 
 def missing_programs():
     """What to install, as a sentence, or None."""
-    missing = [program for program in NEEDED if shutil.which(program) is None]
-    if not missing:
-        return None
-    packages = sorted({NEEDED[program] for program in missing})
-    return (f"The tests against Apache Kafka need {', '.join(missing)}: apt-get install --no-install-recommends "
-            f"{' '.join(packages)}. To build without these tests: cmake -DVARVE_KAFKA_TESTS=OFF")
-
-
-@contextlib.contextmanager
-def _alone():
-    """One Maven at a time: its repository of jars is not made for several."""
-    with open(build_directory() / "maven.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    missing = maven.missing_programs("The tests against Apache Kafka")
+    return missing and f"{missing} To build without these tests: cmake -DVARVE_KAFKA_TESTS=OFF"
 
 
 def _maven(*arguments):
-    """Runs Maven, without the network where it has all jars, and keeps its words for when it fails."""
     missing = missing_programs()
     if missing:
         raise JudgeError(missing)
-    command = ["mvn", "--batch-mode", "-Dstyle.color=never", "--file", str(PROJECT / "pom.xml"),
-               f"-Djudge.build={build_directory()}", *arguments]
-    for mode in (["--offline"], []):
-        done = subprocess.run(command + mode, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=MAVEN_TIMEOUT_S, check=False, text=True,
-                              errors="replace")
-        if done.returncode == 0:
-            return
-        if "offline mode" not in done.stdout:
-            break
-    raise JudgeError(f"{' '.join(command)}:\n{done.stdout}")
+    try:
+        maven.run(PROJECT / "pom.xml", f"-Djudge.build={build_directory()}", *arguments)
+    except maven.MavenError as error:
+        raise JudgeError(str(error)) from None
 
 
 def _is_newer(path, sources):
@@ -85,7 +61,7 @@ def _is_newer(path, sources):
 
 def build():
     """Compiles the judge and resolves its class path, if either is older than the sources."""
-    with _alone():
+    with maven.alone():
         sources = [PROJECT / "pom.xml", *PROJECT.glob("src/main/java/varve/kafka/*.java")]
         path_file = build_directory() / f"classpath-{KAFKA_VERSION}.txt"
         if _is_newer(path_file, sources):
@@ -104,7 +80,7 @@ def class_path(version=KAFKA_VERSION):
     if version == KAFKA_VERSION:
         build()
         return f"{build_directory() / 'classes'}:{path_file.read_text().strip()}"
-    with _alone():
+    with maven.alone():
         if not _is_newer(path_file, [PROJECT / "pom.xml"]):
             resolved = path_file.with_suffix(".new")
             _maven("dependency:build-classpath", f"-Dkafka.version={version}", f"-Dmdep.outputFile={resolved}")
@@ -135,10 +111,10 @@ def end_in_order_when_told_to():
 class Judge:
     """A running judge; ends with the block of `with`, or with this process at the latest."""
 
-    def __init__(self, **java_options):
+    def __init__(self):
         end_in_order_when_told_to()
         self._log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
-        self._process = subprocess.Popen(java_command("varve.kafka.Main", **java_options), stdin=subprocess.PIPE,
+        self._process = subprocess.Popen(java_command("varve.kafka.Main"), stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, stderr=self._log)
 
     def __enter__(self):
@@ -167,6 +143,11 @@ class Judge:
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = b""
+        except BaseException:
+            # What it may still answer is no answer to another request, and what it still writes is in nobody's way.
+            self._process.kill()
+            self._process.wait()
+            raise
         finally:
             out_of_time.cancel()
         if not line.endswith(b"\n"):
@@ -201,6 +182,7 @@ def main():
         build()
     except JudgeError as error:
         sys.exit(str(error))
+    note("the judge's build")
 
 
 if __name__ == "__main__":

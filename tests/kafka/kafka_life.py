@@ -1,6 +1,7 @@
 """Lives of a partition that Kafka's classes carry out: the directory they leave, the marks beside it, copies of it."""
 
 import os
+import re
 import shutil
 
 from kafka_judge import KafkaRefused
@@ -70,6 +71,17 @@ class KafkaLife:
     @property
     def compacts(self):
         return "compact" in self.config["cleanup.policy"]
+
+    @property
+    def was_truncated(self):
+        """Whether it lost what had been appended, by the operations as they are told."""
+        end = 0
+        for told in self.operations:
+            appended, truncated = re.search(r"up to (\d+)$", told), re.fullmatch(r"truncated to (\d+)", told)
+            if truncated is not None and int(truncated[1]) < end:
+                return True
+            end = int(appended[1]) if appended is not None else end
+        return False
 
     @property
     def index_interval_bytes(self):

@@ -12,15 +12,20 @@ import pathlib
 import sys
 import time
 
-STARTED_S = time.monotonic()
+# What these tests may add to a run of all tests, which runs as many at once as there are cores.
+LIMIT_S = 480
+
+_noted_s = time.monotonic()  # when something was noted last, or this process began
 
 
 def note(what, **counts):
-    """Adds what this test has found, and in how many seconds, if there is a file to add it to."""
+    """Adds what this test has found, and in how many seconds since the one before, if there is a file to add it to."""
+    global _noted_s
+    began_s, _noted_s = _noted_s, time.monotonic()
     if "VARVE_KAFKA_REPORT" in os.environ:
-        seconds = round(time.monotonic() - STARTED_S)
         with open(os.environ["VARVE_KAFKA_REPORT"], "a") as file:
-            print(json.dumps({"what": what, **counts, "seconds": seconds}), file=file)
+            print(json.dumps({"what": what, **counts, "seconds": round(_noted_s - began_s), "at_s": round(time.time())}),
+                  file=file)
 
 
 def begin():
@@ -29,8 +34,8 @@ def begin():
         pathlib.Path(os.environ["VARVE_KAFKA_REPORT"]).unlink(missing_ok=True)
 
 
-def summary(lines):
-    """The sentences that say what was noted in these lines."""
+def summary(lines, cores):
+    """The sentences that say what was noted in these lines, by tests of which as many ran at once as there are cores."""
     noted = [json.loads(line) for line in lines]
     exceptions = collections.Counter()
     for one in noted:
@@ -38,9 +43,16 @@ def summary(lines):
     parts = [f"{one['lives']} {one['what']} ({one['seconds']} s)" if "lives" in one else
              f"{one['what']} ({one['seconds']} s)" for one in noted]
     explained = ", ".join(f"{count} {name}" for name, count in sorted(exceptions.items()) if count)
-    return [f"Kafka: {', '.join(parts)}", f"  {sum(len(one.get('differing', [])) for one in noted)} lives with unexplained "
-            f"differences; by named exceptions: {explained or 'none'}"]
+    differing = sum(len(one.get("differing", [])) for one in noted)
+    run_s = sum(one["seconds"] for one in noted)
+    span_s = max(one["at_s"] for one in noted) - min(one["at_s"] - one["seconds"] for one in noted)
+    sentences = [f"Kafka: {', '.join(parts)}",
+                 f"  {differing} lives with unexplained differences; by named exceptions: {explained or 'none'}",
+                 f"  {run_s} s in all, {run_s // cores} s on {cores} cores; the last ended {span_s} s after the first began"]
+    if run_s > cores * LIMIT_S:
+        sentences.append(f"  WARNING: that is more than the {LIMIT_S} s which these tests may take")
+    return sentences
 
 
 if __name__ == "__main__":
-    print("\n".join(summary(pathlib.Path(sys.argv[1]).read_text().splitlines())))
+    print("\n".join(summary(pathlib.Path(sys.argv[1]).read_text().splitlines(), len(os.sched_getaffinity(0)))))

@@ -60,7 +60,8 @@ def records_of(json_lines):
 
 
 def _record(line):
-    headers = b",".join(name.encode() + b"=" + (b"NULL" if value is None else _content(value))
+    # Of a header's value kcat prints what stands before its first zero.
+    headers = b",".join(name.encode() + b"=" + (b"NULL" if value is None else _content(value).partition(b"\0")[0])
                         for name, value in line.get("headers", []))
     return line["offset"], line["timestamp"], _content(line.get("key")), _content(line.get("value")), headers
 

@@ -26,43 +26,63 @@ def _last_time_entry(found, segment):
     return max((timestamp for base, timestamp, _ in found["time_index"] if base == segment), default=-1)
 
 
-def _is_forgotten(found, segment):
-    """Whether Kafka knows no more of a segment's largest timestamp than an index that ends too early."""
-    return (segment["max_timestamp"] == _last_time_entry(found, segment["base"]) <
-            _largest_of_batches(found, segment["base"]))
+def _is_forgotten(judged, segment):
+    """Whether Kafka knows no more of a segment's largest timestamp than an index that ends too early, as Kafka left it."""
+    found, base = judged.found, segment["base"]
+    return (base not in judged.varves and
+            segment["max_timestamp"] == _last_time_entry(found, base) < _largest_of_batches(found, base))
 
 
 def _time_entries_end_too_early(difference, judged):
     if difference.what != "largest timestamp":
         return False
     segment = next(one for one in judged.found["segments"] if one["base"] == difference.place)
-    return (_is_forgotten(judged.found, segment)
+    return (_is_forgotten(judged, segment)
             and difference.varve == _largest_of_batches(judged.found, difference.place))
+
+
+def readable_largest(found):
+    """[timestamp, offset] of the first record from the log start on with the largest timestamp, or None."""
+    start = found["log"]["log_start_offset"]
+    largest = max((record[1] for record in found["records"] if record[0] >= start), default=-1)
+    return None if largest < 0 else first_record_from(found, largest)
+
+
+def is_answer_of(found, answer, record):
+    """Whether an answer to a time is this record, [timestamp, offset], with the epoch of its batch."""
+    epoch = next(batch["leader_epoch"] for batch in found["batches"]
+                 if batch["base_offset"] <= record[1] <= batch["last_offset"])
+    told = [*record, epoch if epoch >= 0 else None]
+    return [answer.get(member) for member in ("timestamp", "offset", "leader_epoch")] == told
 
 
 def _looked_past_forgotten_times(difference, judged):
     if difference.what != "time" or difference.place < 0:
         return False
     truth = first_record_from(judged.found, difference.place)
-    if truth is None or truth != [difference.varve.get("timestamp"), difference.varve.get("offset")]:
+    if truth is None or not is_answer_of(judged.found, difference.varve, truth):
+        return False
+    if difference.kafka["result"] != "none" and difference.kafka["offset"] <= truth[1]:
         return False
     holding = [segment for segment in judged.found["segments"] if segment["base"] <= truth[1]][-1]
-    return _is_forgotten(judged.found, holding)
+    return _is_forgotten(judged, holding) and holding["max_timestamp"] < difference.place
 
 
 def _largest_below_the_log_start(difference, judged):
     if difference.what != "time" or difference.place != LARGEST:
         return False
-    start = judged.found["log"]["log_start_offset"]
-    readable = [(timestamp, -offset) for offset, timestamp, *_ in judged.found["records"]
-                if offset >= start and timestamp >= 0]
-    ours = (difference.varve["timestamp"], -difference.varve["offset"]) if "offset" in difference.varve else None
-    return (difference.kafka["result"] == "found" and difference.kafka["offset"] < start
-            and ours == max(readable, default=None))
+    if difference.kafka["result"] != "found" or difference.kafka["offset"] >= judged.found["log"]["log_start_offset"]:
+        return False
+    largest = readable_largest(judged.found)
+    if largest is None:
+        return difference.varve["result"] == "none"
+    return is_answer_of(judged.found, difference.varve, largest)
 
 
-def _recovery_point_above_the_files(difference, _):
-    return difference.what == "end" and difference.kafka < difference.varve == difference.place
+def _recovery_point_above_the_files(difference, judged):
+    ends = [batch["last_offset"] + 1 for batch in judged.found["batches"]]
+    return (difference.what == "end" and difference.kafka < difference.varve == difference.place
+            and difference.kafka >= max(ends, default=0))
 
 
 def _only_an_emptied_marker_is_left(difference, _):

@@ -22,9 +22,10 @@ def found():
     return {
         "log": {"log_start_offset": 12, "log_end_offset": 30, "segments": 2, "batches": 3, "records": 3},
         "segments": [{"base": 0, "max_timestamp": 40}, {"base": 10, "max_timestamp": 70}],
-        "batches": [{"segment": 0, "base_offset": 0, "last_offset": 4, "max_timestamp": 40},
-                    {"segment": 0, "base_offset": 5, "last_offset": 9, "max_timestamp": 60},
-                    {"segment": 10, "base_offset": 20, "last_offset": 29, "max_timestamp": 70}],
+        "batches": [
+            {"segment": 0, "base_offset": 0, "last_offset": 4, "max_timestamp": 40, "leader_epoch": 2},
+            {"segment": 0, "base_offset": 5, "last_offset": 9, "max_timestamp": 60, "leader_epoch": 2},
+            {"segment": 10, "base_offset": 20, "last_offset": 29, "max_timestamp": 70, "leader_epoch": 3}],
         "records": [[4, 40, None, None, []], [9, 60, None, None, []], [29, 70, None, None, []]],
         "index": [], "time_index": [[0, 40, 4], [10, 70, 29]], "aborted_txns": [],
         "producers": [producer(1, current_txn_first_offset=5)], "snapshots": []}
@@ -50,23 +51,37 @@ class LifeExceptionsTest(unittest.TestCase):
         trusted = found()
         trusted["time_index"].insert(1, [0, 60, 9])
         self.assertFalse(FORGOTTEN_TIMES.applies(Difference(what, 0, 40, 60), Judged(trusted, {})))
+        for varves, applies in [({0}, False), ({10}, True)]:  # what varve leaves tells all times
+            self.assertEqual(FORGOTTEN_TIMES.applies(Difference(what, 0, 40, 60), Judged(found(), {}, varves)), applies)
 
     def test_looked_past_forgotten_times(self):
         judged = {**found(), "log": {"log_start_offset": 0}}
-        kafkas = {"time": 50, "result": "found", "timestamp": 70, "offset": 29}
-        ours = {"time": 50, "result": "found", "timestamp": 60, "offset": 9}
+        kafkas = {"time": 50, "result": "found", "timestamp": 70, "offset": 29, "leader_epoch": 3}
+        ours = {"time": 50, "result": "found", "timestamp": 60, "offset": 9, "leader_epoch": 2}
+        nothing = {"time": 50, "result": "none"}
         self.check(LOOKED_PAST_FORGOTTEN_TIMES, judged, ("time", 50, kafkas, ours), ("time", 50, ours, kafkas),
-                   ("time", 65, kafkas, {**kafkas, "offset": 28}))
+                   ("time", 65, kafkas, {**kafkas, "offset": 28}),
+                   ("time", 50, kafkas, {**ours, "leader_epoch": 3}),
+                   ("time", 50, {**kafkas, "offset": 4, "timestamp": 40}, ours),  # not looked past
+                   ("time", 50, {**ours, "leader_epoch": 3}, ours), ("time", 50, ours, nothing))
+        self.assertTrue(LOOKED_PAST_FORGOTTEN_TIMES.applies(Difference("time", 50, nothing, ours), Judged(judged, {})))
+        emptied = {**judged, "records": judged["records"][1:]}
+        for asked, varves, applies in [(41, (), True), (40, (), False),  # which Kafka knows the segment to reach
+                                       (41, {0}, False)]:
+            self.assertEqual(LOOKED_PAST_FORGOTTEN_TIMES.applies(Difference("time", asked, nothing, ours),
+                                                                 Judged(emptied, {}, varves)), applies, asked)
 
     def test_largest_below_the_log_start(self):
-        kafkas = {"time": LARGEST, "result": "found", "timestamp": 90, "offset": 9}
-        ours = {"time": LARGEST, "result": "found", "timestamp": 70, "offset": 29}
+        kafkas = {"time": LARGEST, "result": "found", "timestamp": 90, "offset": 9, "leader_epoch": 2}
+        ours = {"time": LARGEST, "result": "found", "timestamp": 70, "offset": 29, "leader_epoch": 3}
         self.check(LARGEST_BELOW_THE_LOG_START, found(), ("time", LARGEST, kafkas, ours),
                    ("time", LARGEST, kafkas, {"time": LARGEST, "result": "none"}),
+                   ("time", LARGEST, kafkas, {**ours, "leader_epoch": 2}),
                    ("time", LARGEST, {**kafkas, "offset": 20}, ours), ("time", 3, kafkas, ours))
 
     def test_end_at_the_recovery_point(self):
-        self.check(END_AT_THE_RECOVERY_POINT, found(), ("end", 40, 30, 40), ("end", 41, 30, 40), ("end", 40, 40, 40))
+        self.check(END_AT_THE_RECOVERY_POINT, found(), ("end", 40, 30, 40), ("end", 41, 30, 40), ("end", 40, 40, 40),
+                   ("end", 40, 20, 40))  # where Kafka has a batch up to 30
 
     def test_emptied_marker(self):
         self.check(EMPTIED_MARKER, found(), ("producer", 2, NOBODY, None), ("producer", 1, producer(1), None),

@@ -49,6 +49,8 @@ RandomLife::RandomLife(uint64_t seed, std::string directory)
 }
 
 std::vector<RandomLife::Choice> RandomLife::SomeChoices() {
+  const int64_t if_compacts = Compacts(options_.cleanup_policy) ? 1 : 0;
+  const int64_t if_deletes = Deletes(options_.cleanup_policy) ? 1 : 0;
   const std::vector<Choice> all = {
       {"append records", 12, &RandomLife::AppendRecords},
       {"append a ready-made batch", 8, &RandomLife::AppendReadyMade},
@@ -57,22 +59,23 @@ std::vector<RandomLife::Choice> RandomLife::SomeChoices() {
       {"end a transaction", 8, &RandomLife::EndTransaction},
       {"append as a follower", 5, &RandomLife::AppendAsFollower},
       {"assign a leader epoch", 2, &RandomLife::AssignLeaderEpoch},
-      {"truncate", 2, &RandomLife::Truncate},
-      {"start at", 1, &RandomLife::StartAt},
-      {"delete before", 2, &RandomLife::DeleteBefore},
-      {"retain", 2, &RandomLife::Retain},
-      {"compact", 3, &RandomLife::Compact},
-      {"compact in part", 1, &RandomLife::CompactInPart},
+      {"truncate", 2, &RandomLife::Truncate, true},
+      {"start at", 1, &RandomLife::StartAt, true},
+      {"delete before", 2 * if_deletes, &RandomLife::DeleteBefore, true},
+      {"retain", 4, &RandomLife::Retain, true},
+      {"compact", 9 * if_compacts, &RandomLife::Compact, true},
+      {"compact in part", 3 * if_compacts, &RandomLife::CompactInPart, true},
       {"roll", 2, &RandomLife::Roll},
       {"flush", 2, &RandomLife::Flush},
-      {"reopen", 2, &RandomLife::Reopen},
-      {"kill", 2, &RandomLife::Kill},
+      {"reopen", 2, &RandomLife::Reopen, true},
+      {"kill", 2, &RandomLife::Kill, true},
       {"let time pass", 5, &RandomLife::LetTimePass},
   };
+  const bool in_one_go = random_.OneIn(3);
   std::vector<Choice> choices = {all.front()};
   for (Choice choice : all) {
     choice.weight *= random_.Below(4);
-    if (choice.weight > 0) choices.push_back(choice);
+    if (choice.weight > 0 && !(in_one_go && choice.rewrites)) choices.push_back(choice);
   }
   return choices;
 }
@@ -126,7 +129,6 @@ absl::Status RandomLife::StartAt() {
 }
 
 absl::Status RandomLife::DeleteBefore() {
-  if (!Deletes(options_.cleanup_policy)) return absl::OkStatus();
   appends_.Forget();
   const int64_t log_start_offset = log_->log_start_offset();
   const int64_t offset = log_start_offset + random_.Below(log_->log_end_offset() - log_start_offset + 1);
@@ -151,14 +153,10 @@ CompactionOptions RandomLife::SomePass() {
   return options;
 }
 
-absl::Status RandomLife::Compact() {
-  if (!Compacts(options_.cleanup_policy)) return absl::OkStatus();
-  return log_->Compact(SomePass()).status();
-}
+absl::Status RandomLife::Compact() { return log_->Compact(SomePass()).status(); }
 
 // Given up or killed in its midst, which leaves files that it was writing.
 absl::Status RandomLife::CompactInPart() {
-  if (!Compacts(options_.cleanup_policy)) return absl::OkStatus();
   VARVE_ASSIGN_OR_RETURN(const auto pass, log_->BeginCompaction(SomePass()));
   for (int64_t steps = random_.Below(8); steps > 0; --steps) {
     VARVE_ASSIGN_OR_RETURN(const bool done, pass->Step({.bytes = 1 + random_.Below(2000)}));

@@ -47,8 +47,10 @@ class RandomLife {
     const char* name;
     int64_t weight;
     Step step;
+    bool rewrites = false;  // files may then be other than those of a log that was written in one go
   };
-  // As likely as this life has them: of some it knows nothing.
+  // As likely as this life has them: of some it knows nothing, as of all that a log of its policy does not do. Every third
+  // life knows none that rewrites.
   [[nodiscard]] std::vector<Choice> SomeChoices();
 
   absl::Status Open();

@@ -3,7 +3,7 @@
 Each takes a partition's directory and says whether there was anything to spoil.
 """
 
-from crash_damage import segment_files
+from crash_damage import segment_files, unflushed_segments
 
 
 def _middle_segment_gone(partition):
@@ -50,7 +50,9 @@ def _indexes_emptied(partition):
     return _changed(partition, ".index", lambda _: b"")
 
 
-ANYWHERE = {"a middle segment gone": _middle_segment_gone, "epochs gone": _epochs_gone}
+ANYWHERE = {"a middle segment gone": _middle_segment_gone}
+# Elsewhere recovery makes them anew.
+BEGUN_BEFORE_RECOVERY = {"epochs gone": _epochs_gone}
 CLOSED = {
     "snapshots gone": lambda partition: _changed(partition, ".snapshot", lambda _: None),
     "a bit of a snapshot flipped": lambda partition: _changed(partition, ".snapshot", _with_flipped_bit)}
@@ -61,17 +63,28 @@ IN_ONE_GO = {
         partition, ".index", lambda content: b"".join(content[i:i + 8] for i in range(0, len(content), 16))),
     "only the last time index entry left": lambda partition: _changed(
         partition, ".timeindex", lambda content: content[-12:])}
-# After a command went on with a log.
+# After a command went on with a log: the way to spoil it, and what one of the disagreements must say of it.
 AFTER = {
-    "repair": {"indexes emptied": _indexes_emptied, "epochs gone": _epochs_gone, **CLOSED},
-    "append": {"indexes emptied": _indexes_emptied, "epochs gone": _epochs_gone, **NEVER_COMPACTED,
-               "a middle segment gone": _middle_segment_gone},
-    "compact": {"indexes emptied": _indexes_emptied, "a middle segment gone": _middle_segment_gone}}
+    "repair": {"indexes emptied": (_indexes_emptied, r"repaired: .*'file', place='\d+\.index'"),
+               "epochs gone": (_epochs_gone, r"repaired: .*'file', place='leader-epoch-checkpoint'"),
+               "snapshots gone": (CLOSED["snapshots gone"], r"repaired: .*'snapshot'"),
+               "a bit of a snapshot flipped": (CLOSED["a bit of a snapshot flipped"], r"repaired: .*'producer'")},
+    "append": {"indexes emptied": (_indexes_emptied, r"older segments: .*'file', place='\d+\.index'|begin of \d+\.index"),
+               "epochs gone": (_epochs_gone, r"^epochs: "),
+               "transaction indexes gone": (NEVER_COMPACTED["transaction indexes gone"],
+                                            r"older segments: .*'file', place='\d+\.txnindex'|begin of \d+\.txnindex"),
+               "a middle segment gone": (_middle_segment_gone, r"older segments: .*'file', place='\d+\.log'|new records: ")},
+    # Where files have room behind their batches Kafka finds by an index where these end.
+    "compact": {"indexes emptied": (_indexes_emptied, r"as written: .*'file', place='\d+\.index'|Found record size 0 "),
+                "a middle segment gone": (_middle_segment_gone, r"records left: .*'record'|log start: ")}}
 
 
 def ways_to_spoil(life):
     """Those that must be noticed in a life of varve, by name."""
     ways = dict(ANYWHERE)
+    begins = [start for _, start in life.told["leader_epochs"]]
+    if life.clean or any(start < unflushed_segments(life)[0] for start in begins):
+        ways |= BEGUN_BEFORE_RECOVERY
     if life.clean:
         ways |= CLOSED
     if life.keeps_aborted:

@@ -48,7 +48,7 @@ class ToldByLife:
         log = found["log"]
         differences = [Difference("told", member, log[member], getattr(self, member))
                        for member in ("log_start_offset", "log_end_offset") if log[member] != getattr(self, member)]
-        if log["last_stable_offset"] != self.last_stable_offset and not self._may_forget_a_transaction():
+        if log["last_stable_offset"] != self.last_stable_offset and not self._may_forget_a_transaction(found):
             differences.append(Difference("told", "last_stable_offset", log["last_stable_offset"],
                                           self.last_stable_offset))
         differences += self._compare_records(found)
@@ -88,7 +88,7 @@ class ToldByLife:
     def _compare_producers(self, found):
         kafkas, ours = comparable("producers", found["producers"]), self.producers
         if self._counts_no_snapshots():
-            kafkas, ours = ([one for one in producers if self._is_known_by_records(one)]
+            kafkas, ours = ([self._without_lost_markers(one) for one in producers if self._is_known_by_records(one)]
                             for producers in (kafkas, ours))
         return [] if kafkas == ours else [Difference("told", "producers", kafkas, ours)]
 
@@ -96,12 +96,17 @@ class ToldByLife:
         """Whether producers may be known by records only: opening a log removes snapshots up to the log start."""
         return not self.clean or self.log_start_offset == self.log_end_offset
 
+    def _without_lost_markers(self, producer):
+        """Without the coordinator of the last marker where that may lie below the log start."""
+        return {**producer, "coordinator_epoch": None} if self.log_start_offset > 0 else producer
+
     def _is_known_by_records(self, producer):
         """A producer without a timestamp is idle for ever: when it is forgotten is a matter of the moment."""
         known = next((one for one in self.producers if one["producer_id"] == producer["producer_id"]), producer)
         first = known["current_txn_first_offset"]
         return (first if first >= 0 else known["last_offset"]) >= self.log_start_offset and known["timestamp"] >= 0
 
-    def _may_forget_a_transaction(self):
+    def _may_forget_a_transaction(self, found):
+        """One that is open below the log start: it is known again once a recovery reads the segment that it is in."""
         return self._counts_no_snapshots() and any(0 <= one["current_txn_first_offset"] < self.log_start_offset
-                                      for one in self.producers)
+                                                   for one in [*self.producers, *found["producers"]])

@@ -7,21 +7,24 @@ import re
 import shutil
 import subprocess
 
-from agreement import (LOG_FILES, Difference, Judged, answers_of_varve, compare_answers, compare_files, compare_members,
-                       modified_ms, questions_about)
+from agreement import (Difference, Judged, answers_of_varve, compare_answers, compare_files, compare_members,
+                       modified_ms, questions_about, run)
 from crash_damage import OF_WHAT_WAS_WRITTEN, spoil
 from kafka_judge import KafkaRefused
 from kafka_life import drop_leader_epochs, make_old
 from life_exceptions import gone_segments, settled, without_segments
 from snapshot_files import compare_snapshots
 from told_by_life import ToldByLife
-from varve_command import files_of, varve
+from varve_command import files_of
 
 PROGRAM = os.environ["VARVE_LIVES"]
 QUESTIONS_OF_A_KIND = 12
 ROOMY_INDEX_BYTES = 1 << 20
+# What rewrites segments, or ends their indexes otherwise than recovery does; the others only remove whole ones.
+REINDEXING = {"reopen", "kill", "truncate", "compact", "compact in part"}
 # A log that did nothing of this was written in one go: its files are those that recovery makes.
-REWRITING = {"reopen", "kill", "truncate", "start at", "delete before", "retain", "compact", "compact in part"}
+REWRITING = REINDEXING | {"start at", "delete before", "retain"}
+MANY_STEPS = 20
 
 
 def live(first_seed, count, directory):
@@ -38,13 +41,6 @@ def live(first_seed, count, directory):
         raise AssertionError(errors)
 
 
-def run(*arguments):
-    result = varve(*arguments)
-    if result.status != 0:
-        raise AssertionError(f"varve {' '.join(map(str, arguments))}: exit {result.status}, {result.errors}")
-    return result
-
-
 def index_too_small(error, index_bytes, recovered):
     """That Kafka's recovery found no room for one more entry, and how many varve's made at most; None for other errors.
 
@@ -58,10 +54,13 @@ def index_too_small(error, index_bytes, recovered):
     return Difference("index entries", index_bytes // entry_bytes - kept, int(full[2]), entries)
 
 
-# What lives are to meet, each in some of them.
-MET = ("closed", "killed", "damaged", "written in one go", "recovered", "truncated", "reopened", "killed on the way",
-       "compacted", "aborted", "open", "epochs", "segments", "log start in a segment", "delete horizon", "emptied batch",
-       "log append time", "idempotent", "none", "gzip", "snappy", "lz4", "zstd")
+# What lives are to meet, and how many of the first hundred at least.
+MET = {"closed": 40, "killed": 20, "damaged": 10, "written in one go": 15, "in one go, by many steps": 10,
+       "aborts in one go": 3, "recovered": 10, "truncated": 5, "deleted": 5, "retained": 2, "begun anew": 5,
+       "reopened": 20, "killed on the way": 20, "compacted": 10, "aborted": 20, "open": 10, "epochs": 30,
+       "segments": 30, "log start in a segment": 5, "delete horizon": 3, "emptied batch": 3, "log append time": 10,
+       "idempotent": 30, "transactional": 30, "followed": 30, "none": 50, "gzip": 50, "snappy": 50, "lz4": 50,
+       "zstd": 50}
 
 
 class VarveLife:
@@ -74,10 +73,11 @@ class VarveLife:
         make_old(self.partition)
         self.clean = told["clean"]
         self.damage = []
-        steps = {step.rpartition(" at ")[0] for step in told["steps"]}
-        self.written_in_one_go = self.clean and not steps & REWRITING
+        self.kinds_of_steps = {step.rpartition(" at ")[0] for step in told["steps"]}
+        self.written_in_one_go = self.clean and not self.kinds_of_steps & REWRITING
+        self.keeps_indexes = self.clean and not self.kinds_of_steps & REINDEXING
         # Recovery may know no more of a transaction that began below the log start.
-        self.keeps_aborted = self.clean and not steps & {"kill", "compact", "compact in part"}
+        self.keeps_aborted = self.clean and not self.kinds_of_steps & {"kill", "compact", "compact in part"}
 
     def __str__(self):
         end = "closed" if self.clean else f"killed, recovery point {self.recovery_point}, damage: {self.damage}"
@@ -101,8 +101,9 @@ class VarveLife:
         """As a crash of the machine might: what was not flushed is torn, spoilt, or followed by garbage."""
         dump = run("dump", self.partition, "--as-opened", "--json").json()
         batches = dump["batches"]
-        if all(batch["last_offset"] + 1 != self.recovery_point for batch in batches):
-            return  # a recovery point in a hole says more than it knows, namely that there are no batches
+        ends = {batch["last_offset"] + 1 for batch in batches} | {segment["base"] for segment in dump["segments"]}
+        if self.recovery_point not in ends:
+            return  # a recovery point in a segment's hole says more than it knows, namely that there are no batches
         # What a mapped file has behind its batches is no tail to tear.
         last = max(segment["base"] for segment in dump["segments"])
         ends = [batch["position"] + batch["bytes"] for batch in batches if batch["segment"] == last]
@@ -149,7 +150,10 @@ class VarveLife:
         differences += compare_members(found, dump) + compare_answers(answer, answers)
         # What opening leaves of a log that was closed is there before; recovery may find segments that have to go.
         gone = set() if self.clean else gone_segments(answer["found"], found)
-        differences += compare_files(*(without_segments(files, gone) for files in (files_of(copy), ours)))
+        kafkas, ours = (without_segments(files, gone) for files in (files_of(copy), ours))
+        differences += compare_files(kafkas, ours)
+        if not self.clean:
+            differences += compare_snapshots(kafkas, ours)
         self.met = self.met_in(dump)
         told = ToldByLife(self.told)
         if self.damage:
@@ -171,7 +175,7 @@ class VarveLife:
     def repair(self):
         """The files of a repaired copy, and of how many segments they were made anew."""
         partition = self.copy("repaired")
-        report = run("repair", partition, "--on-damage", "truncate", "--now", self.told["clock_ms"], "--json").json()["report"]
+        report = run("repair", partition, "--on-damage", "truncate", "--now", 0, "--json").json()["report"]
         return files_of(partition), report["segments_recovered"]
 
     def compare_recovered(self, dump, recovered):
@@ -183,12 +187,16 @@ class VarveLife:
 
     def met_in(self, dump):
         """Which of MET this life has."""
-        batches, steps = dump["batches"], {step.rpartition(" at ")[0] for step in self.told["steps"]}
+        batches, steps = dump["batches"], self.kinds_of_steps
         has = {
             "closed": self.clean, "killed": not self.clean, "damaged": bool(self.damage),
             "written in one go": self.written_in_one_go,
             "recovered": not self.clean and self.recovery_point < dump["log"]["log_end_offset"],
-            "truncated": "truncate" in steps, "reopened": "reopen" in steps, "killed on the way": "kill" in steps,
+            "in one go, by many steps": self.written_in_one_go and len(self.told["steps"]) >= MANY_STEPS,
+            "aborts in one go": self.written_in_one_go and bool(dump["aborted_txns"]),
+            "truncated": self.told["truncated"] > 0, "deleted": self.told["deleted"] > 0,
+            "retained": self.told["deleted"] > 0 and "delete before" not in steps, "begun anew": "start at" in steps,
+            "reopened": "reopen" in steps, "killed on the way": "kill" in steps,
             "compacted": self.told["compacted"] > 0, "aborted": bool(dump["aborted_txns"]),
             "open": dump["log"]["last_stable_offset"] < dump["log"]["log_end_offset"],
             "epochs": len(dump["leader_epochs"]) > 1, "segments": len(dump["segments"]) > 1,
@@ -196,20 +204,40 @@ class VarveLife:
             "delete horizon": any(batch["delete_horizon"] is not None for batch in batches),
             "emptied batch": any(batch["count"] == 0 for batch in batches),
             "log append time": any(batch["timestamp_type"] == "LogAppendTime" for batch in batches),
-            "idempotent": any(batch["producer_id"] >= 0 and not batch["transactional"] for batch in batches)}
+            "idempotent": any(batch["producer_id"] >= 0 and not batch["transactional"] for batch in batches),
+            "transactional": any(batch["transactional"] and not batch["control"] for batch in batches),
+            "followed": "append as a follower" in steps}
         return {name for name, holds in has.items() if holds} | {batch["codec"] for batch in batches}
 
     def compare_rebuilt(self, judge, dump, before):
-        """Kafka recovers the whole log, and loses nothing. One that was written in one go is what it makes of it."""
-        copy = self.copy("rebuilt-by-kafka")
-        found = judge.inspect(copy, clean=False, recovery_point=0, clock_ms=0,
-                              log_start_offset=self.told["log_start_offset"],
-                              config={**self.told["config"], "segment.index.bytes": ROOMY_INDEX_BYTES})["found"]
-        rebuilt = files_of(copy)
+        """Kafka recovers the whole log, and loses nothing. One that was written in one go is what it makes of it, as are
+        the indexes where no segment was gone on with, and those of transactions where nothing of them was taken away."""
+        found, rebuilt = self.rebuild(judge, "rebuilt-by-kafka", ROOMY_INDEX_BYTES)
         kept = ("batches", "records", "leader_epochs")
-        differences = compare_files(rebuilt, before, LOG_FILES if self.written_in_one_go else (".log",))
+        known, suffixes = [], [".log"]
+        if self.keeps_indexes:
+            index_bytes = self.told["config"]["segment.index.bytes"]
+            try:
+                self.rebuild(judge, "rebuilt-with-small-indexes", index_bytes)
+                suffixes += [".index", ".timeindex"]
+            except KafkaRefused as error:
+                too_small = index_too_small(str(error), index_bytes, rebuilt)
+                if too_small is None:
+                    raise
+                known.append(too_small)
+        if self.keeps_aborted and not self.told["deleted"]:
+            suffixes.append(".txnindex")
+        differences = compare_files(rebuilt, before, tuple(suffixes))
         if self.written_in_one_go:
             kept += ("aborted_txns", "producers")
             differences += compare_snapshots(rebuilt, before)
         differences += compare_members({**dump, **{member: found[member] for member in kept}}, dump)
-        return [difference._replace(what=f"rebuilt {difference.what}") for difference in differences]
+        return known + [difference._replace(what=f"rebuilt {difference.what}") for difference in differences]
+
+    def rebuild(self, judge, name, index_bytes):
+        """What Kafka finds when it recovers a copy from its beginning, and the files that it leaves."""
+        copy = self.copy(name)
+        found = judge.inspect(copy, clean=False, recovery_point=0, clock_ms=0,
+                              log_start_offset=self.told["log_start_offset"],
+                              config={**self.told["config"], "segment.index.bytes": index_bytes})["found"]
+        return found, files_of(copy)

@@ -1,15 +1,8 @@
 """The named exceptions of lives that varve carried out, beside those of other lives."""
 
-from agreement import KNOWN, LARGEST, NamedException, first_record_from
+from agreement import KNOWN, LARGEST, NamedException
 from life_exceptions import (FORGOTTEN_EPOCHS, LARGEST_BELOW_THE_LOG_START, SEGMENT_BELOW_THE_LOG_START,
-                             STABLE_OFFSET_OF_A_BATCH)
-
-
-def _readable_largest(found):
-    """[timestamp, offset] of the first record from the log start on with the largest timestamp, or None."""
-    start = found["log"]["log_start_offset"]
-    largest = max((record[1] for record in found["records"] if record[0] >= start), default=-1)
-    return None if largest < 0 else first_record_from(found, largest)
+                             STABLE_OFFSET_OF_A_BATCH, is_answer_of, readable_largest)
 
 
 def _largest_claim_is_empty(found):
@@ -24,13 +17,14 @@ def _largest_claim_is_empty(found):
 def _largest_was_compacted_away(difference, judged):
     if difference.what != "time" or difference.place != LARGEST or difference.kafka["result"] != "none":
         return False
-    ours = [difference.varve.get("timestamp"), difference.varve.get("offset")]
-    return ours == _readable_largest(judged.found) and _largest_claim_is_empty(judged.found)
+    largest = readable_largest(judged.found)
+    return (largest is not None and is_answer_of(judged.found, difference.varve, largest)
+            and _largest_claim_is_empty(judged.found))
 
 
 def _none_is_the_largest(difference, judged):
     return (difference.what == "time" and difference.place == LARGEST and difference.varve["result"] == "none"
-            and difference.kafka.get("timestamp") == -1 and _readable_largest(judged.found) is None)
+            and difference.kafka.get("timestamp") == -1 and readable_largest(judged.found) is None)
 
 
 def _index_is_too_small(difference, _):
@@ -54,9 +48,9 @@ NONE_IS_THE_LARGEST = NamedException(
     _none_is_the_largest)
 INDEX_TOO_SMALL = NamedException(
     "index-too-small",
-    "a log that was opened again and again has fewer index entries than recovery makes, which may be more than "
-    "segment.index.bytes has room for: Kafka's recovery then fails, of its own logs as well; varve's goes on. With "
-    "more room Kafka's does, too, which is compared",
+    "a log that was opened again and again, or was given many batches at once as a follower, has fewer index entries "
+    "than recovery makes, which may be more than segment.index.bytes has room for: Kafka's recovery then fails, of its "
+    "own logs as well; varve's goes on. With more room Kafka's does, too, which is compared",
     _index_is_too_small)
 ONE_MORE_IS_RECOVERED = NamedException(
     "one-more-is-recovered",

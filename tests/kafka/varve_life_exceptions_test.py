@@ -13,8 +13,8 @@ def found(*records):
     return {
         "log": {"log_start_offset": 1},
         "segments": [{"base": 0, "max_timestamp": 40}, {"base": 5, "max_timestamp": 70}],
-        "batches": [{"base_offset": 0, "last_offset": 4, "max_timestamp": 40},
-                    {"base_offset": 5, "last_offset": 9, "max_timestamp": 70}],
+        "batches": [{"base_offset": 0, "last_offset": 4, "max_timestamp": 40, "leader_epoch": 0},
+                    {"base_offset": 5, "last_offset": 9, "max_timestamp": 70, "leader_epoch": 1}],
         "records": [[offset, timestamp, None, None, []] for offset, timestamp in records]}
 
 
@@ -37,6 +37,7 @@ class VarveLifeExceptionsTest(unittest.TestCase):
                    ("time", LARGEST, NOTHING, answer(40, 2)),
                    ("time", LARGEST, NOTHING, answer(40, 3)),  # not the first of them
                    ("time", LARGEST, NOTHING, answer(50, 0)),  # below the log start
+                   ("time", LARGEST, NOTHING, {**answer(40, 2), "leader_epoch": 1}),
                    ("time", LARGEST, answer(40, 3), answer(40, 2)),
                    ("time", 40, NOTHING, answer(40, 2)))
         # The record that is claimed is there, so Kafka should have found it.

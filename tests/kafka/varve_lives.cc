@@ -101,14 +101,16 @@ std::string EpochsOf(const LifeEnd& end) {
 }
 
 void Print(uint64_t seed, const std::string& directory, const LifeEnd& end) {
+  const AppendedRecords& appended = end.appended;
   fmt::print(
       R"({{"seed":{},"dir":"{}","clean":{},"recovery_point":{},"log_start_offset":{},"log_end_offset":{},)"
-      R"("last_stable_offset":{},"clock_ms":{},"config":{},"producers":{},"leader_epochs":{},"records":{},"aborts":{},"compacted":{},)"
-      R"("steps":["{}"]}})"
+      R"("last_stable_offset":{},"clock_ms":{},"config":{},"producers":{},"leader_epochs":{},"records":{},"aborts":{},)"
+      R"("compacted":{},"truncated":{},"deleted":{},"steps":["{}"]}})"
       "\n",
-      seed, directory, end.clean, end.recovery_point, end.appended.log_start_offset(), end.appended.log_end_offset(),
-      end.last_stable_offset, end.clock_ms, ConfigOf(end.options), ProducersOf(end), EpochsOf(end),
-      RecordsOf(end.appended), AbortsOf(end.appended), end.appended.compacted_count(), fmt::join(end.steps, "\",\""));
+      seed, directory, end.clean, end.recovery_point, appended.log_start_offset(), appended.log_end_offset(),
+      end.last_stable_offset, end.clock_ms, ConfigOf(end.options), ProducersOf(end), EpochsOf(end), RecordsOf(appended),
+      AbortsOf(appended), appended.compacted_count(), appended.truncated_count(), appended.deleted_count(),
+      fmt::join(end.steps, "\",\""));
 }
 
 int Main(int count, char** arguments) {

@@ -12,12 +12,13 @@ import unittest
 
 from agreement import NamedExceptions
 from kafka_judge import Judge, KafkaRefused
+from kafka_report import note
 from lives_asked import asked_lives, directory_for_lives, report
-from spoilt_life import ANYWHERE, CLOSED, IN_ONE_GO, NEVER_COMPACTED, ways_to_spoil
+from spoilt_life import ANYWHERE, BEGUN_BEFORE_RECOVERY, CLOSED, IN_ONE_GO, NEVER_COMPACTED, ways_to_spoil
 from varve_life import MET, live
 from varve_life_exceptions import IN_LIVES_OF_VARVE
 
-VARIED_LIVES = 100  # so many have met everything
+VARIED_LIVES = 100  # the first ones, which meet everything as often as they should
 SPOILT_LIVES = 60
 SPOILT_EACH = 1  # lives in which each way to spoil is tried, closed and killed
 
@@ -44,7 +45,8 @@ class VarveLivesTest(unittest.TestCase):
         report("lives of varve", judged, differing, exceptions)
         self.assertEqual(judged, count)
         if first_seed == 1 and count >= VARIED_LIVES:
-            self.assertEqual([name for name in MET if not met[name]], [], f"lives are not varied: {met}")
+            rare = [name for name, least in MET.items() if met[name] < least]
+            self.assertEqual(rare, [], f"lives are not varied: {met}")
 
     def test_whatever_is_spoilt_is_noticed(self):
         met = collections.Counter()
@@ -60,8 +62,9 @@ class VarveLivesTest(unittest.TestCase):
                         self.assertTrue(self.is_noticed(spoilt, judge), life)
                 if life.seed == 1:
                     self.assertFalse(self.is_noticed(life.spoilt("whole", lambda _: True), judge))
-        ways = [(name, True) for name in ANYWHERE | CLOSED | NEVER_COMPACTED | IN_ONE_GO]
-        ways += [(name, False) for name in ANYWHERE]
+        ways = [(name, True) for name in ANYWHERE | BEGUN_BEFORE_RECOVERY | CLOSED | NEVER_COMPACTED | IN_ONE_GO]
+        ways += [(name, False) for name in ANYWHERE | BEGUN_BEFORE_RECOVERY]
+        note("spoilt lives of varve")
         self.assertEqual({way: met[way] for way in ways}, dict.fromkeys(ways, SPOILT_EACH))
 
     @staticmethod

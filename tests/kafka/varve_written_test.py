@@ -7,6 +7,7 @@ import unittest
 
 from agreement import KNOWN, Agreement, NamedExceptions, compare_files
 from kafka_judge import Judge
+from kafka_report import note
 from varve_command import VarveTest, files_of, golden_cases, manifest_of
 
 NOW_MS = 1_700_000_000_000
@@ -41,6 +42,7 @@ class VarveWrittenTest(VarveTest):
         cls.addClassCleanup(cls.judge.close)
         cls.exceptions = NamedExceptions(*KNOWN)
         cls.addClassCleanup(lambda: print(cls.exceptions.summary()))
+        cls.addClassCleanup(lambda: note("directories of the command", exceptions=cls.exceptions.counts()))
 
     def write(self, name, lines, *options, segment_bytes=4096, interval_bytes=INTERVAL_BYTES, batch_records=5):
         partition = self.directory / name

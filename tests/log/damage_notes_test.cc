@@ -293,6 +293,57 @@ TEST_F(DamageNotesTest, OpeningThatIsStoppedAnywhereLeavesThemToTheNext) {
   }
 }
 
+// The line of the writer before tells of more than an opening leaves that ends the log at damage. Wherever that opening
+// is stopped, what it has cut is not missing to the next one.
+TEST_F(DamageNotesTest, WhatATruncatingOpeningCutIsNotMissedByTheNext) {
+  constexpr int64_t kLost = kEnd + 3;
+  std::string path;
+  std::unique_ptr<MemoryFileSystem> unclean;
+  int64_t position = 0;
+  Overwrite(&memory_, good_);
+  {
+    const std::unique_ptr<Log> log = Open();
+    ASSERT_THAT(log->Roll(), IsOk());
+    AppendMany(log.get(), 5);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto found, log->NewReader().Find(kLost, Isolation::kLogEnd));
+    position = found->position;
+    path = std::string(kDirectory) + "/" + SegmentFileName(kEnd, SegmentFileKind::kLog);
+    unclean = memory_.CloneAfterProcessDeath();
+  }
+  const std::string whole = ReadFile(unclean.get(), path);
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto file, unclean->Open(path, OpenMode::kReadWrite));
+    ASSERT_THAT(file->WriteAt(static_cast<uint64_t>(position), std::vector<std::byte>(kHeaderBytes)), IsOk());
+  }
+  bool cut_once = false;
+  for (uint64_t n = 1;; ++n) {
+    SCOPED_TRACE(n);
+    const std::unique_ptr<MemoryFileSystem> files = unclean->CloneAfterProcessDeath();
+    FaultyFileSystem faulty(files.get());
+    faulty.AddRule({.nth = n, .for_ever = true});
+    LogOptions options = options_;
+    options.file_system = &faulty;
+    options.on_damage = OnDamage::kTruncate;
+    { const absl::StatusOr<std::unique_ptr<Log>> stopped = Log::Open(directory_, options); }
+    const bool fired = faulty.faults_fired() > 0;
+    const std::unique_ptr<MemoryFileSystem> dead = files->CloneAfterProcessDeath();
+    VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, dead->Info(path));
+    const bool cut = info.size <= static_cast<uint64_t>(position);
+    cut_once |= cut && fired;
+    options.file_system = dead.get();
+    options.on_damage = OnDamage::kKeep;
+    const std::unique_ptr<Log> log = OpenLog(directory_, options);
+    const auto lost = Contains(Field(&DamagedRange::first_offset, kLost));
+    if (cut) {
+      EXPECT_THAT(log->damage(), Not(lost));
+    } else {
+      EXPECT_THAT(log->damage(), lost);
+    }
+    if (!fired) break;
+  }
+  EXPECT_TRUE(cut_once);
+}
+
 // An end that is missing has no bytes that could change when it is made a gap: only the notes called it damage.
 TEST(DamageNotesGapTest, AGapStaysOneAfterAPowerLoss) {
   Partition partition;

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
+#include "record/batch_format.h"
 #include "support/status_matchers.h"
 
 namespace varve::internal {
@@ -174,6 +176,28 @@ INSTANTIATE_TEST_SUITE_P(
                    {.base_offset = 5, .record_count = 3, .value = "v", .header = Header{.key = "h", .value = kInner}},
                    8}),
     [](const auto& param) { return std::string(param.param.name); });
+
+// The outer batch's header is gone, and as much more as leaves the batches in its value whole: only what they lead to
+// shows that they are not the log's.
+TEST(DamageRulesTest, BatchesInTheValueOfABatchWithoutAHeaderAreNotTheLogsOwn) {
+  const std::string outer = BatchBytes({.base_offset = 5, .value = kInner});
+  const std::string front = BatchesBytes(0, 5);
+  const std::string behind = BatchesBytes(6, 10);
+  for (const char fill : {'\0', '\xff'}) {
+    for (size_t lost = kBatchHeaderBytes; lost <= outer.find(kInner); ++lost) {
+      SCOPED_TRACE(::testing::Message() << lost << " bytes of " << int{fill});
+      Partition partition;
+      partition.AddSegment(0, front + outer + behind);
+      partition.SetDurablePoint(0, SizeOf(front + outer + behind), 10, /*survived=*/true);
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto file, partition.fs->Open(partition.LogPath(0), OpenMode::kReadWrite));
+      VARVE_ASSERT_OK(file->WriteAt(front.size(), AsBytes(std::string(lost, fill))));
+      VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+      ASSERT_TRUE(ServedBatches(partition.fs.get(), loaded) == SplitBatches(front + behind));
+      ASSERT_EQ(loaded.report.damage.size(), 1u);
+      ASSERT_EQ(loaded.report.damage[0].bytes, SizeOf(outer));
+    }
+  }
+}
 
 TEST(DamageRulesTest, AnAppendedBatchCutShortHidesTheBatchesInItsValue) {
   const std::string front = BatchesBytes(0, 5);

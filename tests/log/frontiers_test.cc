@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/own_processor.h"
 #include "support/status_matchers.h"
 #include "varve/errors.h"
 
@@ -16,6 +17,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+using testing_support::RunOnProcessor;
 using testing_support::StatusIs;
 
 void ExpectOffsets(const Frontiers& frontiers, int64_t log_start, int64_t high_watermark, int64_t log_end,
@@ -263,6 +265,55 @@ TEST(FrontiersTest, NoWakeUpIsLost) {
     }
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+// Some nanoseconds for each.
+void Dawdle(int64_t count) {
+  for (std::atomic<int64_t> left(count); left.load(std::memory_order_relaxed) > 0;) left.fetch_sub(1);
+}
+
+// Until it is at least `value`, at once; false after far longer than any machine needs.
+bool Await(const std::atomic<int64_t>& counter, int64_t value) {
+  constexpr int64_t kQuickLooks = 1'000'000;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int64_t look = 1; counter.load() < value; ++look) {
+    if (look < kQuickLooks) continue;
+    if (std::chrono::steady_clock::now() - begin > seconds(10)) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return true;
+}
+
+// One waiter, so that nobody else's wake-up hides a lost one, and publications at every moment of its way from the call
+// to its sleep: now the one, now the other comes a little later.
+TEST(FrontiersTest, NoWakeUpIsLostWheneverItComes) {
+  constexpr int64_t kRounds = 4'000;
+  constexpr int64_t kWaiterDelays = 41;
+  constexpr int64_t kPublisherDelays = 97;
+  Frontiers frontiers(Visibility::kLogEnd);
+  std::atomic<int64_t> entered{0};
+  std::atomic<int64_t> seen{0};
+  std::thread waiter([&] {
+    RunOnProcessor(0);
+    for (int64_t offset = 0; offset < kRounds && !frontiers.closed(); ++offset) {
+      entered.store(offset + 1);
+      Dawdle(offset % kWaiterDelays);
+      (void)frontiers.WaitVisible(offset, seconds(60));
+      seen.store(offset + 1);
+    }
+  });
+  std::thread publisher([&] {
+    RunOnProcessor(1);
+    for (int64_t end = 1; end <= kRounds && Await(entered, end); ++end) {
+      Dawdle(end % kPublisherDelays);
+      frontiers.PublishEnd(end);
+      if (!Await(seen, end)) break;
+    }
+    EXPECT_EQ(seen.load(), kRounds) << "a waiter slept on";
+    frontiers.Close();
+  });
+  waiter.join();
+  publisher.join();
 }
 
 TEST(FrontiersTest, PoisonStopsAppendsForTheFirstReason) {

@@ -58,6 +58,53 @@ TEST_F(InterruptedRecoveryTest, TheLiveLineFromBeforeAPowerLossIsNotTakenForOneT
   });
 }
 
+// All that is left of a log is in segments whose names nobody has synced. The one before, which is below the log start,
+// holds the durable point that the disk knows of.
+class UnsyncedRollTest : public InterruptedRecoveryTest {
+ protected:
+  UnsyncedRollTest() : log_(Open()) {
+    AppendMany(log_.get(), 3);
+    VARVE_EXPECT_OK(log_->Flush());
+    VARVE_EXPECT_OK(log_->DeleteBefore(3));
+    VARVE_EXPECT_OK(log_->Roll());
+  }
+
+  // Power is lost at any operation of an opening of `found`, `crashes` times anew: the log goes on at offset 3.
+  void ExpectTheLogGoesOn(const MemoryFileSystem& found, CrashMode mode, int crashes) {
+    StopAtEveryOperation(found, directory_, options_, [&](const MemoryFileSystem& stopped) {
+      for (int crash = 0; crash < crashes; ++crash) {
+        const auto crashed = stopped.CloneAfterCrash({.seed = next_seed_++, .mode = mode});
+        LogOptions options = options_;
+        options.file_system = crashed.get();
+        const auto opened = OpenLog(directory_, options);
+        ASSERT_NE(opened, nullptr);
+        ASSERT_EQ(opened->log_start_offset(), 3);
+        ASSERT_NO_FATAL_FAILURE(ExpectRecords(*opened, 3, opened->log_end_offset()));
+      }
+    });
+  }
+
+  const std::unique_ptr<Log> log_;
+  uint64_t next_seed_ = 0;
+};
+
+TEST_F(UnsyncedRollTest, TheSegmentBeforeStaysUntilTheNewNameIsStable) {
+  ExpectTheLogGoesOn(*memory_.CloneAfterProcessDeath(), CrashMode::kRandom, 8);
+}
+
+// Without the point the log would go on behind a batch that was lost.
+TEST_F(UnsyncedRollTest, TheSegmentWithTheDurablePointStaysUntilTheEndIsFound) {
+  AppendMany(log_.get(), 1);
+  VARVE_ASSERT_OK(log_->Roll());
+  AppendMany(log_.get(), 1);
+  const auto found = memory_.CloneAfterCrash({.mode = CrashMode::kKeepAll});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto segment,
+                             found->Open(directory_ + "/00000000000000000003.log", OpenMode::kReadWrite));
+  VARVE_ASSERT_OK(segment->Truncate(0));
+  VARVE_ASSERT_OK(segment->SyncData());
+  ExpectTheLogGoesOn(*found, CrashMode::kLoseAllUnsynced, 1);
+}
+
 struct AnnouncedCase {
   const char* name;
   absl::Status (*carry_out)(Log* log);

@@ -1,6 +1,8 @@
 // The rules of opening, one named test each, on a file system in memory.
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -137,16 +139,24 @@ TEST(LoadRulesTest, ALeftoverDoesNotMakeTheLogBeReadTwice) {
 
 // --- Marks against files ---
 
-TEST(LoadRulesTest, ALogStartBeyondTheEndEmptiesTheLogAndWhatWasThereIsSavedAside) {
+// Who wrote the log last, as the marks tell: without varve.state, behind the end at which varve closed it, after varve
+// died in it.
+enum class KafkaWent { kAlone, kOnBehindAClose, kOnAfterACrash };
+
+TEST(LoadRulesTest, ALogStartBeyondTheEndEmptiesALogThatKafkaWroteLastAndWhatWasThereIsSavedAside) {
   for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
-    for (const bool clean : {false, true}) {
+    for (const KafkaWent went : {KafkaWent::kAlone, KafkaWent::kOnBehindAClose, KafkaWent::kOnAfterACrash}) {
       const std::string log = BatchesBytes(0, 10, /*leader_epoch=*/3);
       Partition partition;
       partition.AddSegment(0, log);
-      partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true, clean);
-      partition.options.marks.log_start_offset = 50;
+      if (went != KafkaWent::kAlone) {
+        const int64_t durable_bytes = SizeOf(BatchesBytes(0, 8, /*leader_epoch=*/3));
+        partition.SetDurablePoint(0, durable_bytes, 8, /*survived=*/true, went == KafkaWent::kOnBehindAClose);
+      }
+      partition.options.marks = {.clean = true, .recovery_point = 10, .log_start_offset = 50};
       partition.options.on_damage = on_damage;
       for (int opening = 0; opening < 2; ++opening) {
+        SCOPED_TRACE(absl::StrCat("went ", static_cast<int>(went), ", opening ", opening));
         VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
         EXPECT_EQ(loaded.log_start_offset, 50);
         EXPECT_EQ(loaded.log_end_offset, 50);
@@ -156,9 +166,91 @@ TEST(LoadRulesTest, ALogStartBeyondTheEndEmptiesTheLogAndWhatWasThereIsSavedAsid
         if (opening > 0) continue;
         EXPECT_EQ(loaded.report.batches_saved_aside, 10);
         EXPECT_EQ(loaded.report.bytes_cut, SizeOf(log));
+        EXPECT_THAT(loaded.report.findings,
+                    ::testing::Contains(::testing::AllOf(
+                        ::testing::Field(&RecoveryFinding::action, RecoveryAction::kSavedAside),
+                        ::testing::Field(&RecoveryFinding::rule, "format notes 5.2.6"),
+                        ::testing::Field(&RecoveryFinding::evidence,
+                                         ::testing::HasSubstr("; log start 50 is beyond the log end 10, ")))));
       }
       EXPECT_EQ(testing_support::ReadFile(partition.fs.get(), "orders-0/varve.cut-00000000000000000000"), log);
     }
+  }
+}
+
+// The checkpoint is of before varve started the log anew further down: what was appended there since is not its to take.
+TEST(LoadRulesTest, AStaleLogStartMarkTakesNothingFromALogThatVarveWroteLast) {
+  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate, OnDamage::kQuarantine}) {
+    for (const bool clean : {false, true}) {
+      for (const std::optional<bool> marker : {std::optional<bool>(), std::optional(false), std::optional(clean)}) {
+        const std::string log = BatchesBytes(5, 10, /*leader_epoch=*/3);
+        Partition partition;
+        partition.AddSegment(5, log);
+        partition.SetDurablePoint(5, SizeOf(log), 10, /*survived=*/true, clean);
+        partition.options.marks = {.clean = marker, .recovery_point = 60, .log_start_offset = 50};
+        partition.options.on_damage = on_damage;
+        for (int opening = 0; opening < 2; ++opening) {
+          SCOPED_TRACE(absl::StrCat("clean ", clean, ", marker ", marker.value_or(false), ", opening ", opening));
+          VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+          EXPECT_EQ(loaded.log_start_offset, 5);
+          EXPECT_EQ(loaded.log_end_offset, 10);
+          EXPECT_THAT(loaded.epochs->entries(), ::testing::ElementsAre(LeaderEpoch{3, 5}));
+          EXPECT_EQ(loaded.report.bytes_cut, 0);
+          EXPECT_THAT(loaded.report.findings,
+                      ::testing::Contains(::testing::AllOf(
+                          ::testing::Field(&RecoveryFinding::action, RecoveryAction::kIgnored),
+                          ::testing::Field(&RecoveryFinding::file, "log-start-offset-checkpoint"),
+                          ::testing::Field(&RecoveryFinding::evidence,
+                                           ::testing::HasSubstr("log start 50 is beyond the log end 10")))));
+          EXPECT_EQ(partition.Log(5), log);
+          partition.options.marks.clean = marker.has_value() ? std::optional(false) : std::nullopt;
+        }
+      }
+    }
+  }
+}
+
+TEST(LoadRulesTest, WhatIsAppendedBelowAStaleLogStartMarkStays) {
+  for (const bool crashes : {false, true}) {
+    Partition partition;
+    partition.options.marks = {.clean = false, .recovery_point = 1000, .log_start_offset = 1000};
+    std::unique_ptr<MemoryFileSystem> after;
+    {
+      const auto log = testing_support::OpenLog(kDirectory, partition.options);
+      ASSERT_EQ(log->log_end_offset(), 1000);
+      VARVE_ASSERT_OK(log->TruncateFullyAndStartAt(500));
+      testing_support::AppendMany(log.get(), 3, {.ack = Ack::kDurable});
+      if (crashes) after = partition.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+      VARVE_ASSERT_OK(log->Close());
+    }
+    if (crashes) partition.options.file_system = after.get();
+    const auto log = testing_support::OpenLog(kDirectory, partition.options);
+    EXPECT_EQ(log->log_start_offset(), 500);
+    EXPECT_EQ(log->log_end_offset(), 503);
+    testing_support::ExpectRecords(*log, 500, 503);
+  }
+}
+
+// What varve.state itself says is no stale mark, nor is one below what varve had synced: damage may end the log before
+// it.
+TEST(LoadRulesTest, ALogThatDamageEndsBelowItsStartBeginsAnewThere) {
+  for (const bool by_mark : {false, true}) {
+    Partition partition;
+    partition.AddSegment(0, BatchesBytes(0, 10));
+    partition.SetDurablePoint(0, SizeOf(BatchesBytes(0, 10)), 10, /*survived=*/true);
+    if (by_mark) {
+      partition.options.marks.log_start_offset = 7;
+    } else {
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition.fs.get(), kDirectory));
+      PartitionStateValues values = state->values();
+      values.log_start_offset = 7;
+      state->Store(values);
+    }
+    partition.FlipBit("00000000000000000000.log", SizeOf(BatchesBytes(0, 3)) + 70);
+    partition.options.on_damage = OnDamage::kTruncate;
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_start_offset, 7);
+    EXPECT_EQ(loaded.log_end_offset, 7);
   }
 }
 
@@ -225,6 +317,23 @@ TEST(LoadRulesTest, AGapOfCompactionBelowTheDurablePointIsNoLostTailAboveACheckp
   VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
   EXPECT_EQ(loaded.log_end_offset, 12);
   EXPECT_EQ(loaded.report.bytes_cut, 0);
+}
+
+// The close had synced it: it has gone bad since, and is told before anything is appended behind it.
+TEST(LoadRulesTest, ABitThatFlippedInTheTailSinceACleanStopIsDamage) {
+  const std::string log = BatchesBytes(0, 10);
+  const int64_t batch_bytes = SizeOf(log) / 10;
+  Partition partition;
+  partition.AddSegment(0, log);
+  VARVE_ASSERT_OK(partition.Load());  // makes the indexes
+  partition.SetDurablePoint(0, SizeOf(log), 10, /*survived=*/true, /*clean=*/true);
+  partition.FlipBit("00000000000000000000.log", 9 * batch_bytes + 90);
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_FALSE(loaded.report.clean);
+  EXPECT_EQ(loaded.log_end_offset, 10);
+  ASSERT_EQ(loaded.report.damage.size(), 1u);
+  EXPECT_EQ(loaded.report.damage[0].first_offset, 9);
+  EXPECT_EQ(loaded.report.damage[0].last_offset, 9);
 }
 
 // Somebody who knows nothing of varve's notes went on, and compacted, after varve had closed the log.

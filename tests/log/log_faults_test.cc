@@ -1,4 +1,4 @@
-// The n-th operation of a workload fails, for every n: nothing acknowledged is lost, and nothing half done is seen.
+// What follows when certain calls of the file system fail; tests/faults lets each of them fail in its turn.
 #include <memory>
 #include <string>
 
@@ -9,6 +9,7 @@
 namespace varve {
 namespace {
 
+using testing_support::AppendMany;
 using testing_support::AppendNext;
 using testing_support::ExpectRecords;
 using testing_support::kPartition;
@@ -17,51 +18,10 @@ using testing_support::StatusIs;
 using testing_support::TinyOptions;
 using testing_support::ValueAt;
 
-constexpr int64_t kRecords = 16;
-
-// What a run had acknowledged when it ended.
-struct Outcome {
-  int64_t written = 0;  // acknowledged as written, or as durable
-  int64_t durable = 0;  // acknowledged as durable
-  bool opened = false;
-  bool poisoned = false;
-  int refused = 0;
-};
-
 absl::StatusOr<AppendResult> AppendOne(Log* log, Ack ack) {
   const int64_t offset = log->log_end_offset();
   const std::string value = ValueAt(offset);
   return log->Append({{.key = "key", .value = value, .timestamp_ms = 1'000'000 + offset}}, {.ack = ack});
-}
-
-// Opens, appends, rolls, flushes and closes; carries on after every error as a host would.
-Outcome RunWorkload(FileSystem* file_system, Clock* clock, IoMode io_mode) {
-  Outcome outcome;
-  auto opened = Log::Open(kPartition, TinyOptions(file_system, clock, io_mode));
-  if (!opened.ok()) return outcome;
-  outcome.opened = true;
-  Log* const log = opened->get();
-  for (int64_t number = 0; number < kRecords; ++number) {
-    const Ack ack = number % 5 == 4 ? Ack::kDurable : Ack::kWritten;
-    const int64_t end_before = log->log_end_offset();
-    const auto result = AppendOne(log, ack);
-    if (result.ok()) {
-      EXPECT_EQ(result->base_offset, end_before);
-      outcome.written = result->end_offset();
-      if (ack == Ack::kDurable) outcome.durable = result->end_offset();
-      continue;
-    }
-    ++outcome.refused;
-    // Once poisoned, always: and reads go on.
-    EXPECT_FALSE(outcome.poisoned && !IsPoisoned(result.status())) << result.status();
-    outcome.poisoned = IsPoisoned(log->Roll());
-    ExpectRecords(*log, 0, log->log_end_offset());
-  }
-  outcome.written = std::max(outcome.written, outcome.durable);
-  if (log->Flush().ok()) outcome.durable = log->log_end_offset();
-  EXPECT_GE(log->durable_offset(), outcome.durable);
-  if (log->Close().ok()) outcome.durable = log->log_end_offset();
-  return outcome;
 }
 
 void ExpectAfter(MemoryFileSystem* disk, Clock* clock, IoMode io_mode, int64_t acknowledged) {
@@ -77,50 +37,11 @@ void ExpectAfter(MemoryFileSystem* disk, Clock* clock, IoMode io_mode, int64_t a
 
 class LogFaultsTest : public ::testing::TestWithParam<IoMode> {
  protected:
-  // Runs the workload with its n-th operation failing by `status`, for all n.
-  void ForEveryOperation(const absl::Status& status, bool for_ever, std::optional<size_t> partial_bytes) {
-    for (uint64_t nth = 1;; ++nth) {
-      SCOPED_TRACE(::testing::Message() << "operation " << nth << (for_ever ? " and all later ones" : ""));
-      MemoryFileSystem disk;
-      FaultyFileSystem faulty(&disk);
-      faulty.AddRule({.nth = nth, .for_ever = for_ever, .status = status, .partial_bytes = partial_bytes});
-      const Outcome outcome = RunWorkload(&faulty, &clock_, GetParam());
-      if (faulty.faults_fired() == 0) {
-        EXPECT_EQ(outcome.written, kRecords);
-        EXPECT_GT(nth, 60u);
-        break;
-      }
-      if (absl::IsNotFound(disk.Info(kPartition).status())) continue;  // not even the directory came about
-      const auto killed = disk.CloneAfterProcessDeath();
-      ExpectAfter(killed.get(), &clock_, GetParam(), outcome.written);
-      for (uint64_t seed = 0; seed < 4; ++seed) {
-        const auto crashed =
-            disk.CloneAfterCrash({.seed = seed, .mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom});
-        if (outcome.durable == 0 && absl::IsNotFound(crashed->Info(kPartition).status())) continue;
-        ExpectAfter(crashed.get(), &clock_, GetParam(), outcome.durable);
-      }
-      if (HasFailure()) return;
-    }
-  }
-
   ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
 };
 
 INSTANTIATE_TEST_SUITE_P(, LogFaultsTest, ::testing::Values(IoMode::kMapped, IoMode::kWrite),
                          [](const auto& param) { return param.param == IoMode::kMapped ? "Mapped" : "Write"; });
-
-TEST_P(LogFaultsTest, AnErrorOnceLosesNothingAcknowledged) {
-  ForEveryOperation(absl::InternalError("EIO"), false, std::nullopt);
-}
-TEST_P(LogFaultsTest, AnErrorForEverLosesNothingAcknowledged) {
-  ForEveryOperation(absl::InternalError("EIO"), true, std::nullopt);
-}
-TEST_P(LogFaultsTest, AFullDiskOnceLosesNothingAcknowledged) {
-  ForEveryOperation(absl::ResourceExhaustedError("ENOSPC"), false, 3);
-}
-TEST_P(LogFaultsTest, AFullDiskForEverLosesNothingAcknowledged) {
-  ForEveryOperation(absl::ResourceExhaustedError("ENOSPC"), true, 3);
-}
 
 TEST_P(LogFaultsTest, AFailedSyncPoisonsAndIsNeverRetried) {
   MemoryFileSystem disk;
@@ -154,22 +75,25 @@ TEST_P(LogFaultsTest, AFailedSyncPoisonsAndIsNeverRetried) {
   EXPECT_EQ(faulty.operation_count(FileOperation::kSync), syncs);
 }
 
-// The kernel drops the pages of a failed sync: what was acknowledged before must not hang on them.
+// The kernel drops the pages of a failed sync: what was acknowledged before must not hang on them. They are more than one,
+// as an append into the same page would make that one dirty again.
 TEST_P(LogFaultsTest, AfterALostWriteBackReopeningMakesItGood) {
+  constexpr int64_t kSeveralPages = 200;
   MemoryFileSystem disk;
+  LogOptions options = TinyOptions(&disk, &clock_, GetParam());
+  options.segment_bytes = 1 << 20;
   {
-    const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, GetParam()));
+    const auto log = OpenLog(kPartition, options);
     AppendNext(log.get(), {.ack = Ack::kDurable});
-    AppendNext(log.get());
+    AppendMany(log.get(), kSeveralPages);
     disk.FailNextSync(".log", absl::InternalError("EIO"));
     EXPECT_FALSE(log->Flush().ok());
   }
-  const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, GetParam()));
-  const int64_t end = log->log_end_offset();
-  ASSERT_GE(end, 1);
+  const auto log = OpenLog(kPartition, options);
+  ASSERT_EQ(log->log_end_offset(), 1 + kSeveralPages);
   AppendNext(log.get(), {.ack = Ack::kDurable});
   const auto after = disk.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
-  ExpectAfter(after.get(), &clock_, GetParam(), end + 1);
+  ExpectAfter(after.get(), &clock_, GetParam(), 1 + kSeveralPages + 1);
 }
 
 TEST_P(LogFaultsTest, AFullDiskIsSurvivedWithoutReopening) {
@@ -194,6 +118,55 @@ TEST_P(LogFaultsTest, AFullDiskIsSurvivedWithoutReopening) {
   disk.set_capacity_bytes(std::nullopt);
   VARVE_ASSERT_OK(log->Close());
   ExpectRecords(*OpenLog(kPartition, options), 0, log->log_end_offset());
+}
+
+// Who made the directory died, or failed, before its name was stable; nothing in it is before the name is.
+TEST_P(LogFaultsTest, TheNameOfADirectoryIsStableThoughItsMakerCouldNotSyncIt) {
+  for (const bool died : {false, true}) {
+    SCOPED_TRACE(died ? "died" : "failed");
+    MemoryFileSystem disk;
+    FaultyFileSystem faulty(&disk);
+    // Where the maker died, nothing it would do afterwards happens either.
+    faulty.AddRule(
+        {.operation = FileOperation::kSyncDirectory, .for_ever = died, .status = absl::InternalError("EIO")});
+    if (died) {
+      faulty.AddRule({.operation = FileOperation::kRemove, .for_ever = true, .status = absl::InternalError("EIO")});
+    }
+    EXPECT_FALSE(Log::Open(kPartition, TinyOptions(&faulty, &clock_, GetParam())).ok());
+    EXPECT_EQ(disk.Info(kPartition).ok(), died);
+    const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, GetParam()));
+    ASSERT_NE(log, nullptr);
+    AppendNext(log.get(), {.ack = Ack::kDurable});
+    const auto after = disk.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    ExpectAfter(after.get(), &clock_, GetParam(), 1);
+  }
+}
+
+// The writer knows what it announced: that the device cannot read it back at that moment must not undo the truncation.
+TEST_P(LogFaultsTest, ATruncationIsDoneThoughItsAnnouncementCannotBeReadBack) {
+  for (const int64_t log_end_offset : {3, 23, 100}) {
+    SCOPED_TRACE(log_end_offset);
+    bool fired = true;
+    for (uint64_t nth = 1; fired; ++nth) {
+      SCOPED_TRACE(nth);
+      MemoryFileSystem disk;
+      FaultyFileSystem faulty(&disk);
+      auto log = OpenLog(kPartition, TinyOptions(&faulty, &clock_, GetParam()));
+      AppendMany(log.get(), 24);
+      faulty.AddRule({.operation = FileOperation::kRead,
+                      .path_part = "varve.state",
+                      .nth = nth,
+                      .status = absl::InternalError("EIO")});
+      const absl::Status truncated =
+          log_end_offset == 100 ? log->TruncateFullyAndStartAt(100) : log->TruncateTo(log_end_offset);
+      fired = faulty.faults_fired() > 0;
+      EXPECT_EQ(log->log_end_offset(), log_end_offset) << truncated;
+      log.reset();
+      log = OpenLog(kPartition, TinyOptions(&disk, &clock_, GetParam()));
+      ASSERT_NE(log, nullptr);
+      EXPECT_EQ(log->log_end_offset(), log_end_offset) << truncated;
+    }
+  }
 }
 
 }  // namespace

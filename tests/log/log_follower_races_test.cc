@@ -11,6 +11,7 @@
 #include "log/log_places.h"
 #include "log/partition_listing.h"
 #include "log/partition_lock.h"
+#include "log/writer_watch.h"
 #include "segment/segment_files.h"
 #include "state/producer_batches.h"
 #include "support/hooked_file_system.h"
@@ -182,6 +183,29 @@ TEST_F(LogFollowerRaceTest, AWriterThatRecoversIsNotBelievedYet) {
   }
 }
 
+// Between a recovery that has forgotten the line and the first store of the writer whose recovery it was. Who takes that
+// for a log without a line notices nothing of what the writer then changes.
+TEST_F(LogFollowerRaceTest, AForgottenLineIsABusyWriters) {
+  const auto writer = Open();
+  AppendMany(writer.get(), kRecords);
+  const auto follower = FollowThrough(&memory_, directory_, options_);
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  VARVE_ASSERT_OK(LiveLine::Forget(&memory_, directory_));
+  internal::WriterWatch watch(&memory_, directory_);
+  VARVE_ASSERT_OK_AND_ASSIGN(const internal::WriterSight sight, watch.Look());
+  EXPECT_EQ(sight.presence, internal::WriterPresence::kBusy);
+  EXPECT_EQ(sight.values.generation, watch.line()->generation());
+  const auto late = FollowThrough(&memory_, directory_, options_);
+  VARVE_ASSERT_OK(follower->Refresh());
+  for (Log* const log : {follower.get(), late.get()}) ExpectRecords(*log, 0, kRecords);
+  VARVE_ASSERT_OK(writer->TruncateTo(kRecords - 1));
+  for (Log* const log : {follower.get(), late.get()}) {
+    EXPECT_THAT(log->Read(0), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+    VARVE_ASSERT_OK(log->Refresh());
+    ExpectRecords(*log, 0, kRecords - 1);
+  }
+}
+
 // A swap of many files on a slow disk outlasts the patience of a follower, which then looks at files whose names change
 // under it.
 TEST_F(LogFollowerRaceTest, ANameThatABusyWriterChangesIsLookedForAgain) {
@@ -210,15 +234,15 @@ TEST_F(LogFollowerRaceTest, NamesThatChangeWhileALogIsOpenedAreListedAgain) {
     VARVE_ASSERT_OK(writer->Close());
   }
   VARVE_ASSERT_OK_AND_ASSIGN(const auto listing, internal::ListPartition(&memory_, directory_));
-  const std::string last =
-      directory_ + "/" + internal::SegmentFileName(listing.BaseOffsets().back(), internal::SegmentFileKind::kLog);
-  const std::string elsewhere = "/last";
-  VARVE_ASSERT_OK(memory_.Rename(last, elsewhere));
+  const std::string renamed =
+      directory_ + "/" + internal::SegmentFileName(listing.BaseOffsets().at(1), internal::SegmentFileKind::kLog);
+  const std::string elsewhere = "/elsewhere";
+  VARVE_ASSERT_OK(memory_.Rename(renamed, elsewhere));
   HookedFileSystem hooked(&memory_);
   int opened = 0;
   hooked.before_open = [&](const std::string& path) {
-    if (!path.ends_with(kFirstLog) || ++opened > 1) return;
-    VARVE_ASSERT_OK(memory_.Rename(elsewhere, last));
+    if (!path.ends_with(".log") || ++opened > 1) return;
+    VARVE_ASSERT_OK(memory_.Rename(elsewhere, renamed));
   };
   const auto follower = FollowThrough(&hooked, directory_, options_);
   ExpectRecords(*follower, 0, kRecords);
@@ -238,6 +262,29 @@ TEST_F(LogFollowerRaceTest, WhatWasAbortedIsKnownThoughABusyWriterTakesTheIndexA
   EXPECT_EQ(aborted.front().producer_id, 7);
 }
 
+// Most segments have no transaction index: only those that there are cost an open.
+TEST_F(LogFollowerRaceTest, OnlyTransactionIndexesThatThereAreAreOpened) {
+  {
+    const auto writer = Open();
+    VARVE_ASSERT_OK(
+        writer->AppendAsFollower(DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true}), 9));
+    VARVE_ASSERT_OK(writer->AppendAsFollower(MarkerBatch(ControlType::kAbort, 1, 7), 9));
+    AppendMany(writer.get(), kRecords);
+    VARVE_ASSERT_OK(writer->Close());
+  }
+  HookedFileSystem hooked(&memory_);
+  std::vector<std::string> opened;
+  hooked.before_open = [&](const std::string& path) {
+    if (path.ends_with(".txnindex")) opened.push_back(path);
+  };
+  const auto follower = FollowThrough(&hooked, directory_, options_);
+  EXPECT_GT(follower->segments().size(), 3u);
+  EXPECT_THAT(opened, testing::Each(HasSubstr("00000000000000000000.txnindex")));
+  EXPECT_FALSE(opened.empty());
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<AbortedTransaction> aborted, follower->AbortedTransactions(0, kRecords));
+  EXPECT_EQ(aborted.size(), 1u);
+}
+
 // Who opened the log beside a busy writer reads by names that it may be changing.
 TEST_F(LogFollowerRaceTest, WhatABusyWriterTakesAwayIsToldOf) {
   const auto writer = Open();
@@ -250,6 +297,79 @@ TEST_F(LogFollowerRaceTest, WhatABusyWriterTakesAwayIsToldOf) {
   EXPECT_THAT(follower->OffsetForTimestamp(1), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
   VARVE_ASSERT_OK(memory_.Rename("/elsewhere", directory_ + kFirstLog));
   ExpectRecords(*follower, 0, kRecords);
+}
+
+// A refresh that told at once that there is nothing new would make of a host that reads and refreshes in turn a loop
+// that does not pause.
+TEST_F(LogFollowerRaceTest, WhoIsSentToRefreshByABusyWriterWaitsForIt) {
+  for (const bool viewed : {true, false}) {
+    SCOPED_TRACE(viewed ? "followed before" : "comes beside it");
+    const auto writer = Open();
+    VARVE_ASSERT_OK(writer->TruncateFullyAndStartAt(0));
+    AppendMany(writer.get(), kRecords);
+    FaultyFileSystem watched(&memory_);
+    std::unique_ptr<Log> follower;
+    if (viewed) follower = FollowThrough(&watched, directory_, options_);
+    VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+    if (!viewed) follower = FollowThrough(&watched, directory_, options_);
+    uint64_t looks = watched.operation_count(FileOperation::kLock);
+    VARVE_ASSERT_OK(follower->Refresh());
+    EXPECT_EQ(watched.operation_count(FileOperation::kLock), looks + 1) << "nobody lacks anything";
+    VARVE_ASSERT_OK(memory_.Rename(directory_ + kFirstLog, "/elsewhere"));
+    EXPECT_THAT(follower->Read(0), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+    looks = 0;
+    watched.SetObserver([&](const FileCall& call) {
+      if (call.operation != FileOperation::kLock || ++looks != 3) return;
+      VARVE_ASSERT_OK(memory_.Rename("/elsewhere", directory_ + kFirstLog));
+      AppendMany(writer.get(), 1);  // it serves again
+    });
+    VARVE_ASSERT_OK(follower->Refresh());
+    watched.SetObserver(nullptr);
+    EXPECT_EQ(follower->log_end_offset(), kRecords + 1);
+    ExpectRecords(*follower, 0, kRecords + 1);
+  }
+}
+
+TEST_F(LogFollowerRaceTest, AWriterThatStaysBusyIsWaitedForOnceALack) {
+  const auto writer = Open();
+  AppendMany(writer.get(), kRecords);
+  FaultyFileSystem watched(&memory_);
+  const auto follower = FollowThrough(&watched, directory_, options_);
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  VARVE_ASSERT_OK(memory_.Rename(directory_ + kFirstLog, "/elsewhere"));
+  EXPECT_THAT(follower->Read(0), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+  uint64_t looks = watched.operation_count(FileOperation::kLock);
+  VARVE_ASSERT_OK(follower->Refresh());
+  EXPECT_GT(watched.operation_count(FileOperation::kLock), looks + 2);
+  looks = watched.operation_count(FileOperation::kLock);
+  VARVE_ASSERT_OK(follower->Refresh());
+  EXPECT_EQ(watched.operation_count(FileOperation::kLock), looks + 1);
+  VARVE_ASSERT_OK(memory_.Rename("/elsewhere", directory_ + kFirstLog));
+}
+
+// A writer that restarts recovers for minutes: what it has noted as damaged is not on its way.
+TEST_F(LogFollowerRaceTest, KnownDamageIsToldOfThoughAWriterIsBusy) {
+  options_.io_mode = IoMode::kWrite;
+  {
+    const auto log = Open();
+    AppendMany(log.get(), 4);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto found, log->NewReader().Find(2));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto file, memory_.Open(directory_ + kFirstLog, OpenMode::kReadWrite));
+    VARVE_ASSERT_OK(log->Close());
+    VARVE_ASSERT_OK(file->WriteAt(static_cast<uint64_t>(found->position), std::vector<std::byte>(61)));
+  }
+  options_.recover_all = true;
+  const auto writer = Open();
+  ASSERT_EQ(writer->damage().size(), 1u);
+  const auto follower = FollowThrough(&memory_, directory_, options_);
+  VARVE_ASSERT_OK(LiveLine::StopService(&memory_, directory_));
+  const auto late = FollowThrough(&memory_, directory_, options_);
+  for (Log* const log : {follower.get(), late.get()}) {
+    EXPECT_THAT(log->Read(2), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("offsets 2 to 2 cannot be served")));
+    VARVE_EXPECT_OK(log->Read(3));
+  }
+  VARVE_ASSERT_OK(writer->TruncateTo(3));
+  EXPECT_THAT(follower->Read(2), StatusIs(absl::StatusCode::kAborted)) << "what is there now, nobody here knows";
 }
 
 TEST_F(LogFollowerRaceTest, ABusyWriterWhoseFilesCannotBeReadIsToldOf) {

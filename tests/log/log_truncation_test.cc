@@ -7,6 +7,7 @@
 #include "log/log_places.h"
 #include "varve/errors.h"
 #include "varve/testing/faulty_file_system.h"
+#include "varve/testing/manual_clock.h"
 
 namespace varve {
 namespace {
@@ -74,6 +75,29 @@ TEST_P(LogTruncationPlaceTest, DeletionBeforeEveryOffset) {
     const auto log = Open();
     EXPECT_EQ(log->log_start_offset(), offset);
     ExpectRecords(*log, offset, kRecords + 3);
+  }
+}
+
+// What is announced has to be stable before a name changes, and it is so after one sync.
+TEST_F(LogTruncationTest, TheAnnouncementIsSyncedOnce) {
+  ManualClock clock{1'700'000'000'000};
+  options_.clock = &clock;
+  for (const bool anew : {false, true}) {
+    FaultyFileSystem watched(&memory_);
+    LogOptions options = options_;
+    options.file_system = &watched;
+    const auto log = OpenLog(directory_, options);
+    AppendMany(log.get(), kRecords);
+    int syncs = 0;
+    bool names_changed = false;
+    watched.SetObserver([&](const FileCall& call) {
+      if (call.operation == FileOperation::kRename || call.operation == FileOperation::kRemove) names_changed = true;
+      if (call.operation == FileOperation::kSync && call.path.ends_with("varve.state") && !names_changed) ++syncs;
+    });
+    VARVE_ASSERT_OK(anew ? log->TruncateFullyAndStartAt(0) : log->TruncateTo(7));
+    watched.SetObserver(nullptr);
+    EXPECT_TRUE(names_changed);
+    EXPECT_EQ(syncs, 1);
   }
 }
 

@@ -145,5 +145,17 @@ TEST(CutTailTest, IsGoneForGoodBeforeAnythingIsAppended) {
   EXPECT_EQ(after.Log(0), Batches(0, 5));
 }
 
+// Nothing is written again then, as all that is kept is durable.
+TEST(CutTailTest, BehindKafkasRecoveryPointIsGoneForGoodToo) {
+  Partition partition;
+  partition.AddSegment(0, Batches(0, 10));
+  partition.options.marks = {.clean = false, .recovery_point = 5};
+  partition.FlipBit("00000000000000000000.log", 5 * kBatchBytes + 90);
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  ASSERT_EQ(loaded.log_end_offset, 5);
+  const Partition after(partition.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}));
+  EXPECT_EQ(after.Log(0), Batches(0, 5));
+}
+
 }  // namespace
 }  // namespace varve::internal

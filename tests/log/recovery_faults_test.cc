@@ -101,8 +101,16 @@ std::vector<Scenario> Scenarios() {
        }},
       {"StartedAnew",
        [](Partition* partition) {
-         SetUpDurable(partition);
-         partition->options.marks.log_start_offset = 50;
+         partition->AddSegment(0, BatchesBytes(0, 10));
+         partition->AddSegment(10, BatchesBytes(10, 20));
+         partition->options.marks = {.clean = true, .recovery_point = 20, .log_start_offset = 50};
+       }},
+      {"StartedAnewAsSomebodyWroteBehindAClose",
+       [](Partition* partition) {
+         partition->AddSegment(0, BatchesBytes(0, 10));
+         partition->AddSegment(10, BatchesBytes(10, 20));
+         partition->SetDurablePoint(0, 5 * kBatchBytes, 5, /*survived=*/true, /*clean=*/true);
+         partition->options.marks = {.clean = false, .recovery_point = 20, .log_start_offset = 50};
        }},
       {"PrefixDeleted", [](Partition* partition) { SetUpDurable(partition, /*log_start_offset=*/12); }},
   };

@@ -62,6 +62,14 @@ TEST_F(SavedAsideTest, AFailureThatIsNotTheFilesOwnIsPassedOn) {
   EXPECT_THAT(Save(&faulty), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
+TEST_F(SavedAsideTest, AWholeFileIsSharedWhereTheFileSystemCan) {
+  FaultyFileSystem counting(partition_.fs.get());
+  EXPECT_THAT(SaveAside(&counting, kDirectory, kLogName, 0, 23, 7), IsOkAndHolds(kAside));
+  EXPECT_EQ(counting.operation_count(FileOperation::kCopy), 1u);
+  EXPECT_EQ(counting.operation_count(FileOperation::kWrite), 0u);
+  EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kAside)), "before what goes behind");
+}
+
 // The opening that finds the bytes saved already is about to take them out of the log.
 TEST_F(SavedAsideTest, ANameThatAStoppedOpeningLeftIsMadeDurable) {
   FaultyFileSystem faulty(partition_.fs.get());

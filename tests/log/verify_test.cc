@@ -570,6 +570,19 @@ TEST_F(VerifyTest, ReadingThatAWriterOverranIsDoneAgain) {
 
 // --- Failures of the file system ---
 
+// The reading is done: whether a file was replaced meanwhile cannot be asked, which is no reason to tell nothing of it.
+TEST_F(VerifyTest, AFileThatCannotBeAskedForAfterwardsCostsNoReport) {
+  WriteClosedLog();
+  FaultyFileSystem faulty(fs());
+  const auto fail_at_the_end = [&](int64_t done_bytes, int64_t total_bytes) {
+    if (done_bytes == total_bytes) faulty.AddRule({.operation = FileOperation::kInfo, .for_ever = true});
+  };
+  VARVE_ASSERT_OK_AND_ASSIGN(const VerifyReport report, Verify(&faulty, kDirectory, {}, fail_at_the_end));
+  EXPECT_TRUE(report.ok) << Summary(report);
+  EXPECT_EQ(report.records, kRecords);
+  EXPECT_GT(faulty.faults_fired(), 0U);
+}
+
 // Whatever operation fails: an error, a finding, or the right answer all the same; never a wrong count called right.
 TEST_F(VerifyTest, NoFailedOperationMakesAWrongReport) {
   WriteClosedLog();

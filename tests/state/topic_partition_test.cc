@@ -1,6 +1,8 @@
 #include "varve/topic_partition.h"
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -10,6 +12,7 @@ namespace varve {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Optional;
 using testing_support::IsOk;
 using testing_support::IsOkAndHolds;
 using testing_support::StatusIs;
@@ -43,6 +46,15 @@ TEST(TopicPartitionTest, LiveDirectoryNamesAreReadBack) {
   const TopicPartition partition{"a-b.c", 41};
   EXPECT_EQ(partition.DirectoryName(), "a-b.c-41");
   EXPECT_THAT(ParseTopicPartition(partition.DirectoryName()), IsOkAndHolds(partition));
+}
+
+TEST(TopicPartitionTest, OnlyALiveDirectorysOwnNameIsThatOfALivePartition) {
+  EXPECT_THAT(LivePartitionOf("a-b.c-41"), Optional(TopicPartition{"a-b.c", 41}));
+  const std::vector<std::string> others = {"orders-3." + std::string(kUnique) + "-delete", "orders-3.x-future",
+                                           "orders-03", "orders", ""};
+  for (const std::string& name : others) {
+    EXPECT_EQ(LivePartitionOf(name), std::nullopt) << name;
+  }
 }
 
 TEST(TopicPartitionTest, OrdersByTopicThenPartition) {

@@ -16,6 +16,7 @@ namespace varve {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::Not;
 using testing_support::FilesBelow;
@@ -179,6 +180,53 @@ TEST_F(AdoptFaultsTest, TheNextTryEndsOneThatWasKilled) {
   EXPECT_TRUE(put_aside);
 }
 
+TEST_F(AdoptFaultsTest, ACheckpointThatCannotBeParsedIsRefusedWhereATryWasKilledToo) {
+  MakeSource();
+  MakeEmpty();
+  const std::string stage = "kafka/orders-0." + std::string(32, 'a') + "-delete";
+  VARVE_ASSERT_OK(fs_.CreateDirectory(stage));
+  VARVE_ASSERT_OK(fs_.CreateDirectory(stage + "/orders-0"));
+  VARVE_ASSERT_OK(fs_.Rename(kAdopted, stage + "/replaced"));
+  WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", "nonsense");
+  EXPECT_THAT(AdoptPartition(&fs_, kSource, kBroker),
+              StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::HasSubstr("the broker's own file")));
+  WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", kOtherLines);
+  VARVE_EXPECT_OK(AdoptPartition(&fs_, kSource, kBroker));
+}
+
+// The copy could not be put in place, and the process dies while it puts back what it had put aside.
+TEST_F(AdoptFaultsTest, TheNextTryEndsOneThatWasKilledWhileItWasUndone) {
+  MakeSource();
+  MakeEmpty();
+  uint64_t put_in_place = 0;  // the number of that operation
+  const auto adopt_dying_at = [&](MemoryFileSystem* machine, uint64_t nth) {
+    FaultyFileSystem dying(machine);
+    if (put_in_place > 0) dying.AddRule({.nth = put_in_place});
+    if (nth > 0) dying.AddRule({.nth = nth, .for_ever = true});
+    dying.SetObserver([&](const FileCall& call) {
+      const bool is_it = call.operation == FileOperation::kRename && call.other_path == kAdopted;
+      if (is_it && put_in_place == 0) put_in_place = dying.operation_count() + 1;
+    });
+    (void)AdoptPartition(&dying, kSource, kBroker);
+    return dying.operation_count();
+  };
+  adopt_dying_at(fs_.CloneAfterProcessDeath().get(), 0);
+  ASSERT_GT(put_in_place, 0u);
+  const uint64_t end = adopt_dying_at(fs_.CloneAfterProcessDeath().get(), 0);
+  ASSERT_GT(end, put_in_place + 10);
+  for (uint64_t n = put_in_place + 1; n <= end; ++n) {
+    const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
+    adopt_dying_at(machine.get(), n);
+    const std::unique_ptr<MemoryFileSystem> after = machine->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    for (MemoryFileSystem* const found : {machine.get(), after.get()}) {
+      SCOPED_TRACE(fmt::format("operation {} of {}, {}", n, end, found == machine.get() ? "killed" : "power cut"));
+      VARVE_ASSERT_OK(AdoptPartition(found, kSource, kBroker));
+      ASSERT_NO_FATAL_FAILURE(ExpectWhole(found, &clock_, kAdopted));
+      ASSERT_THAT(found->List(kBroker), IsOkAndHolds(Not(Contains(EndsWith("-delete")))));
+    }
+  }
+}
+
 // The partition of the broker is as it made it, though the lines of the checkpoints were the copy's already.
 TEST_F(AdoptFaultsTest, WhatWasPutAsideIsPutBackThoughNothingIsAdopted) {
   MakeSource();
@@ -197,6 +245,26 @@ TEST_F(AdoptFaultsTest, WhatWasPutAsideIsPutBackThoughNothingIsAdopted) {
   EXPECT_EQ(ReadFile(&fs_, "kafka/log-start-offset-checkpoint"), "0\n0\n");
 }
 
+// The copy is in place, and the process dies while it removes the source: the room of what is left comes back.
+TEST_F(AdoptFaultsTest, WhatIsLeftOfASourceIsRemovedWhenTheNextOneMoves) {
+  MakeSource();
+  MakeEmpty();
+  FaultyFileSystem dying(&fs_);
+  dying.AddRule({.operation = FileOperation::kRemove, .path_part = "-moved/", .nth = 3, .for_ever = true});
+  EXPECT_THAT(AdoptPartition(&dying, kSource, kBroker, options_),
+              StatusIs(absl::StatusCode::kInternal, ::testing::HasSubstr("removing the source failed")));
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kAdopted));
+  EXPECT_THAT(fs_.List("data"), IsOkAndHolds(Contains(EndsWith("-moved"))));
+  const std::string of_another = "data/.orders-1." + std::string(32, 'a') + "-moved";
+  VARVE_ASSERT_OK(fs_.CreateDirectory(of_another));
+  VARVE_ASSERT_OK(fs_.Rename(kAdopted, "data/before"));
+  MakeSource();
+  MakeEmpty();
+  VARVE_ASSERT_OK(AdoptPartition(&fs_, kSource, kBroker, options_));
+  EXPECT_THAT(fs_.List("data"), IsOkAndHolds(ElementsAre(EndsWith("-moved"), "before")));
+  EXPECT_TRUE(IsThere(&fs_, of_another));
+}
+
 TEST_F(AdoptFaultsTest, WhatOthersAreDeletingStays) {
   MakeSource();
   MakeEmpty();
@@ -213,6 +281,26 @@ TEST_F(AdoptFaultsTest, WhatOthersAreDeletingStays) {
   for (const std::string name : {"orders-0", "orders-1", "orders-2"}) {
     EXPECT_TRUE(IsThere(&fs_, "kafka/" + name + suffix)) << name;
   }
+}
+
+// A broker that was stopping has removed the locked file, and another one has started and gone on.
+TEST_F(AdoptFaultsTest, WhatABrokerHasWrittenMeanwhileStays) {
+  MakeSource();
+  MakeEmpty();
+  HookedFileSystem hooked(&fs_);
+  bool started = false;
+  hooked.before_open = [&](const std::string& path) {
+    if (started || path.find("-delete/orders-0/partition.metadata") == std::string::npos) return;
+    started = true;
+    VARVE_ASSERT_OK(fs_.Remove("kafka/.lock"));
+    WriteFile(&fs_, "kafka/.lock", "");
+    WriteFile(&fs_, "kafka/recovery-point-offset-checkpoint", "0\n2\norders 0 5\nothers 0 99\n");
+  };
+  EXPECT_THAT(AdoptPartition(&hooked, kSource, kBroker), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_TRUE(started);
+  EXPECT_EQ(ReadFile(&fs_, "kafka/recovery-point-offset-checkpoint"), "0\n2\norders 0 5\nothers 0 99\n");
+  EXPECT_EQ(ReadFile(&fs_, "kafka/orders-0/partition.metadata"), kMetadata);
+  EXPECT_THAT(fs_.List(kBroker), IsOkAndHolds(Not(Contains(EndsWith("-delete")))));
 }
 
 // The copy takes the last free block: first it goes, and then the checkpoints are as they were.

@@ -1,4 +1,4 @@
-// AdoptPartition: what a broker then has, what is refused, and what a crash or a failure at any point leaves.
+// AdoptPartition: what a broker then has.
 #include <algorithm>
 #include <cstdint>
 #include <memory>
@@ -19,7 +19,6 @@
 namespace varve {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -33,7 +32,6 @@ using testing_support::kAdopted;
 using testing_support::kAllLines;
 using testing_support::kBroker;
 using testing_support::kMetadata;
-using testing_support::kOtherLines;
 using testing_support::kRecords;
 using testing_support::kSource;
 using testing_support::kTopicId;
@@ -46,21 +44,6 @@ using FilesByPath = std::map<std::string, std::string>;
 
 class AdoptTest : public HandOverTest {
  protected:
-  // Refused with this code and such a message, and nothing at all was changed.
-  template <typename Message>
-  void ExpectRefused(absl::StatusCode code, Message message, const AdoptOptions& options = {},
-                     const std::string& directory = kSource) {
-    // The refusals of interest come before the first change, but for the lock files.
-    FilesByPath before = FilesBelow(&fs_, "/");
-    EXPECT_THAT(AdoptPartition(&fs_, directory, kBroker, options), StatusIs(code, message));
-    FilesByPath after = FilesBelow(&fs_, "/");
-    for (FilesByPath* const files : {&before, &after}) {
-      files->erase("//kafka/.lock");
-      files->erase("/" + ("/" + directory) + "/varve.lock");
-    }
-    EXPECT_EQ(after, before);
-  }
-
   // The leader epochs that the batches of a partition bear, in order.
   std::vector<int32_t> EpochsOfBatches(const std::string& directory) {
     std::vector<int32_t> epochs;
@@ -254,7 +237,7 @@ TEST_F(AdoptTest, TheLongestName) {
     }
   };
   VARVE_ASSERT_OK(AdoptPartition(&hooked, "data/" + name, kBroker));
-  VARVE_ASSERT_OK(ExportPartition(&hooked, "kafka/" + name, "data/exported" + name.substr(10)));
+  VARVE_ASSERT_OK(ExportPartition(&hooked, "kafka/" + name, "/data/exported" + name.substr(10)));
   EXPECT_EQ(longest, 255u);
 }
 
@@ -335,257 +318,6 @@ TEST_F(AdoptTest, ProgressReachesTheEnd) {
   EXPECT_EQ(copied, std::pair(result.bytes, result.bytes));
   EXPECT_GT(verified.first, 0);
   EXPECT_EQ(verified.first, verified.second);
-}
-
-// --- What is refused ---
-
-TEST_F(AdoptTest, RefusesADirectoryThatIsNoBrokers) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK(fs_.Remove("kafka/meta.properties"));
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("meta.properties"));
-}
-
-TEST_F(AdoptTest, RefusesARunningBroker) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK_AND_ASSIGN(const auto broker, fs_.Lock("kafka/.lock", LockKind::kExclusive));
-  ExpectRefused(absl::StatusCode::kUnavailable, HasSubstr("stop the broker"));
-}
-
-// A broker that stops lets go of its lock, and removes the file: a lock that was got in between keeps nobody out.
-TEST_F(AdoptTest, RefusesWhatABrokerMayHaveTakenMeanwhile) {
-  MakeSource();
-  MakeEmpty();
-  for (const bool starts_again : {false, true}) {
-    const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
-    HookedFileSystem hooked(machine.get());
-    std::unique_ptr<FileLock> broker;
-    hooked.before_open = [&](const std::string& path) {
-      if (!path.ends_with("-delete/orders-0/partition.metadata.tmp")) return;
-      VARVE_ASSERT_OK(machine->Remove("kafka/.lock"));
-      if (!starts_again) return;
-      WriteFile(machine.get(), "kafka/.lock", "");
-      VARVE_ASSERT_OK_AND_ASSIGN(broker, machine->Lock("kafka/.lock", LockKind::kExclusive));
-    };
-    EXPECT_THAT(AdoptPartition(&hooked, kSource, kBroker),
-                StatusIs(absl::StatusCode::kUnavailable, HasSubstr("try again")));
-    EXPECT_EQ(broker != nullptr, starts_again);
-    EXPECT_EQ(ReadFile(machine.get(), "kafka/orders-0/00000000000000000000.log"), "");
-    EXPECT_EQ(ReadFile(machine.get(), "kafka/recovery-point-offset-checkpoint"), kOtherLines);
-  }
-}
-
-TEST_F(AdoptTest, RefusesAPartitionThatIsOpen) {
-  const std::unique_ptr<Log> log = OpenSource();
-  MakeEmpty();
-  ExpectRefused(absl::StatusCode::kUnavailable, HasSubstr("open for writing"));
-}
-
-TEST_F(AdoptTest, RefusesAPartitionThatWasNotClosed) {
-  const std::unique_ptr<Log> log = OpenSource();
-  MakeEmpty();
-  const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterProcessDeath();
-  EXPECT_THAT(AdoptPartition(after.get(), kSource, kBroker),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("clean stop")));
-  EXPECT_EQ(ReadFile(after.get(), "kafka/orders-0/00000000000000000000.log"), "");
-}
-
-TEST_F(AdoptTest, RefusesWhatAnOpeningWouldCutOrRebuild) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
-  const std::string last = fmt::format("data/orders-0/{:020}", bases.back());
-  const std::string log = ReadFile(&fs_, last + ".log");
-  WriteFile(&fs_, last + ".log", log + "the beginning of a batch");
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("recover"));
-  WriteFile(&fs_, last + ".log", log);
-  VARVE_ASSERT_OK(fs_.Remove("data/orders-0/00000000000000000000.index"));
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("recover"));
-}
-
-// An opening makes a segment of the files with that suffix, and so may the mark of a clean stop count: but the copy is
-// made of what is there.
-TEST_F(AdoptTest, RefusesASegmentOnItsWayIn) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
-  ASSERT_GT(bases.size(), 1u);
-  for (const char* const suffix : {"swap", "cleaned"}) {
-    const auto rename = [&](bool back) {
-      for (const char* const kind : {"log", "index", "timeindex"}) {
-        std::string from = fmt::format("data/orders-0/{:020}.{}", bases[0], kind);
-        std::string to = fmt::format("{}.{}", from, suffix);
-        if (back) std::swap(from, to);
-        VARVE_ASSERT_OK(fs_.Rename(from, to));
-      }
-    };
-    rename(false);
-    ExpectRefused(absl::StatusCode::kFailedPrecondition, AllOf(HasSubstr(suffix), HasSubstr("recover")),
-                  {.move = true});
-    rename(true);
-  }
-  // What is on its way out holds up nobody.
-  WriteFile(&fs_, "data/orders-0/00000000000000000000.txnindex.deleted", "");
-  VARVE_EXPECT_OK(AdoptPartition(&fs_, kSource, kBroker));
-}
-
-TEST_F(AdoptTest, RefusesWhatAnOpeningWouldRemove) {
-  MakeSource();
-  MakeEmpty();
-  WriteFile(&fs_, "data/orders-0/00000000000000000003.timeindex", "");
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("00000000000000000003.timeindex"));
-}
-
-// Whatever it may be by: a copy that is not what was judged is not handed over, and the source stays.
-TEST_F(AdoptTest, RefusesACopyThatIsAnotherLog) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kSource));
-  ASSERT_GT(bases.size(), 1u);
-  HookedFileSystem hooked(&fs_);
-  hooked.before_open = [&](const std::string& path) {
-    const size_t name = path.find("/partition.metadata.tmp");
-    if (name == std::string::npos) return;
-    for (const char* const kind : {"log", "index", "timeindex"}) {
-      VARVE_ASSERT_OK(fs_.Remove(fmt::format("{}/{:020}.{}", path.substr(0, name), bases[1], kind)));
-    }
-  };
-  EXPECT_THAT(AdoptPartition(&hooked, kSource, kBroker, {.move = true}),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("nothing was handed over")));
-  EXPECT_NO_FATAL_FAILURE(ExpectWhole(&fs_, &clock_, kSource));
-  EXPECT_EQ(ReadFile(&fs_, "kafka/orders-0/00000000000000000000.log"), "");
-}
-
-// What the marks vouch for is not read by an opening: the check of the copy finds it.
-TEST_F(AdoptTest, RefusesDamageThatNobodyHasFoundYet) {
-  MakeSource();
-  MakeEmpty();
-  std::string log = ReadFile(&fs_, "data/orders-0/00000000000000000000.log");
-  log[100] = static_cast<char>(log[100] ^ 1);
-  WriteFile(&fs_, "data/orders-0/00000000000000000000.log", log);
-  ExpectRefused(absl::StatusCode::kDataLoss, AllOf(HasSubstr(kSource), HasSubstr("1 damaged ranges")));
-}
-
-TEST_F(AdoptTest, RefusesDamageThatIsKnown) {
-  MakeSource();
-  MakeEmpty();
-  std::string bytes = ReadFile(&fs_, "data/orders-0/00000000000000000000.log");
-  bytes[100] = static_cast<char>(bytes[100] ^ 1);
-  WriteFile(&fs_, "data/orders-0/00000000000000000000.log", bytes);
-  {
-    LogOptions options = Options(&fs_);
-    options.recover_all = true;
-    const std::unique_ptr<Log> log = OpenLog(kSource, options);
-    ASSERT_NE(log, nullptr);
-    ASSERT_EQ(log->damage().size(), 1u);
-    VARVE_ASSERT_OK(log->Close());
-  }
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("1 damaged ranges"));
-}
-
-TEST_F(AdoptTest, RefusesToReplaceRecords) {
-  MakeSource();
-  MakeEmpty();
-  WriteFile(&fs_, "kafka/orders-0/00000000000000000000.log", "x");
-  ExpectRefused(absl::StatusCode::kAlreadyExists, HasSubstr("1 bytes in 00000000000000000000.log"));
-}
-
-TEST_F(AdoptTest, RefusesAnIdThatIsNotTheBrokers) {
-  MakeSource();
-  MakeEmpty();
-  ExpectRefused(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr(kTopicId), HasSubstr("AAAAAAAAAAAAAAAAAAAAAQ")),
-                {.topic_id = "AAAAAAAAAAAAAAAAAAAAAQ"});
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("22 characters"), {.topic_id = "orders"});
-}
-
-// Where the broker has not made the partition, what lies beside it may still tell.
-TEST_F(AdoptTest, RefusesAnIdOrANameThatTheNeighboursContradict) {
-  MakeSource();
-  MakeEmpty("0\n1\n0 0\n", "kafka/orders-1");
-  ExpectRefused(absl::StatusCode::kInvalidArgument, AllOf(HasSubstr("AAAAAAAAAAAAAAAAAAAAAQ"), HasSubstr("orders-1")),
-                {.topic_id = "AAAAAAAAAAAAAAAAAAAAAQ"});
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("orders-1"),
-                {.as = TopicPartition{.topic = "others", .partition = 0}, .topic_id = kTopicId});
-  MakeEmpty("0\n1\n0 0\n", "kafka/or.ders-1");
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("or.ders-1"),
-                {.as = TopicPartition{.topic = "or_ders", .partition = 0}, .topic_id = "AAAAAAAAAAAAAAAAAAAAAQ"});
-}
-
-TEST_F(AdoptTest, RefusesTheTopicOfTheClusterItself) {
-  MakeSource();
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("the cluster's own"),
-                {.as = TopicPartition{.topic = "__cluster_metadata", .partition = 0}, .topic_id = kTopicId});
-}
-
-TEST_F(AdoptTest, RefusesABrokerThatDoesNotSayWhoItIs) {
-  MakeSource();
-  MakeEmpty();
-  for (const char* const text : {"node.id=7\n", "cluster.id=abc\n", ""}) {
-    WriteFile(&fs_, "kafka/meta.properties", text);
-    ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("cluster.id and node.id"));
-  }
-}
-
-TEST_F(AdoptTest, RefusesAPartitionThatNobodyKnowsTheIdOf) {
-  MakeSource();
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("create the topic"));
-}
-
-TEST_F(AdoptTest, RefusesNamesThatAreNone) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK(fs_.Rename(kSource, "data/some"));
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("some"), {}, "data/some");
-  VARVE_ASSERT_OK(fs_.Rename("data/some", "data/orders-0.00-delete"));
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("TOPIC-N"), {}, "data/orders-0.00-delete");
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("orders--1"),
-                {.as = TopicPartition{.topic = "orders", .partition = -1}}, "data/orders-0.00-delete");
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("or ders"),
-                {.as = TopicPartition{.topic = "or ders", .partition = 0}}, "data/orders-0.00-delete");
-}
-
-TEST_F(AdoptTest, RefusesAPartitionOfALogDirectory) {
-  MakeSource();
-  MakeEmpty();
-  VARVE_ASSERT_OK(fs_.Rename(kSource, "kafka/orders-1"));
-  ExpectRefused(absl::StatusCode::kInvalidArgument, HasSubstr("export it first"), {}, "kafka/orders-1");
-}
-
-TEST_F(AdoptTest, RefusesToMoveWhatDoesNotGoAlong) {
-  MakeSource();
-  MakeEmpty();
-  for (const std::string name : {"varve.cut-3", "notes.txt"}) {
-    WriteFile(&fs_, std::string(kSource) + "/" + name, "precious");
-    ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr(name), {.move = true});
-    VARVE_ASSERT_OK(fs_.Remove(std::string(kSource) + "/" + name));
-  }
-  WriteFile(&fs_, "data/orders-0/notes.txt", "precious");
-  VARVE_EXPECT_OK(AdoptPartition(&fs_, kSource, kBroker));
-  EXPECT_TRUE(IsThere(&fs_, "data/orders-0/notes.txt"));
-  EXPECT_FALSE(IsThere(&fs_, "kafka/orders-0/notes.txt"));
-}
-
-// Not before the work of a copy is it known that the source cannot go, were it not tried out.
-TEST_F(AdoptTest, RefusesToMoveWhatCannotBeRemoved) {
-  MakeSource();
-  MakeEmpty();
-  FaultyFileSystem faulty(&fs_);
-  faulty.AddRule({.operation = FileOperation::kCreateDirectory,
-                  .path_part = "-moved",
-                  .for_ever = true,
-                  .status = absl::PermissionDeniedError("not yours")});
-  EXPECT_THAT(AdoptPartition(&faulty, kSource, kBroker, {.move = true}),
-              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("the source could not be removed")));
-  EXPECT_EQ(faulty.operation_count(FileOperation::kCopy), 0u);
-  VARVE_EXPECT_OK(AdoptPartition(&faulty, kSource, kBroker));
-}
-
-TEST_F(AdoptTest, RefusesCheckpointsThatCannotBeParsed) {
-  MakeSource();
-  MakeEmpty();
-  WriteFile(&fs_, "kafka/replication-offset-checkpoint", "nonsense");
-  ExpectRefused(absl::StatusCode::kFailedPrecondition, HasSubstr("replication-offset-checkpoint"));
 }
 
 }  // namespace

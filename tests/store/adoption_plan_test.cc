@@ -64,6 +64,18 @@ TEST(AdoptionPlanTest, ADirectoryWithoutAnIdTakesTheOneAskedFor) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("partition.metadata")));
 }
 
+TEST(AdoptionPlanTest, AnIdThatIsOnlyAskedForMustSuitTheNeighbours) {
+  for (const bool exists : {true, false}) {
+    AdoptionTarget target = exists ? EmptyTarget() : AdoptionTarget{.path = "kafka/orders-0"};
+    target.partition = {.topic = "orders", .partition = 0};
+    target.topic_id.reset();
+    target.neighbours = {{.partition = {.topic = "orders", .partition = 1}, .topic_id = kBrokersId},
+                         {.partition = {.topic = "others", .partition = 0}}};
+    EXPECT_THAT(PlanAdoption(target, kAnotherId), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("orders-1")));
+    VARVE_EXPECT_OK(PlanAdoption(target, kBrokersId));
+  }
+}
+
 TEST(AdoptionPlanTest, TwoIdsAreOneTooMany) {
   EXPECT_THAT(PlanAdoption(EmptyTarget(), kAnotherId),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(FormatTopicId(kBrokersId))));
@@ -78,10 +90,10 @@ TEST(AdoptionPlanTest, TheLatestEpochIsTheGreatest) {
 
 TEST(AdoptionPlanTest, AnAdoptedLogEndsWithAnEmptySegment) {
   const SegmentExtent held{.base_offset = 2, .size_bytes = 100};
-  const SegmentExtent added{.base_offset = 7, .size_bytes = 0};
-  EXPECT_EQ(SegmentToAdd({held}, 7), added);
-  EXPECT_EQ(SegmentToAdd({held, added}, 7), std::nullopt);
-  EXPECT_EQ(SegmentToAdd({added}, 7), std::nullopt);
+  const SegmentExtent empty{.base_offset = 7, .size_bytes = 0};
+  EXPECT_TRUE(NeedsEmptySegment({held}, 7));
+  EXPECT_FALSE(NeedsEmptySegment({held, empty}, 7));
+  EXPECT_FALSE(NeedsEmptySegment({empty}, 7));
 }
 
 TEST(AdoptionPlanTest, AFollowersDirectoryIsRefused) {

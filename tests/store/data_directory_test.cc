@@ -8,6 +8,8 @@
 #include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "io/process_user.h"
+#include "support/owned_file_system.h"
 #include "support/status_matchers.h"
 #include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
@@ -23,6 +25,7 @@ using ::testing::IsEmpty;
 using ::testing::Optional;
 using testing_support::IsOk;
 using testing_support::IsOkAndHolds;
+using testing_support::OwnedFileSystem;
 using testing_support::StatusIs;
 
 constexpr char kPartition[] = "data/orders-3";
@@ -186,6 +189,21 @@ TEST_F(DataDirectoryTest, UnderARunningBrokerNothingIsTouched) {
   EXPECT_THAT(fs_.Info(kCleanMarker), IsOk());
 }
 
+// A broker that was killed has left its lock file: nothing has to be made before the partition is written to.
+TEST_F(DataDirectoryTest, AnotherUsersDirectoryIsNotWrittenToThoughItsLockIsThere) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  Write(kCleanMarker, "");
+  Write("data/.lock", "");
+  OwnedFileSystem theirs(&fs_, internal::ProcessUser() + 1);
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&theirs, kPartition));
+  EXPECT_THAT(data.PrepareForWriting(), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr(kRecoveryPoints)));
+  EXPECT_THAT(fs_.Info(kCleanMarker), IsOk());
+  EXPECT_THAT(fs_.Lock("data/.lock", LockKind::kExclusive), IsOk());
+  OwnedFileSystem ours(&fs_, internal::ProcessUser());
+  VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory own, DataDirectory::Of(&ours, kPartition));
+  EXPECT_THAT(own.PrepareForWriting(), IsOkAndHolds(true));
+}
+
 TEST_F(DataDirectoryTest, TheLockGoesWithTheObject) {
   Write(kCleanMarker, "");
   {
@@ -206,7 +224,7 @@ TEST_F(DataDirectoryTest, LoweringTouchesOnlyHigherLinesOfThisPartition) {
   EXPECT_THAT(Read(kRecoveryPoints), HasSubstr("others 0 99\n"));
   EXPECT_EQ(Read(kHighWatermarks), "0\n1\norders 3 30\n");
   EXPECT_EQ(Read(kCleanerOffsets), "0\n1\norders 3 30\n");
-  EXPECT_EQ(Read(kLogStarts), "0\n1\norders 3 40\n");
+  EXPECT_EQ(Read(kLogStarts), "0\n1\norders 3 30\n");
   const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
   VARVE_ASSERT_OK_AND_ASSIGN(const DataDirectory reread, DataDirectory::Of(after.get(), kPartition));
   EXPECT_THAT(reread.marks().recovery_point, Optional(30));

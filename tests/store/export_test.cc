@@ -7,8 +7,10 @@
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "io/process_user.h"
 #include "store/hand_over_fixture.h"
 #include "support/hooked_file_system.h"
+#include "support/owned_file_system.h"
 #include "support/status_matchers.h"
 #include "varve/overlay_file_system.h"
 #include "varve/segment.h"
@@ -32,6 +34,7 @@ using testing_support::kMetadata;
 using testing_support::kRecords;
 using testing_support::kTopicId;
 using testing_support::OpenLog;
+using testing_support::OwnedFileSystem;
 using testing_support::ReadFile;
 using testing_support::StatusIs;
 using testing_support::SyncAll;
@@ -118,7 +121,7 @@ TEST_F(ExportTest, ASegmentOnItsWayInArrives) {
     VARVE_ASSERT_OK(fs_.Rename(name, name + ".swap"));
   }
   for (const bool clean : {true, false}) {
-    const std::string target = clean ? "data/exported-0" : "data/exported-1";
+    const std::string target = clean ? "/data/exported-0" : "/data/exported-1";
     if (!clean) {
       VARVE_ASSERT_OK(fs_.Remove("kafka/.kafka_cleanshutdown"));
     }
@@ -189,8 +192,16 @@ TEST_F(ExportTest, RefusesATargetThatIsTakenOrABrokers) {
   VARVE_ASSERT_OK(fs_.CreateDirectory(kExported));
   ExpectRefused(absl::StatusCode::kAlreadyExists, kExported);
   VARVE_ASSERT_OK(fs_.CreateDirectory("kafka/deep"));
-  for (const char* const target : {"kafka/orders-1", "kafka/deep/orders-1", "kafka/orders-0/orders-1"}) {
+  for (const char* const target : {"/kafka/orders-1", "/kafka/deep/orders-1", "/kafka/orders-0/orders-1"}) {
     ExpectRefused(absl::StatusCode::kInvalidArgument, "outside", kAdopted, target);
+  }
+}
+
+// From within a partition, the log directory above it would not be seen.
+TEST_F(ExportTest, RefusesATargetThatDoesNotTellWhatLiesAboveIt) {
+  MakeBrokersPartition();
+  for (const char* const target : {"copy-0", "./copy-0", "data/copy-0", ""}) {
+    ExpectRefused(absl::StatusCode::kInvalidArgument, "an absolute path", kAdopted, target);
   }
 }
 
@@ -198,6 +209,17 @@ TEST_F(ExportTest, RefusesARunningBroker) {
   MakeBrokersPartition();
   VARVE_ASSERT_OK_AND_ASSIGN(const auto broker, fs_.Lock("kafka/.lock", LockKind::kExclusive));
   ExpectRefused(absl::StatusCode::kUnavailable, "stop the broker");
+}
+
+// Only the lock's file is ever made there.
+TEST_F(ExportTest, RefusesAnotherUsersDirectoryWhereItHasNoLock) {
+  MakeBrokersPartition();
+  OwnedFileSystem theirs(&fs_, internal::ProcessUser() + 1);
+  VARVE_ASSERT_OK(ExportPartition(&theirs, kAdopted, kExported));
+  VARVE_ASSERT_OK(fs_.Remove("kafka/.lock"));
+  const FilesByPath before = FilesBelow(&fs_, "/");
+  EXPECT_THAT(ExportPartition(&theirs, kAdopted, "/data/again-0"), StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_EQ(FilesBelow(&fs_, "/"), before);
 }
 
 TEST_F(ExportTest, RefusesAWriterThatDoesNotKnowOfTheBroker) {

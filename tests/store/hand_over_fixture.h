@@ -23,7 +23,7 @@ namespace varve::testing_support {
 inline constexpr char kSource[] = "data/orders-0";
 inline constexpr char kBroker[] = "kafka";
 inline constexpr char kAdopted[] = "kafka/orders-0";
-inline constexpr char kExported[] = "data/exported-0";
+inline constexpr char kExported[] = "/data/exported-0";
 inline constexpr char kTopicId[] = "4L6g3nShT-eMCtK--X86sw";
 inline constexpr char kMetadata[] = "version: 0\ntopic_id: 4L6g3nShT-eMCtK--X86sw";
 inline constexpr int64_t kRecords = 8;

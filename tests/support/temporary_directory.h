@@ -14,7 +14,9 @@ namespace varve::testing_support {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() : path_(::testing::TempDir() + "varve-" + std::string(6, 'X')) {
+  // Below `parent`, which ends with a slash.
+  explicit TemporaryDirectory(const std::string& parent = ::testing::TempDir())
+      : path_(parent + "varve-" + std::string(6, 'X')) {
     if (::mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary directory at " << path_;
   }
   ~TemporaryDirectory() {

@@ -26,8 +26,10 @@
 //
 // Thread rules: the program may run in any number of threads; points are taken one at a time, and while one is checked,
 // threads that call the file system wait. The check is called on the thread that made the call, so it must not wait for
-// another, nor take a lock that is held across calls of the file system. Lifetime: the simulator outlives the program's
-// files. Cost: a point clones the disk for each of its states.
+// another, nor take a lock that is held across calls of the file system. CutPower and KillProcess put another
+// machine in the place of this one: meanwhile no other thread may call file_system(), disk() or CrashHere, nor either of
+// them; what it does on a file system that it got before may go on. Lifetime: the simulator outlives the program's files.
+// Cost: a point clones the disk for each of its states.
 #ifndef VARVE_TESTING_CRASH_SIMULATOR_H_
 #define VARVE_TESTING_CRASH_SIMULATOR_H_
 
@@ -50,7 +52,8 @@ class SimulatedMachine;
 struct CrashTrials;
 }  // namespace internal
 
-// What a crash has left.
+// What a crash has left. Both file systems are gone once the check has returned, and so must be every log that was opened
+// on them.
 struct CrashState {
   FileSystem* file_system = nullptr;  // of the machine after the crash; calls through it may be crashed again
   MemoryFileSystem* disk = nullptr;   // the same files; calls through this are not
