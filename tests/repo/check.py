@@ -22,6 +22,7 @@ CHECKS = {
     "build": lambda tree, arguments: build_coverage.check_build(tree, arguments.build),
     "links": lambda tree, arguments: documents.check_links(tree),
     "readme_program": lambda tree, arguments: documents.check_readme_program(tree),
+    "named_tests": lambda tree, arguments: documents.check_named_tests(tree),
     "options": lambda tree, arguments: documents.check_options(tree),
     "top_level": lambda tree, arguments: house_rules.check_top_level(tree),
     "file_lengths": lambda tree, arguments: house_rules.check_file_lengths(tree),

@@ -227,6 +227,27 @@ class ReadmeProgramTest(MiniatureTreeTest):
         self.assert_problems(documents.check_readme_program(self.tree({"README.md": ""})), "quickstart.cc does not exist")
 
 
+class NamedTestsTest(MiniatureTreeTest):
+    TABLE = "# varve\n\n## What survives what\n\n| what | promise | shown by |\n|---|---|---|\n"
+
+    def check(self, rows):
+        return documents.check_named_tests(self.tree({"README.md": f"{self.TABLE}{rows}\n## More\n| x | `A.B` |\n",
+                                                      "tests/log/a_test.cc": "TEST_P(PowerTest, IsCut) {\n}\n"}))
+
+    def test_names_of_tests_pass(self):
+        self.assert_problems(self.check("| the power | kept | `PowerTest.IsCut` |\n"))
+
+    def test_a_test_that_is_not_there_is_found(self):
+        self.assert_problems(self.check("| the power | kept | `PowerTest.IsCut`, `PowerTest.IsBack` |\n"),
+                             "'the power': no test PowerTest.IsBack")
+
+    def test_a_promise_without_a_test_is_found(self):
+        self.assert_problems(self.check("| the power | kept | us |\n"), "'the power' names no test")
+
+    def test_a_table_that_is_gone_is_found(self):
+        self.assert_problems(self.check(""), "no table below 'What survives what'")
+
+
 class OptionsTest(MiniatureTreeTest):
     HEADER = ("struct LogOptions {\n  // A door.\n  Clock* clock = Clock::Default();\n  bool create = true;  // a file\n"
               "  std::optional<Codec> codec;\n  int64_t a_ms = int64_t{7} * 24;\n};\n")

@@ -92,3 +92,25 @@ def check_options(tree):
             problems.append(f"{OPTIONS_HEADER}: no member of {struct} found")
         problems += [f"README.md: does not explain {struct}::{member}" for member in members if f"`{member}`" not in readme]
     return problems
+
+
+PROMISES = "What survives what"
+NAMED_TEST = re.compile(r"`(\w+)\.(\w+)`")
+
+
+def check_named_tests(tree):
+    """Each row of README.md's table of promises names tests, and all that it names exist."""
+    _, _, after = tree.read("README.md").partition(f"\n## {PROMISES}\n")
+    rows = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")][2:]
+    if not rows:
+        return [f"README.md: no table below '{PROMISES}' found"]
+    sources = "".join(tree.read(path) for path in tree.code("tests", suffixes=(".cc",)))
+    tests = set(re.findall(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", sources, re.MULTILINE))
+    problems = []
+    for row in rows:
+        what, *_, shown_by = row.strip("| ").split(" | ")
+        named = NAMED_TEST.findall(shown_by)
+        if not named:
+            problems.append(f"README.md: '{what}' names no test")
+        problems += [f"README.md: '{what}': no test {suite}.{name}" for suite, name in named if (suite, name) not in tests]
+    return problems

@@ -10,8 +10,9 @@ LAYERS = {
     "state": ["record", "io/whole_file.h", "varve/file_system.h"],
     "log": ["segment", "state", "record", "index", "io/whole_file.h", "io/zeroed_pages.h", "varve/file_system.h",
             "varve/clock.h", "varve/overlay_file_system.h"],
-    "store": ["log", "state", "segment/segment_files.h", "io/file_owner.h", "io/whole_file.h", "io/background_thread.h",
-              "io/fork_mark.h", "varve/file_system.h", "varve/clock.h", "varve/overlay_file_system.h"],
+    "store": ["log", "state", "segment/segment_files.h", "io/process_user.h", "io/whole_file.h",
+              "io/background_thread.h", "io/fork_mark.h", "varve/file_system.h", "varve/clock.h",
+              "varve/overlay_file_system.h"],
     "testing": ["io"],
 }
 
