@@ -22,7 +22,7 @@ class Build:
         with open(commands, encoding="utf-8") as file:
             self._compilations = json.load(file)
 
-    def compile(self, root, path, changed, output):
+    def compile(self, root, path, changed, output, *options):
         """Compiles the file `changed` into `output` as the build compiles `path` below `root`, but for warnings."""
         source = os.path.realpath(os.path.join(root, path))
         for entry in self._compilations:
@@ -31,7 +31,7 @@ class Build:
             command = shlex.split(entry["command"])
             command[command.index("-o") + 1] = output
             command[command.index("-c") + 1] = changed
-            return self._run([*command, "-w"], f"{path} does not compile with the change")
+            return self._run([*command, "-w", *options], f"{path} does not compile with the change")
         raise CanaryError(f"{path}: a source that the build compiles expected")
 
     def link(self, program, objects, output):

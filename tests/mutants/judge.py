@@ -1,0 +1,97 @@
+"""Whether the unit tests notice a mutant: they are run against it, the nearest to its source first, until one fails."""
+
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import tempfile
+import time
+
+from canary import CanaryError
+
+# Of memory, which a mutant may ask for without end.
+ADDRESS_SPACE_BYTES = 16 << 30
+# Directories of tests, from those of the lowest layer to those that come to it through all others.
+LAYERS = ("base", "record", "index", "io", "segment", "state", "log", "faults", "crash", "model", "store", "cli", "fuzz")
+
+
+def unit_programs(build_directory):
+    """The GoogleTest programs with unit tests, as paths below tests/ of the build."""
+    listed = subprocess.run(["ctest", "--test-dir", build_directory, "--show-only=json-v1", "--label-regex", "^unit$"],
+                            stdout=subprocess.PIPE, text=True, check=True)
+    tests = pathlib.Path(build_directory).resolve() / "tests"
+    programs = {pathlib.Path(test["command"][0]).resolve() for test in json.loads(listed.stdout)["tests"]
+                if test.get("command")}
+    return sorted(str(program.relative_to(tests)) for program in programs if program.is_relative_to(tests))
+
+
+def nearest_first(programs, source):
+    """Those of the source's layer, then those of the layers above it, then the rest."""
+    own = LAYERS.index(source.split("/")[1])
+    stem = pathlib.PurePath(source).stem
+
+    def distance(program):
+        layer, name = program.split("/")[0], pathlib.PurePath(program).name
+        place = LAYERS.index(layer) if layer in LAYERS else len(LAYERS)
+        return place < own, place, not name.startswith(stem), name
+
+    return sorted(programs, key=distance)
+
+
+def run(program, timeout_s):
+    """Whether all its tests succeed within that time, in a directory of their own."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            done = subprocess.run(
+                [program, "--gtest_fail_fast", "--gtest_brief=1"], cwd=directory, timeout=timeout_s, check=False,
+                env={**os.environ, "TMPDIR": directory}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES)))
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+
+class Judge:
+    """Compiles mutants as a build compiles their sources, and runs its programs with them."""
+
+    def __init__(self, root, build, programs):
+        self._root = root
+        self._build = build
+        self._programs = programs
+        self._seconds = {}
+
+    def sound_programs(self):
+        """Runs each program as it is, to know how long it takes; those that fail so."""
+        failed = []
+        for program in self._programs:
+            begin = time.monotonic()
+            if not run(self._build.path_of(os.path.basename(program)), timeout_s=600):
+                failed.append(program)
+            self._seconds[program] = time.monotonic() - begin
+        return failed
+
+    def verdict(self, mutant):
+        """("invalid", "") where it does not compile, ("equal", "") where the compiler makes the same code of it,
+        ("killed", the program that fails) or ("survived", "")."""
+        text = (self._root / mutant.path).read_text()
+        with tempfile.TemporaryDirectory() as directory:
+            changed = os.path.join(directory, "source.cc")
+            code = []
+            for version in (text, mutant.changed(text)):
+                pathlib.Path(changed).write_text(version)
+                try:
+                    self._build.compile(str(self._root), mutant.path, changed, changed + ".o", "-g0")
+                except CanaryError:
+                    return "invalid", ""
+                code.append(pathlib.Path(changed + ".o").read_bytes())
+            if code[0] == code[1]:
+                return "equal", ""
+            return self._run_all(mutant, changed + ".o", os.path.join(directory, "program"))
+
+    def _run_all(self, mutant, changed_object, output):
+        for program in nearest_first(self._programs, mutant.path):
+            self._build.link(os.path.basename(program), [changed_object], output)
+            if not run(output, timeout_s=10 + 5 * self._seconds[program]):
+                return "killed", program
+        return "survived", ""
