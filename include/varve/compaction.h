@@ -68,7 +68,8 @@ struct CompactionOptions {
   std::optional<int64_t> now_ms = std::nullopt;
   // Of Log::Compact only: called now and then on the calling thread, which holds no lock then.
   ProgressCallback progress = nullptr;
-  // True stops the pass; first asked when it is planned, and nothing is read yet. Segments that were exchanged by then stay so, and the next pass begins where this one did.
+  // True stops the pass; first asked when it is planned, and nothing is read yet. Segments that were exchanged by then
+  // stay so, and the next pass begins where this one did.
   std::function<bool()> cancel = nullptr;
 };
 

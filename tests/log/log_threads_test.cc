@@ -159,6 +159,63 @@ TEST_P(LogThreadsTest, RetentionAmongWritersReadersAndTruncations) {
   ReadAll(*OpenLog("orders-0", options_));
 }
 
+// All that changes the list of segments, at once. What is left of a key's records still comes in the order of appends.
+TEST_P(LogThreadsTest, CompactionAndRetentionAmongAWriterReadersAndTruncations) {
+  constexpr int64_t kKeys = 8;
+  options_.file_delete_delay_ms = 0;
+  options_.cleanup_policy = CleanupPolicy::kCompactAndDelete;
+  const auto log = OpenLog("orders-0", options_);
+  std::atomic<bool> done{false};
+  const auto read_all = [](const Log& of) {
+    std::vector<int64_t> newest(kKeys, -1);
+    int64_t next_offset = of.log_start_offset();
+    LogScan scan = of.Scan(next_offset);
+    while (scan.Next()) {
+      ASSERT_GE(scan.record().offset(), next_offset);
+      next_offset = scan.record().offset() + 1;
+      const int64_t number = std::stoll(std::string(*scan.record().value()));
+      int64_t& newest_of_key = newest.at(static_cast<size_t>(std::stoll(std::string(*scan.record().key()))));
+      ASSERT_GT(number, newest_of_key);
+      newest_of_key = number;
+    }
+    ASSERT_TRUE(scan.status().ok() || absl::IsOutOfRange(scan.status()) || absl::IsAborted(scan.status()))
+        << scan.status();
+  };
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int64_t number = 0; !done.load(); ++number) {
+      VARVE_ASSERT_OK(log->Append({{.key = std::to_string(number % kKeys), .value = std::to_string(number)}}));
+    }
+  });
+  for (int reader = 0; reader < 2; ++reader) {
+    threads.emplace_back([&] {
+      while (!done.load()) ASSERT_NO_FATAL_FAILURE(read_all(*log));
+    });
+  }
+  threads.emplace_back([&] {
+    while (!done.load()) VARVE_ASSERT_OK(log->ApplyRetention({.retention_ms = -1, .retention_bytes = 60000}));
+  });
+  std::atomic<int64_t> removed{0};
+  threads.emplace_back([&] {
+    while (!done.load()) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, log->Compact({.force = true}));
+      removed += result.removed.superseded;
+    }
+  });
+  for (int round = 0; round < 10 || (removed == 0 && round < 1000); ++round) {
+    const int64_t end_offset = log->log_end_offset();
+    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, std::chrono::hours(1)));
+    const absl::Status truncated = log->TruncateTo(end_offset);
+    EXPECT_TRUE(truncated.ok() || absl::IsOutOfRange(truncated)) << truncated;  // it may be deleted by then
+  }
+  done.store(true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(removed, 0);
+  read_all(*log);
+  VARVE_ASSERT_OK(log->Close());
+  read_all(*OpenLog("orders-0", options_));
+}
+
 // --- Readers that stop before the log end ---
 
 constexpr int64_t kProducer = 7;
