@@ -69,7 +69,7 @@ class FreeRegions {
       if (!regions_.empty()) {
         std::byte* const region = regions_.back();
         regions_.pop_back();
-        ASAN_UNPOISON_MEMORY_REGION(region, kSmallBytes);
+        ASAN_UNPOISON_MEMORY_REGION(region, kKeptBytes);
         return region;
       }
     }
@@ -80,14 +80,12 @@ class FreeRegions {
 
   // Nothing behind the first `used_bytes` has been touched.
   void Put(std::byte* region, uint64_t used_bytes) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const uint64_t small_bytes = std::min(used_bytes, kSmallBytes);
-    Clear(region, 0, small_bytes);
-    Clear(region, small_bytes, used_bytes);
-    // A pointer into a file that is no more is an error still.
-    ASAN_POISON_MEMORY_REGION(region, kSmallBytes);
-    {
+    if (used_bytes <= kKeptBytes) {
+      Clear(region, 0, used_bytes);
       const absl::MutexLock lock(&mutex_);
       if (regions_.size() < kMaxCount) {
+        // To the address sanitizer a pointer into a file that is no more is an error still.
+        ASAN_POISON_MEMORY_REGION(region, kKeptBytes);
         regions_.push_back(region);
         return;
       }
@@ -97,6 +95,8 @@ class FreeRegions {
 
  private:
   static constexpr size_t kMaxCount = 64;
+  // Of contents that used more, the address space is not kept.
+  static constexpr uint64_t kKeptBytes = uint64_t{1} << 20;
 
   absl::Mutex mutex_;
   std::vector<std::byte*> regions_ ABSL_GUARDED_BY(mutex_);

@@ -464,6 +464,21 @@ TEST(MemoryFileSystemMapping, NothingOfAFileIsFoundInALaterOne) {
   }
 }
 
+// More than are kept for later ones, so that address space goes back to the system and is given out anew.
+TEST(MemoryFileSystemMapping, ManyFilesMayComeAndGoAtOnce) {
+  constexpr int kFiles = 200;
+  for (int round = 0; round < 2; ++round) {
+    MemoryFileSystem fs;
+    std::vector<std::unique_ptr<Mapping>> mappings;
+    for (int number = 0; number < kFiles; ++number) {
+      const auto file = MakeFile(&fs, "f" + std::to_string(number), "content");
+      VARVE_ASSERT_OK_AND_ASSIGN(auto mapping, file->Map(kBlockBytes, Access::kReadWrite));
+      std::fill_n(mapping->data(), kBlockBytes, std::byte{0xff});
+      mappings.push_back(std::move(mapping));
+    }
+  }
+}
+
 TEST(MemoryFileSystemMapping, MoreThanCanBeMappedIsRefused) {
   MemoryFileSystem fs;
   const auto file = MakeFile(&fs, "a", "ab");
