@@ -159,12 +159,13 @@ class Planner {
   // The log ends within what the clean mark vouches for (damage, and OnDamage::kTruncate): that is for recovery to
   // plan.
   absl::Status TakeBackClean() {
-    plan_.clean = false;
     ForgetJudgement();
     return absl::OkStatus();
   }
 
   void ForgetJudgement() {
+    plan_.clean = false;
+    plan_.bytes_scanned = 0;
     plan_.segments.clear();
     plan_.beyond.clear();
     plan_.end_reason.clear();
@@ -328,7 +329,7 @@ class Planner {
     return state->clean ? JudgedEnd() <= state->durable.offset : !options_.marks.clean.value_or(false);
   }
 
-  // Judges once more: what producers are known depends on the log start.
+  // Judges once more: what producers are known depends on the log start. What could be read before need not be now.
   absl::Status PlanWithoutLogStartMark(const std::optional<PartitionStateValues>& state) {
     plan_.findings.push_back(
         {.action = RecoveryAction::kIgnored,
@@ -338,8 +339,10 @@ class Planner {
                                  plan_.marks.log_start_offset, JudgedEnd(), PartitionState::kFileName,
                                  state->log_start_offset)});
     plan_.marks.log_start_offset = state->log_start_offset;
+    const bool was_clean = plan_.clean;
     ForgetJudgement();
-    return plan_.clean ? TryClean(state) : PlanRecovery(state);
+    if (was_clean) VARVE_RETURN_IF_ERROR(TryClean(state));
+    return plan_.clean ? absl::OkStatus() : PlanRecovery(state);
   }
 
   absl::Status FinishPlan() {

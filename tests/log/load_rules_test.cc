@@ -210,6 +210,38 @@ TEST(LoadRulesTest, AStaleLogStartMarkTakesNothingFromALogThatVarveWroteLast) {
   }
 }
 
+// The log is judged a second time without the mark: what could be read the first time need not be then.
+TEST(LoadRulesTest, AReadThatFailsBesideAStaleLogStartMarkCostsNoBatch) {
+  const std::string log = BatchesBytes(5, 10);
+  for (const OnDamage on_damage : {OnDamage::kKeep, OnDamage::kTruncate}) {
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(absl::StrCat("on damage ", static_cast<int>(on_damage), ", read ", nth));
+      Partition partition;
+      partition.AddSegment(5, log);
+      partition.SetDurablePoint(5, SizeOf(log), 10, /*survived=*/true, /*clean=*/true);
+      partition.options.marks.log_start_offset = 50;
+      partition.options.on_damage = on_damage;
+      FaultyFileSystem faulty(partition.fs.get());
+      faulty.AddRule(
+          {.operation = FileOperation::kRead, .path_part = ".log", .nth = nth, .status = absl::InternalError("EIO")});
+      const auto loaded = LoadLog(&faulty, kDirectory, partition.options);
+      if (faulty.faults_fired() == 0) {
+        EXPECT_GT(nth, 5u);
+        EXPECT_EQ(loaded->report.bytes_scanned, 2 * SizeOf(log)) << "the tail, and the segment for its indexes";
+        break;
+      }
+      ASSERT_THAT(loaded, IsOk());
+      ASSERT_FALSE(loaded->segments.empty());
+      EXPECT_EQ(loaded->segments[0].base_offset, 5);
+      EXPECT_EQ(loaded->log_start_offset, 5);
+      // Who wants the log to end at damage has it end where it cannot be read; what was there is kept aside.
+      if (on_damage == OnDamage::kTruncate) continue;
+      EXPECT_EQ(loaded->log_end_offset, 10);
+      EXPECT_EQ(partition.Log(5), log);
+    }
+  }
+}
+
 TEST(LoadRulesTest, WhatIsAppendedBelowAStaleLogStartMarkStays) {
   for (const bool crashes : {false, true}) {
     Partition partition;
