@@ -5,33 +5,10 @@
 
 #include "base/path.h"
 #include "base/status.h"
-#include "state/checkpoint_file.h"
 #include "store/data_directory_files.h"
 #include "varve/topic_partition.h"
 
 namespace varve {
-namespace {
-
-using internal::JoinPath;
-using internal::OffsetCheckpoint;
-
-// The partition's line of a checkpoint; absent where there is no line, no file, or a file that cannot be parsed, which
-// is noted.
-absl::StatusOr<std::optional<int64_t>> OffsetIn(FileSystem* file_system, const std::string& path,
-                                                const TopicPartition& partition, std::vector<std::string>* notes) {
-  const absl::StatusOr<OffsetCheckpoint> checkpoint = internal::ReadOffsetCheckpoint(file_system, path);
-  if (absl::IsNotFound(checkpoint.status())) return std::nullopt;
-  if (absl::IsDataLoss(checkpoint.status())) {
-    notes->push_back(std::string(checkpoint.status().message()) + "; taken as absent");
-    return std::nullopt;
-  }
-  if (!checkpoint.ok()) return checkpoint.status();
-  const auto line = checkpoint->find(partition);
-  if (line == checkpoint->end()) return std::nullopt;
-  return line->second;
-}
-
-}  // namespace
 
 absl::StatusOr<DataDirectory> DataDirectory::Of(FileSystem* file_system, const std::string& partition_directory) {
   DataDirectory data;
@@ -48,14 +25,13 @@ absl::Status DataDirectory::ReadMarks() {
   notes_.clear();
   const std::optional<TopicPartition> partition = LivePartitionOf(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
-  VARVE_ASSIGN_OR_RETURN(const bool clean, internal::Exists(file_system_, JoinPath(parent_, internal::kCleanMarker)));
+  VARVE_ASSIGN_OR_RETURN(const bool clean,
+                         internal::Exists(file_system_, internal::JoinPath(parent_, internal::kCleanMarker)));
   marks_.clean = clean;
-  VARVE_ASSIGN_OR_RETURN(
-      marks_.recovery_point,
-      OffsetIn(file_system_, JoinPath(parent_, internal::kRecoveryPointCheckpoint), *partition, &notes_));
-  VARVE_ASSIGN_OR_RETURN(
-      marks_.log_start_offset,
-      OffsetIn(file_system_, JoinPath(parent_, internal::kLogStartOffsetCheckpoint), *partition, &notes_));
+  VARVE_ASSIGN_OR_RETURN(const internal::CheckpointLines lines,
+                         internal::ReadCheckpointLines(file_system_, parent_, *partition, &notes_));
+  marks_.recovery_point = lines.recovery_point;
+  marks_.log_start_offset = lines.log_start_offset;
   return absl::OkStatus();
 }
 
@@ -67,7 +43,7 @@ absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
   }
   // A broker may have started and died since they were read; under the lock none can.
   VARVE_RETURN_IF_ERROR(ReadMarks());
-  const absl::Status removed = file_system_->Remove(JoinPath(parent_, internal::kCleanMarker));
+  const absl::Status removed = file_system_->Remove(internal::JoinPath(parent_, internal::kCleanMarker));
   if (!absl::IsNotFound(removed)) VARVE_RETURN_IF_ERROR(removed);
   // Before the first change of data: a marker that came back after a power cut would vouch for files it never saw. Also
   // where it is gone already: whoever removed it may have died before its sync.
@@ -79,19 +55,7 @@ absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
 absl::Status DataDirectory::LowerCheckpoints(int64_t offset) {
   const std::optional<TopicPartition> partition = LivePartitionOf(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
-  for (const char* name : {internal::kRecoveryPointCheckpoint, internal::kLogStartOffsetCheckpoint,
-                           internal::kReplicationOffsetCheckpoint, internal::kCleanerOffsetCheckpoint}) {
-    const std::string path = JoinPath(parent_, name);
-    absl::StatusOr<OffsetCheckpoint> checkpoint = internal::ReadOffsetCheckpoint(file_system_, path);
-    // What cannot be parsed counts for nothing, for Kafka as well: there is nothing in it to lower.
-    if (absl::IsNotFound(checkpoint.status()) || absl::IsDataLoss(checkpoint.status())) continue;
-    VARVE_RETURN_IF_ERROR(checkpoint.status());
-    const auto line = checkpoint->find(*partition);
-    if (line == checkpoint->end() || line->second <= offset) continue;
-    line->second = offset;
-    VARVE_RETURN_IF_ERROR(internal::WriteOffsetCheckpoint(file_system_, path, *checkpoint));
-  }
-  return absl::OkStatus();
+  return internal::LowerCheckpointLines(file_system_, parent_, *partition, offset);
 }
 
 }  // namespace varve

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "absl/time/clock.h"
 #include "base/path.h"
 #include "base/status.h"
 #include "io/process_user.h"
@@ -59,6 +60,37 @@ absl::StatusOr<OffsetCheckpoint> ReadCheckpoint(FileSystem* file_system, const s
 std::optional<int64_t> OffsetOf(const OffsetCheckpoint& checkpoint, const TopicPartition& partition) {
   const auto line = checkpoint.find(partition);
   return line == checkpoint.end() ? std::nullopt : std::optional(line->second);
+}
+
+// Absent where there is nothing to lower. What cannot be parsed counts for nothing, for Kafka as well.
+absl::StatusOr<std::optional<OffsetCheckpoint>> WithLineAbove(FileSystem* file_system, const std::string& path,
+                                                              const TopicPartition& partition, int64_t offset) {
+  absl::StatusOr<OffsetCheckpoint> checkpoint = ReadCheckpoint(file_system, path);
+  if (absl::IsDataLoss(checkpoint.status())) return std::nullopt;
+  VARVE_RETURN_IF_ERROR(checkpoint.status());
+  if (OffsetOf(*checkpoint, partition).value_or(offset) <= offset) return std::nullopt;
+  return *std::move(checkpoint);
+}
+
+// Waits for whoever replaces the file. It is another one afterwards: a lock holds only on the file that has the name.
+absl::StatusOr<std::unique_ptr<FileLock>> LockCheckpoint(FileSystem* file_system, const std::string& path,
+                                                         absl::Duration patience) {
+  constexpr absl::Duration kPause = absl::Milliseconds(1);
+  for (absl::Duration waited;; waited += kPause) {
+    VARVE_ASSIGN_OR_RETURN(const FileInfo before, file_system->Info(path));
+    // Asked first, as a refused lock looks for its holder, which takes long.
+    VARVE_ASSIGN_OR_RETURN(const bool locked, file_system->IsLocked(path));
+    if (!locked || waited >= patience) {
+      absl::StatusOr<std::unique_ptr<FileLock>> lock = file_system->Lock(path, LockKind::kExclusive);
+      if (absl::IsUnavailable(lock.status()) && waited >= patience) {
+        return Annotate(lock.status(), "the checkpoint is being replaced elsewhere, and has been for long");
+      }
+      if (!lock.ok() && !absl::IsUnavailable(lock.status())) return lock;
+      VARVE_ASSIGN_OR_RETURN(const FileInfo after, file_system->Info(path));
+      if (lock.ok() && after.identity == before.identity) return lock;
+    }
+    absl::SleepFor(kPause);
+  }
 }
 
 // A broker cannot use what others make in its directory, and stops at a `.lock` that it may not open.
@@ -159,12 +191,17 @@ absl::Status DataDirectoryLock::Check() const {
 }
 
 absl::StatusOr<CheckpointLines> ReadCheckpointLines(FileSystem* file_system, const std::string& directory,
-                                                    const TopicPartition& partition) {
+                                                    const TopicPartition& partition, std::vector<std::string>* notes) {
   CheckpointLines lines;
   for (const NamedLine& line : kNamedLines) {
-    VARVE_ASSIGN_OR_RETURN(const OffsetCheckpoint checkpoint,
-                           ReadCheckpoint(file_system, JoinPath(directory, line.file_name)));
-    lines.*line.offset = OffsetOf(checkpoint, partition);
+    const absl::StatusOr<OffsetCheckpoint> checkpoint =
+        ReadCheckpoint(file_system, JoinPath(directory, line.file_name));
+    if (absl::IsDataLoss(checkpoint.status()) && notes != nullptr) {
+      notes->push_back(std::string(checkpoint.status().message()) + "; taken as absent");
+      continue;
+    }
+    VARVE_RETURN_IF_ERROR(checkpoint.status());
+    lines.*line.offset = OffsetOf(*checkpoint, partition);
   }
   return lines;
 }
@@ -182,6 +219,21 @@ absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& di
       checkpoint.erase(partition);
     }
     VARVE_RETURN_IF_ERROR(WriteOffsetCheckpoint(file_system, path, checkpoint));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LowerCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                  const TopicPartition& partition, int64_t offset, absl::Duration patience) {
+  for (const NamedLine& line : kNamedLines) {
+    const std::string path = JoinPath(directory, line.file_name);
+    VARVE_ASSIGN_OR_RETURN(std::optional<OffsetCheckpoint> above, WithLineAbove(file_system, path, partition, offset));
+    if (!above.has_value()) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockCheckpoint(file_system, path, patience));
+    VARVE_ASSIGN_OR_RETURN(above, WithLineAbove(file_system, path, partition, offset));
+    if (!above.has_value()) continue;
+    (*above)[partition] = offset;
+    VARVE_RETURN_IF_ERROR(WriteOffsetCheckpoint(file_system, path, *above));
   }
   return absl::OkStatus();
 }

@@ -6,7 +6,8 @@
 //   .lock                 empty; locked as long as the broker runs (LogManager.lockLogDirs)
 //   *-offset-checkpoint   state/checkpoint_file.h
 //
-// Thread rules: free functions; the checkpoints have one writer at a time, who holds the lock.
+// Thread rules: free functions. Who writes the checkpoints holds the lock; where it is shared, each replacement of a file
+// is locked by itself.
 #ifndef VARVE_LIB_STORE_DATA_DIRECTORY_FILES_H_
 #define VARVE_LIB_STORE_DATA_DIRECTORY_FILES_H_
 
@@ -16,9 +17,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "varve/file_system.h"
 #include "varve/topic_partition.h"
 
@@ -83,15 +86,26 @@ struct CheckpointLines {
   friend bool operator==(const CheckpointLines&, const CheckpointLines&) = default;
 };
 
-// kDataLoss: a file that cannot be parsed.
+// A file that cannot be parsed counts as absent, and is told of in `notes`; without them it is kDataLoss.
 [[nodiscard]] absl::StatusOr<CheckpointLines> ReadCheckpointLines(FileSystem* file_system, const std::string& directory,
-                                                                  const TopicPartition& partition);
+                                                                  const TopicPartition& partition,
+                                                                  std::vector<std::string>* notes = nullptr);
 
 // Sets the partition's lines, or takes them out where absent; those of others stay. Each file is replaced whole and
-// synced; one that says so already is left alone. kDataLoss: a file that cannot be parsed. After an error some of the
-// files may have been replaced.
+// synced; one that says so already is left alone. The caller holds the directory's lock alone. kDataLoss: a file that
+// cannot be parsed. After an error some of the files may have been replaced.
 [[nodiscard]] absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& directory,
                                                 const TopicPartition& partition, const CheckpointLines& lines);
+
+// How long a replacement of a checkpoint, which is two syncs, may keep the next one waiting.
+inline constexpr absl::Duration kCheckpointPatience = absl::Minutes(1);
+
+// Sets those of the partition's lines that are above `offset` to it; what cannot be parsed is left alone. The caller may
+// share the directory's lock with writers of other partitions: a file is locked, itself, from before it is read until
+// another has its name. kUnavailable: somebody has held one for longer than `patience`.
+[[nodiscard]] absl::Status LowerCheckpointLines(FileSystem* file_system, const std::string& directory,
+                                                const TopicPartition& partition, int64_t offset,
+                                                absl::Duration patience = kCheckpointPatience);
 
 }  // namespace varve::internal
 

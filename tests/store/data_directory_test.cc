@@ -3,20 +3,26 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "base/bytes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "io/process_user.h"
+#include "state/checkpoint_file.h"
+#include "store/data_directory_files.h"
 #include "support/owned_file_system.h"
 #include "support/status_matchers.h"
+#include "support/temporary_directory.h"
 #include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::Eq;
@@ -29,6 +35,7 @@ using testing_support::OwnedFileSystem;
 using testing_support::StatusIs;
 
 constexpr char kPartition[] = "data/orders-3";
+const TopicPartition kOrders3 = {.topic = "orders", .partition = 3};
 constexpr char kCleanMarker[] = "data/.kafka_cleanshutdown";
 constexpr char kRecoveryPoints[] = "data/recovery-point-offset-checkpoint";
 constexpr char kLogStarts[] = "data/log-start-offset-checkpoint";
@@ -237,6 +244,80 @@ TEST_F(DataDirectoryTest, LoweringLeavesWhatItCannotParse) {
   VARVE_ASSERT_OK(data.LowerCheckpoints(10));
   EXPECT_EQ(Read(kRecoveryPoints), "nonsense");
   EXPECT_EQ(Read(kHighWatermarks), "0\n1\norders 3 10\n");
+}
+
+// Writers of several partitions share the directory's lock, and its checkpoints. Each round begins with lines that all
+// have to come down.
+TEST_F(DataDirectoryTest, WritersOfDifferentPartitionsKeepEachOthersLines) {
+  constexpr int kWriters = 4;
+  constexpr int kRounds = 20;
+  const testing_support::TemporaryDirectory directory;
+  FileSystem* const file_system = FileSystem::Default();
+  const auto lines_of = [](int64_t offset) {
+    internal::OffsetCheckpoint lines;
+    for (int32_t n = 0; n < kWriters; ++n) lines[{.topic = "orders", .partition = n}] = offset;
+    return lines;
+  };
+  for (int round = 0; round < kRounds; ++round) {
+    for (const char* const name : {internal::kRecoveryPointCheckpoint, internal::kReplicationOffsetCheckpoint}) {
+      VARVE_ASSERT_OK(internal::WriteOffsetCheckpoint(file_system, directory.path() + "/" + name, lines_of(1000)));
+    }
+    std::vector<absl::Status> statuses(kWriters);
+    std::vector<std::thread> writers;
+    for (size_t n = 0; n < kWriters; ++n) {
+      writers.emplace_back([&, n] {
+        absl::StatusOr<DataDirectory> data =
+            DataDirectory::Of(file_system, directory.path() + "/orders-" + std::to_string(n));
+        statuses[n] = data.ok() ? data->LowerCheckpoints(100) : data.status();
+      });
+    }
+    for (std::thread& writer : writers) writer.join();
+    for (const absl::Status& status : statuses) VARVE_ASSERT_OK(status);
+    for (const char* const name : {internal::kRecoveryPointCheckpoint, internal::kReplicationOffsetCheckpoint}) {
+      ASSERT_THAT(internal::ReadOffsetCheckpoint(file_system, directory.path() + "/" + name),
+                  IsOkAndHolds(lines_of(100)))
+          << name << " in round " << round;
+    }
+  }
+}
+
+// The file that the lock was waited for is gone then, and its lines are of before; so is the name it is written under.
+TEST_F(DataDirectoryTest, WhoWaitsForACheckpointReadsWhatHasTakenItsPlace) {
+  Write(kRecoveryPoints, "0\n2\nothers 0 99\norders 3 42\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
+  absl::Status lowered;
+  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10); });
+  absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_THAT(Read(kRecoveryPoints), HasSubstr("orders 3 42\n"));
+  Write("data/new", "0\n2\nothers 0 7\norders 3 42\n");
+  VARVE_ASSERT_OK(fs_.Rename("data/new", kRecoveryPoints));
+  other.reset();
+  waits.join();
+  VARVE_EXPECT_OK(lowered);
+  EXPECT_THAT(Read(kRecoveryPoints), AllOf(HasSubstr("others 0 7\n"), HasSubstr("orders 3 10\n")));
+}
+
+// Another writer of this partition was faster, and went lower: nothing is raised.
+TEST_F(DataDirectoryTest, ALineThatFellWhileItWasWaitedForStays) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
+  absl::Status lowered;
+  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10); });
+  absl::SleepFor(absl::Milliseconds(20));
+  Write("data/new", "0\n1\norders 3 5\n");
+  VARVE_ASSERT_OK(fs_.Rename("data/new", kRecoveryPoints));
+  other.reset();
+  waits.join();
+  VARVE_EXPECT_OK(lowered);
+  EXPECT_EQ(Read(kRecoveryPoints), "0\n1\norders 3 5\n");
+}
+
+TEST_F(DataDirectoryTest, ACheckpointThatIsNeverLetGoIsToldInTheEnd) {
+  Write(kRecoveryPoints, "0\n1\norders 3 42\n");
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
+  EXPECT_THAT(internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10, absl::Milliseconds(5)),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is being replaced elsewhere")));
+  EXPECT_EQ(Read(kRecoveryPoints), "0\n1\norders 3 42\n");
 }
 
 TEST_F(DataDirectoryTest, AFailedSyncOfTheDirectoryIsTold) {
