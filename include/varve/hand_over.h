@@ -92,10 +92,10 @@ struct AdoptResult {
 // damage that a recovery noted, or has to be recovered, or an opening would change its files; a checkpoint of the
 // broker cannot be parsed; the broker has not made the partition, or never led it; with `move`, the source holds what
 // would be lost. kPermissionDenied: the log directory is another user's than whom this process runs as, whose files its
-// broker could not use. kUnavailable: the broker runs, or another adoption, or the partition is open for writing.
-// kDataLoss: damage in the copy, or another log in it than in the source. Others: as the file system. After an error the
-// target is as it was before, unless the message says that undoing failed as well; only where removing the source failed
-// is the copy in place already.
+// broker could not use; or it may not read the source, or with `move` not write there. kUnavailable: the broker runs, or
+// another adoption, or the partition is open for writing. kDataLoss: damage in the copy, or another log in it than in
+// the source. Others: as the file system. After an error the target is as it was before, unless the message says that
+// undoing failed as well; only where removing the source failed is the copy in place already.
 [[nodiscard]] absl::StatusOr<AdoptResult> AdoptPartition(FileSystem* file_system, const std::string& directory,
                                                          const std::string& log_directory,
                                                          const AdoptOptions& options = {});

@@ -1,8 +1,15 @@
 #include "cli/adopt.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "cli/json_values.h"
@@ -42,6 +49,29 @@ absl::StatusOr<TopicPartition> GivenPartition(const std::string& directory) {
                  directory, *name);
 }
 
+// What is not there is no obstacle.
+absl::Status CheckMayChange(const std::string& path) {
+  if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 || errno == ENOENT) return absl::OkStatus();
+  return Failure(absl::StatusCode::kPermissionDenied, "{}: {}", path, std::generic_category().message(errno));
+}
+
+// Before the work, and in a dry run too. Once the source has lost its name it is too late.
+absl::Status CheckMayRemove(const std::string& directory) {
+  for (const std::string& path :
+       {std::filesystem::path(directory).parent_path().string(), directory, directory + "/varve.lock"}) {
+    if (absl::Status status = CheckMayChange(path); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+// What a trial does not ask for.
+absl::Status CheckMayAdoptInto(const std::string& log_directory) {
+  for (const std::string& path : {log_directory, log_directory + "/.lock"}) {
+    if (absl::Status status = CheckMayChange(path); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& settings) {
   const absl::StatusOr<std::string> directory = CanonicalPath(settings.directory);
   if (!directory.ok()) return directory.status();
@@ -53,6 +83,9 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
     if (!given.ok()) return given.status();
     options.as = *given;
   }
+  if (options.move) {
+    if (absl::Status status = CheckMayRemove(*directory); !status.ok()) return status;
+  }
   const auto copy_bar = std::make_shared<ProgressBar>("adopt: copy");
   options.copy_progress = UpdatesOf(copy_bar);
   const auto check_bar = std::make_shared<ProgressBar>("adopt: check");
@@ -62,6 +95,9 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
   };
   absl::StatusOr<AdoptResult> result = AdoptPartition(file_system, *directory, *log_directory, options);
   if (!result.ok()) return result.status();
+  if (settings.dry_run) {
+    if (absl::Status status = CheckMayAdoptInto(*log_directory); !status.ok()) return status;
+  }
   Adopted adopted{.result = *std::move(result)};
   adopted.oldest_timestamp_ms = OldestTimestamp(file_system, adopted.result.directory);
   return adopted;

@@ -1,5 +1,7 @@
 #include "log/partition_lock.h"
 
+#include <utility>
+
 #include "base/path.h"
 #include "base/status.h"
 
@@ -22,6 +24,13 @@ absl::StatusOr<std::unique_ptr<FileLock>> LockPartition(FileSystem* file_system,
   if (absl::IsAlreadyExists(file.status())) file = file_system->Open(path, OpenMode::kReadWrite);
   VARVE_RETURN_IF_ERROR(file.status());
   return Ask(file_system, path, LockKind::kExclusive);
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> LockPartitionForReading(FileSystem* file_system,
+                                                                  const std::string& directory) {
+  absl::StatusOr<std::unique_ptr<FileLock>> lock =
+      Ask(file_system, JoinPath(directory, kLockFileName), LockKind::kShared);
+  return absl::IsNotFound(lock.status()) ? LockPartition(file_system, directory) : std::move(lock);
 }
 
 absl::Status CheckUnlocked(FileSystem* file_system, const std::string& directory) {

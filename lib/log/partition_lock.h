@@ -18,6 +18,10 @@ inline constexpr char kLockFileName[] = "varve.lock";
 [[nodiscard]] absl::StatusOr<std::unique_ptr<FileLock>> LockPartition(FileSystem* file_system,
                                                                       const std::string& directory);
 
+// Keeps writers out likewise, beside others who do so. The file is only read, and made only where there is none.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<FileLock>> LockPartitionForReading(FileSystem* file_system,
+                                                                                const std::string& directory);
+
 // OK if nobody holds the lock, else the answer that LockPartition would give.
 [[nodiscard]] absl::Status CheckUnlocked(FileSystem* file_system, const std::string& directory);
 

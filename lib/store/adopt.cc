@@ -114,7 +114,9 @@ class Adopter {
         broker_lock_, DataDirectoryLock::Take(file_system_, log_directory_, LockKind::kExclusive, Access::kReadWrite));
     // As with the broker's: an overlay only tells of its base's.
     VARVE_ASSIGN_OR_RETURN(const bool held, PartitionIsLocked(file_system_, directory_));
-    VARVE_ASSIGN_OR_RETURN(source_lock_, LockPartition(file_system_, directory_));
+    // What is only copied may be another user's.
+    VARVE_ASSIGN_OR_RETURN(source_lock_, options_.move ? LockPartition(file_system_, directory_)
+                                                       : LockPartitionForReading(file_system_, directory_));
     if (!held) return absl::OkStatus();
     return Error(absl::StatusCode::kUnavailable, "{}: the partition is open for writing elsewhere", directory_);
   }

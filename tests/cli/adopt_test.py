@@ -311,6 +311,61 @@ class BrokersUserTest(HandOverTestCase):
             if command[0] == "adopt":
                 self.assertEqual(varve(*command, "--dry-run").errors, result.errors)
 
+    def test_a_partition_of_another_user_is_copied(self):
+        """Its owner's modes let the broker's user read it, and no more."""
+        self.make_source_callers()
+        before = tree_of(self.source)
+        for mode in (("--dry-run",), ()):
+            result = self.unprivileged("adopt", self.source, "--into", self.broker, *mode)
+            self.assertEqual(result.status, 0, result.errors)
+        self.assertEqual(tree_of(self.source), before)
+        self.assertEqual(len(self.values(self.broker / "orders-0")), 100)
+
+    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    def test_what_its_user_may_not_take_away_is_not_moved(self):
+        """Nor does a dry run say that it would be."""
+        self.make_source_callers()
+        parent = self.directory / "host"
+        parent.mkdir()
+        source = self.source.rename(parent / self.source.name)
+        for path, mode in ((parent, 0o777), (source, 0o777), (source / "varve.lock", 0o666)):
+            before = tree_of(self.broker), tree_of(source)
+            for dry_run in (("--dry-run",), ()):
+                with self.subTest(path=path.name, dry_run=dry_run):
+                    result = self.unprivileged("adopt", source, "--into", self.broker, "--move", *dry_run)
+                    self.check_refused(result, 3, f"adopt: {path}: Permission denied", "what to do: run the command as")
+                    self.assertEqual((tree_of(self.broker), tree_of(source)), before)
+            path.chmod(mode)
+        result = self.unprivileged("adopt", source, "--into", self.broker, "--move")
+        self.assertEqual(result.status, 0, result.errors)
+        self.assertFalse(source.exists())
+
+    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    def test_a_dry_run_asks_for_the_log_directory(self):
+        (self.broker / ".lock").touch(0o644)
+        for path, mode in ((self.broker / ".lock", 0o644), (self.broker, 0o555)):
+            with self.subTest(path=path.name):
+                path.chmod(mode)
+                result = self.unprivileged("adopt", self.source, "--into", self.broker, "--dry-run")
+                self.check_refused(result, 3, f"adopt: {path}: Permission denied")
+                (self.broker / ".lock").chmod(0o666)
+        self.broker.chmod(0o755)
+        self.assertEqual(self.unprivileged("adopt", self.source, "--into", self.broker, "--dry-run").status, 0)
+
+    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    def test_what_its_user_may_not_read_is_not_copied(self):
+        self.make_source_callers()
+        (self.source / f"{SEGMENT}.log").chmod(0o600)
+        for dry_run in ((), ("--dry-run",)):
+            result = self.unprivileged("adopt", self.source, "--into", self.broker, *dry_run)
+            self.check_refused(result, 3, f"{SEGMENT}.log: open: Permission denied")
+
+    def make_source_callers(self):
+        """Of the user who runs the tests, as the partition of a host is which is not the broker."""
+        for path in [self.source, *self.source.iterdir()]:
+            os.chown(path, os.getuid(), os.getgid())
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
     def test_the_brokers_user_may(self):
         result = self.unprivileged("adopt", self.source, "--into", self.broker)
         self.assertEqual(result.status, 0, result.errors)

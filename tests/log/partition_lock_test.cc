@@ -42,6 +42,31 @@ TEST(PartitionLockTest, OneHolderAtATime) {
   }
 }
 
+// Who copies needs the file to be there, and whoever makes it may write.
+TEST(PartitionLockTest, ReadersShareItAndKeepWritersOut) {
+  const testing_support::TemporaryDirectory directory;
+  MemoryFileSystem memory;
+  VARVE_ASSERT_OK(memory.CreateDirectory("orders-0"));
+  const std::pair<FileSystem*, std::string> places[] = {{FileSystem::Default(), directory.path()},
+                                                        {&memory, "orders-0"}};
+  for (const auto& [file_system, path] : places) {
+    VARVE_ASSERT_OK(LockPartitionForReading(file_system, path));
+    auto first = LockPartitionForReading(file_system, path);
+    VARVE_ASSERT_OK(first);
+    auto second = LockPartitionForReading(file_system, path);
+    VARVE_ASSERT_OK(second);
+    EXPECT_THAT(PartitionIsLocked(file_system, path), IsOkAndHolds(false));
+    EXPECT_THAT(LockPartition(file_system, path), StatusIs(absl::StatusCode::kUnavailable));
+    *first = nullptr;
+    EXPECT_THAT(LockPartition(file_system, path), StatusIs(absl::StatusCode::kUnavailable));
+    *second = nullptr;
+    const auto writer = LockPartition(file_system, path);
+    VARVE_ASSERT_OK(writer);
+    EXPECT_THAT(LockPartitionForReading(file_system, path), StatusIs(absl::StatusCode::kUnavailable));
+  }
+  EXPECT_THAT(LockPartitionForReading(&memory, "absent-0"), StatusIs(absl::StatusCode::kNotFound));
+}
+
 // Another process that holds the lock is named.
 TEST(PartitionLockTest, NamesTheProcessThatHoldsIt) {
   const testing_support::TemporaryDirectory directory;

@@ -120,6 +120,23 @@ TEST_F(AdoptRefusalsTest, APartitionThatIsOpen) {
   ExpectRefused(absl::StatusCode::kUnavailable, HasSubstr("open for writing"));
 }
 
+// Copied or moved: nobody writes to it meanwhile.
+TEST_F(AdoptRefusalsTest, AWriterIsTurnedAwayMeanwhile) {
+  MakeSource();
+  MakeEmpty();
+  for (const bool move : {false, true}) {
+    const std::unique_ptr<MemoryFileSystem> machine = fs_.CloneAfterProcessDeath();
+    HookedFileSystem hooked(machine.get());
+    absl::Status opened;
+    hooked.before_open = [&](const std::string& path) {
+      if (!path.ends_with("-delete/orders-0/partition.metadata.tmp")) return;
+      opened = Log::Open(kSource, Options(machine.get())).status();
+    };
+    VARVE_EXPECT_OK(AdoptPartition(&hooked, kSource, kBroker, {.move = move}));
+    EXPECT_THAT(opened, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("varve.lock")));
+  }
+}
+
 TEST_F(AdoptRefusalsTest, APartitionThatWasNotClosed) {
   const std::unique_ptr<Log> log = OpenSource();
   MakeEmpty();
