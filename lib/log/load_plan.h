@@ -43,6 +43,7 @@ struct LastBatch {
 };
 
 struct LoadPlan {
+  std::optional<PartitionStateValues> state;  // as it was judged by: it may not be readable again
   BelievedMarks marks;
   bool clean = false;                    // nothing is to be recovered
   std::vector<int64_t> deleted;          // base offsets of leftovers below the log start, the oldest first

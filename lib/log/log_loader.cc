@@ -72,11 +72,11 @@ absl::StatusOr<PartitionStateValues> CompletePending(FileSystem* file_system, co
                               .first_offset = values.pending_offset,
                               .last_offset = values.pending_offset,
                               .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
-  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state, PartitionState::Open(file_system, directory));
+  VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state,
+                         PartitionState::Open(file_system, directory, values));
   if (overtaken.empty()) {
-    if (announcement == Announcement::kPerhapsCached || !state->stored()) {
-      // The process may have died before its sync, or the file could not be read and is a new one. Names must not be
-      // stable before it is.
+    if (announcement == Announcement::kPerhapsCached) {
+      // The process may have died before its sync: names must not be stable before it is.
       state->Store(values);
       VARVE_RETURN_IF_ERROR(state->Sync());
     }

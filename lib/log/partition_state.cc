@@ -167,22 +167,29 @@ bool IsOnlyZeros(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-// Puts a new file in the place of one that the device cannot read.
-absl::StatusOr<std::unique_ptr<File>> Replace(FileSystem* file_system, const std::string& directory) {
+// Puts a new file in the place of one that the device cannot read. It is no file of zeros, which would tell of a state
+// that was never stored: that the old one is lost must be known until the next store.
+absl::StatusOr<std::unique_ptr<File>> Replace(FileSystem* file_system, const std::string& directory,
+                                              const std::optional<PartitionStateValues>& known) {
+  constexpr std::byte kLost{0xFF};
+  std::array<std::byte, kFileBytes> bytes;
+  bytes.fill(kLost);
+  if (known.has_value()) EncodeSlot({.sequence = 0, .values = *known}, std::span(bytes).first<kSlotBytes>());
   const std::string path = JoinPath(directory, PartitionState::kFileName);
-  VARVE_RETURN_IF_ERROR(ReplaceFile(file_system, path, std::array<std::byte, kFileBytes>{}));
+  VARVE_RETURN_IF_ERROR(ReplaceFile(file_system, path, bytes));
   return file_system->Open(path, OpenMode::kReadWrite);
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem* file_system,
-                                                                     const std::string& directory) {
+                                                                     const std::string& directory,
+                                                                     const std::optional<PartitionStateValues>& known) {
   auto state = std::unique_ptr<PartitionState>(new PartitionState());
   VARVE_ASSIGN_OR_RETURN(state->file_, OpenOrCreate(file_system, directory));
   absl::StatusOr<std::array<std::byte, kFileBytes>> bytes = ReadSlots(*state->file_);
   if (absl::IsInternal(bytes.status())) {
-    VARVE_ASSIGN_OR_RETURN(state->file_, Replace(file_system, directory));
+    VARVE_ASSIGN_OR_RETURN(state->file_, Replace(file_system, directory, known));
     bytes = ReadSlots(*state->file_);
   }
   VARVE_RETURN_IF_ERROR(bytes.status());
@@ -191,9 +198,12 @@ absl::StatusOr<std::unique_ptr<PartitionState>> PartitionState::Open(FileSystem*
   if (slot.has_value()) {
     state->sequence_ = slot->sequence;
     state->values_ = std::move(slot->values);
-  } else {
-    state->values_.lineage = NewLineage();
+    return state;
   }
+  state->values_.lineage = NewLineage();
+  if (!known.has_value()) return state;
+  state->Store(*known);
+  VARVE_RETURN_IF_ERROR(state->Sync());
   return state;
 }
 

@@ -80,9 +80,11 @@ class PartitionState {
   static constexpr char kFileName[] = "varve.state";
 
   // Opens the file, or makes it with a fresh lineage (then stored() is false until the first Store). A file that the
-  // device cannot read is replaced.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartitionState>> Open(FileSystem* file_system,
-                                                                            const std::string& directory);
+  // device cannot read is replaced. What was `known` of it, from an earlier look, stays: where the file tells nothing any
+  // more it is stored, and stable when this returns. Where nothing was known the new file tells that something was lost.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<PartitionState>> Open(
+      FileSystem* file_system, const std::string& directory,
+      const std::optional<PartitionStateValues>& known = std::nullopt);
   // The values of a directory that is only read; absent where there is no file or no valid slot. Where that cannot be a
   // crash's doing, since the device cannot read the file or both slots hold something else, *fault (unless null) says
   // so.

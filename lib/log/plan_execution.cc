@@ -75,7 +75,7 @@ class Execution {
   // cache survived, as it is the last that is put right: the one before it may still be named if the process died while
   // it rolled.
   absl::Status OpenState() {
-    VARVE_ASSIGN_OR_RETURN(loaded_.state, PartitionState::Open(file_system_, directory_));
+    VARVE_ASSIGN_OR_RETURN(loaded_.state, PartitionState::Open(file_system_, directory_, plan_.state));
     // That varve has closed the log may be what tells that it is to begin anew: the announcement takes it back.
     if (!loaded_.state->stored() || plan_.starts_anew) return absl::OkStatus();
     PartitionStateValues values = loaded_.state->values();

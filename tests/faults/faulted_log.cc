@@ -292,9 +292,9 @@ std::vector<PossibleLog> FaultedLog::Possible() const {
 }
 
 // What a power loss tore counts as damage where varve.state could not be read: nobody knows any more what was durable.
-void FaultedLog::CheckBeforeDamage(const Log& log) const {
+void FaultedLog::CheckBeforeDamage(const Log& log, bool power_lost) const {
   const FaultKind* const kind = faults_->plan().kind;
-  ASSERT_TRUE(power_lost_ && kind != nullptr && kind->operation == FileOperation::kRead)
+  ASSERT_TRUE(power_lost && kind != nullptr && kind->operation == FileOperation::kRead)
       << log.recovery_report().ToJson();
   const std::vector<ReferenceRecord> records = current_.log.Records();
   auto next = records.begin();
@@ -316,7 +316,7 @@ void FaultedLog::CheckFound(MemoryFileSystem* disk, bool power_lost) const {
     return;
   }
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Log> log, Log::Open(kPartition, options));
-  if (!log->damage().empty()) return CheckBeforeDamage(*log);
+  if (!log->damage().empty()) return CheckBeforeDamage(*log, power_lost);
   VARVE_ASSERT_OK_AND_ASSIGN(const FoundLog found, FoundLog::Of(*log));
   ASSERT_THAT(CompareAny(found, Possible(), power_lost), IsOk()) << log->recovery_report().ToJson();
   // Whatever the cache pretends after a sync that failed: the next success means what it says.

@@ -66,7 +66,7 @@ class FaultedLog {
   [[nodiscard]] std::vector<PossibleLog> Possible() const;
   // No clone of the disk has lost, invented or moved anything, and what is open is durable whatever syncs failed before.
   void CheckFound(MemoryFileSystem* disk, bool power_lost) const;
-  void CheckBeforeDamage(const Log& log) const;
+  void CheckBeforeDamage(const Log& log, bool power_lost) const;
   // That a sync of the log which failed was the last thing it did.
   void CheckPoisoned();
   // That a log which met a full disk goes on once there is room.

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "log/log_places.h"
+#include "log/partition_state.h"
 #include "varve/errors.h"
 #include "varve/testing/faulty_file_system.h"
 
@@ -153,6 +154,7 @@ TEST_P(LogFaultsTest, ATruncationIsDoneThoughItsAnnouncementCannotBeReadBack) {
       FaultyFileSystem faulty(&disk);
       auto log = OpenLog(kPartition, TinyOptions(&faulty, &clock_, GetParam()));
       AppendMany(log.get(), 24);
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto before, internal::PartitionState::Peek(&disk, kPartition));
       faulty.AddRule({.operation = FileOperation::kRead,
                       .path_part = "varve.state",
                       .nth = nth,
@@ -161,6 +163,9 @@ TEST_P(LogFaultsTest, ATruncationIsDoneThoughItsAnnouncementCannotBeReadBack) {
           log_end_offset == 100 ? log->TruncateFullyAndStartAt(100) : log->TruncateTo(log_end_offset);
       fired = faulty.faults_fired() > 0;
       EXPECT_EQ(log->log_end_offset(), log_end_offset) << truncated;
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto after, internal::PartitionState::Peek(&disk, kPartition));
+      ASSERT_TRUE(before.has_value() && after.has_value());
+      EXPECT_EQ(after->lineage, before->lineage) << "by which followers find the live line";
       log.reset();
       log = OpenLog(kPartition, TinyOptions(&disk, &clock_, GetParam()));
       ASSERT_NE(log, nullptr);

@@ -158,5 +158,63 @@ TEST_F(PartitionStateTest, AStoreThatFailsLeavesTheOneBeforeAndIsToldBySync) {
   EXPECT_EQ(faulty.faults_fired(), 4u);
 }
 
+// The device fails for a moment, between two looks at the file: what the first one told stays, whatever happens next.
+TEST_F(PartitionStateTest, WhatWasKnownOfAFileThatCannotBeReadStays) {
+  for (const bool for_ever : {false, true}) {
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "operation " << nth << (for_ever ? " and all later ones" : ""));
+      Partition partition;
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto before, PartitionState::Open(partition.fs.get(), kDirectory));
+      before->Store(FullValues(1));
+      VARVE_ASSERT_OK(before->Sync());
+      FaultyFileSystem faulty(partition.fs.get());
+      const size_t unreadable =
+          faulty.AddRule({.operation = FileOperation::kRead, .status = absl::InternalError("EIO")});
+      faulty.AddRule({.nth = nth, .for_ever = for_ever, .status = absl::ResourceExhaustedError("stopped")});
+      const auto state = PartitionState::Open(&faulty, kDirectory, FullValues(1));
+      if (state.ok()) {
+        EXPECT_EQ((*state)->values(), FullValues(1));
+        EXPECT_TRUE((*state)->stored());
+      }
+      for (uint64_t seed = 0; seed < 5; ++seed) {
+        const auto crashed = partition.fs->CloneAfterCrash({.seed = seed});
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(crashed.get(), kDirectory));
+        ASSERT_EQ(values, FullValues(1)) << "seed " << seed;
+      }
+      if (nth <= faulty.operation_count()) continue;
+      EXPECT_EQ(faulty.faults_fired(unreadable), 1u);
+      EXPECT_GT(nth, 8u);
+      break;
+    }
+  }
+}
+
+TEST_F(PartitionStateTest, WhatWasKnownOfAFileThatIsGoneIsStoredAgain) {
+  VARVE_ASSERT_OK(PartitionState::Open(partition_.fs.get(), kDirectory, FullValues(1)));
+  const auto crashed = partition_.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(crashed.get(), kDirectory));
+  EXPECT_EQ(values, FullValues(1));
+  FaultyFileSystem faulty(partition_.fs.get());
+  VARVE_ASSERT_OK(partition_.fs->Remove(kPath));
+  faulty.AddRule({.operation = FileOperation::kSync, .status = absl::ResourceExhaustedError("full")});
+  EXPECT_THAT(PartitionState::Open(&faulty, kDirectory, FullValues(1)), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+// Nobody may take the file that stands in for it for one that was never stored.
+TEST_F(PartitionStateTest, AFileThatCannotBeReadAndOfWhichNothingIsKnownIsLost) {
+  Open()->Store(FullValues(1));
+  FaultyFileSystem faulty(partition_.fs.get());
+  faulty.AddRule({.operation = FileOperation::kRead, .status = absl::InternalError("EIO")});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(&faulty, kDirectory));
+  EXPECT_FALSE(state->stored());
+  const auto crashed = partition_.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  std::string fault;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(crashed.get(), kDirectory, &fault));
+  EXPECT_EQ(values, std::nullopt);
+  EXPECT_FALSE(fault.empty());
+  state->Store(FullValues(2));
+  EXPECT_EQ(Peek(), FullValues(2));
+}
+
 }  // namespace
 }  // namespace varve::internal

@@ -228,6 +228,39 @@ TEST_P(RecoveryFaultsTest, AReadThatFailsCostsNoBatch) {
   }
 }
 
+// The state could be read at first, so what it tells stays, though it cannot be read again and the opening is stopped
+// before it stores one.
+TEST_P(RecoveryFaultsTest, StoppedWhereTheStateCannotBeReadAgainTheNextOpeningComesToTheSame) {
+  const Outcome expected = Undisturbed();
+  for (uint64_t unreadable = 2;; ++unreadable) {
+    bool unreadable_fired = false;
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "read " << unreadable << ", operation " << nth);
+      Partition partition;
+      GetParam().set_up(&partition);
+      FaultyFileSystem faulty(partition.fs.get());
+      const size_t read = faulty.AddRule({.operation = FileOperation::kRead,
+                                          .path_part = PartitionState::kFileName,
+                                          .nth = unreadable,
+                                          .status = absl::InternalError("EIO")});
+      const size_t stop =
+          faulty.AddRule({.nth = nth, .for_ever = true, .status = absl::ResourceExhaustedError("stopped")});
+      (void)LoadLog(&faulty, kDirectory, partition.options);
+      unreadable_fired |= faulty.faults_fired(read) > 0;
+      if (faulty.faults_fired(stop) == 0) break;
+      if (faulty.faults_fired(read) == 0) continue;
+      ExpectSame(partition.fs->CloneAfterProcessDeath(), partition.options, expected);
+      for (uint64_t seed = 0; seed < 3; ++seed) {
+        SCOPED_TRACE(::testing::Message() << "seed " << seed);
+        const CrashMode mode = seed == 0 ? CrashMode::kLoseAllUnsynced : CrashMode::kRandom;
+        ExpectSame(partition.fs->CloneAfterCrash({.seed = seed, .mode = mode}), partition.options, expected);
+      }
+      if (HasFailure()) return;
+    }
+    if (!unreadable_fired) break;
+  }
+}
+
 // --- Bad sectors ---
 
 std::string NameOfOnDamage(const ::testing::TestParamInfo<OnDamage>& info) {
