@@ -49,6 +49,11 @@ class Progress:
     def passed(self):
         return not any(of_kind["differing"] or of_kind["failed"] for of_kind in self.kinds.values())
 
+    def not_whole(self, lives):
+        """A sentence of each kind of which fewer than so many lives are judged."""
+        return [f"NOT WHOLE: {of_kind['judged']} of {lives} lives carried out by {kind} are judged"
+                for kind, of_kind in self.kinds.items() if of_kind["judged"] < lives]
+
     def summary(self):
         lines = []
         for kind, of_kind in self.kinds.items():

@@ -1,15 +1,20 @@
-"""A long run goes on where it was stopped, notes lives in their order, and does not pass what failed."""
+"""A long run goes on where it was stopped, notes lives in their order, and passes neither what failed nor a part."""
 
 import asyncio
 import contextlib
 import io
+import json
+import os
 import pathlib
+import subprocess
+import sys
 import tempfile
 import unittest
 
 from long_run import Progress, chunks_left, digest_of, judge_all
 
 KINDS = ("varve", "kafka")
+LONG = pathlib.Path(__file__).resolve().with_name("long")
 
 
 def report(lives, *differing, failed=False, **exceptions):
@@ -62,6 +67,41 @@ class LongRunTest(unittest.TestCase):
             progress.add("kafka", reported)
             self.assertEqual(progress.passed(), passes, reported)
             self.assertEqual("  the test of lives 6 to 10 failed" in progress.summary(), reported["failed"])
+
+    def long(self, *options):
+        """The status of the program in a build in which no judge is compiled at first, and what it reached."""
+        build = self.directory / "build"
+        for name, program in (("lib/cli/varve", "VARVE_COMMAND"), ("tests/kafka/varve_lives", "VARVE_LIVES")):
+            path = build / name
+            if not path.exists():
+                path.parent.mkdir(parents=True)
+                path.symlink_to(os.environ[program])
+        run = subprocess.run([sys.executable, LONG, build, "--chunk", "1", "--jobs", "1", *options],
+                             env={**os.environ, "VARVE_TEST_RESULTS": str(self.directory)}, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, check=False)
+        reached = json.loads((self.directory / "kafka.json").read_text())
+        return run, {one["what"].split()[-1]: one for one in reached["reached"]}, reached["command"]
+
+    def test_a_part_does_not_pass_and_is_gone_on_with_though_the_judge_was_not_compiled(self):
+        run, reached, command = self.long("--lives", "1000", "--minutes", "0.01")
+        self.assertEqual(run.returncode, 3, run.stdout)
+        self.assertRegex(run.stdout, r"NOT WHOLE: \d+ of 1000 lives carried out by kafka are judged")
+        judged = reached["varve"]["count"]
+        self.assertIn(judged, range(1, 1000))
+        self.assertEqual(reached["varve"]["asked"], 1000)
+        self.assertEqual(command, "tests/kafka/long BUILD --lives 1000 --minutes 0.01")
+        run, reached, command = self.long("--lives", str(judged))
+        self.assertEqual(run.returncode, 0, run.stdout)
+        self.assertEqual({kind: one["count"] for kind, one in reached.items()}, {"varve": judged, "kafka": judged})
+        self.assertNotIn("NOT WHOLE", run.stdout)
+
+    def test_fewer_lives_than_asked_for_are_not_whole(self):
+        progress = self.progress()
+        for kind in KINDS:
+            progress.add(kind, report(5))
+        progress.add("varve", report(1))
+        self.assertEqual(progress.not_whole(5), [])
+        self.assertEqual(progress.not_whole(6), ["NOT WHOLE: 5 of 6 lives carried out by kafka are judged"])
 
     def judge_all(self, judge_chunk, jobs, lives=8):
         """The progress after so many lives of each kind, two in a chunk."""
