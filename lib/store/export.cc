@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "base/path.h"
@@ -21,14 +22,18 @@ namespace {
 // What varve has on disk only while somebody writes.
 bool IsOfAWriter(const PartitionFile& file) { return file.name == kLockFileName || file.name == LiveLine::kFileName; }
 
+// Of a copy that is being made, beside its target.
+std::string NameOfStage(const std::string& target, std::string_view unique) {
+  return CappedName(fmt::format(".{}", BaseName(target)), fmt::format(".{}-export", unique));
+}
+
 class Exporter {
  public:
   Exporter(FileSystem* file_system, std::string directory, std::string target, const ExportOptions& options)
       : file_system_(file_system),
         directory_(std::move(directory)),
         target_(std::move(target)),
-        stage_(JoinPath(ParentDirectory(target_),
-                        CappedName(fmt::format(".{}", BaseName(target_)), fmt::format(".{}-export", UniqueSuffix())))),
+        stage_(JoinPath(ParentDirectory(target_), NameOfStage(target_, UniqueSuffix()))),
         options_(options) {}
 
   [[nodiscard]] absl::StatusOr<ExportResult> Run() {
@@ -84,6 +89,18 @@ class Exporter {
     return absl::OkStatus();
   }
 
+  // Of earlier runs that were killed.
+  [[nodiscard]] absl::Status ClearStages() {
+    const std::string parent = ParentDirectory(target_);
+    VARVE_ASSIGN_OR_RETURN(const std::vector<std::string> names, file_system_->List(parent));
+    const auto name_of_stage = [this](std::string_view unique) { return NameOfStage(target_, unique); };
+    for (const std::string& name : names) {
+      if (!IsNameWithUniqueSuffix(name, name_of_stage)) continue;
+      VARVE_RETURN_IF_ERROR(RemoveTree(file_system_, JoinPath(parent, name)));
+    }
+    return absl::OkStatus();
+  }
+
   [[nodiscard]] absl::Status Export(const DataDirectory& data) {
     result_.notes = data.notes();
     result_.stopped_cleanly = data.marks().clean.value_or(false);
@@ -93,6 +110,7 @@ class Exporter {
       if (stays) result_.left_behind.push_back(file.name);
       return stays;
     });
+    VARVE_RETURN_IF_ERROR(ClearStages());
     VARVE_ASSIGN_OR_RETURN(result_.bytes,
                            CopyPartitionFiles(file_system_, directory_, files, stage_, options_.copy_progress));
     absl::StatusOr<TopicId> topic_id = ReadPartitionMetadata(file_system_, JoinPath(stage_, kPartitionMetadataFile));

@@ -256,6 +256,20 @@ TEST_F(ExportTest, AnOverlayKnowsTheLocksOfItsBase) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("open for writing")));
 }
 
+// Of a run that was killed. What is only called alike stays.
+TEST_F(ExportTest, ClearsWhatAnInterruptedOneHasLeft) {
+  MakeBrokersPartition();
+  const std::string unique(32, 'a');
+  for (const char* const name : {".exported-0.", ".exported-1."}) {
+    const std::string left = fmt::format("data/{}{}-export", name, unique);
+    VARVE_ASSERT_OK(fs_.CreateDirectory(left));
+    WriteFile(&fs_, left + "/00000000000000000000.log", "the beginning of a copy");
+  }
+  VARVE_ASSERT_OK(ExportPartition(&fs_, kAdopted, kExported));
+  EXPECT_THAT(fs_.List("data"),
+              testing_support::IsOkAndHolds(ElementsAre(fmt::format(".exported-1.{}-export", unique), "exported-0")));
+}
+
 // --- What a failure leaves, and what a crash ---
 
 TEST_F(ExportTest, AFailureOrACrashLeavesNoTargetOrAWholeOne) {
