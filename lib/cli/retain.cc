@@ -1,5 +1,6 @@
 #include "cli/retain.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@ struct Retained {
   RecoveryReport report;
   int64_t start_before = 0;
   int64_t log_end_offset = 0;
+  std::optional<int64_t> broker_log_start_offset;  // below Kafka's data directory
 
   bool changes_nothing() const { return result.deleted.empty() && result.log_start_offset == start_before; }
 };
@@ -34,15 +36,31 @@ RetentionOptions LimitsOf(const RetainSettings& settings) {
   return limits;
 }
 
+// The first offset that a broker will serve of a log that then begins with this segment: it knows nothing of varve's log
+// start, which may lie within (LogLoader.load). Absent where no broker looks.
+absl::StatusOr<std::optional<int64_t>> BrokerLogStart(const std::string& directory, int64_t first_base_offset) {
+  const absl::StatusOr<std::string> path = CanonicalPath(directory);
+  if (!path.ok()) return path.status();
+  const absl::StatusOr<DataDirectory> data = DataDirectory::Of(FileSystem::Default(), *path);
+  if (!data.ok()) return data.status();
+  if (!data->is_kafka()) return std::nullopt;
+  return std::max(first_base_offset, data->marks().log_start_offset.value_or(0));
+}
+
 absl::StatusOr<Retained> Foresee(const RetainSettings& settings) {
   const absl::StatusOr<std::unique_ptr<Log>> log = OpenForReading(kCommand, settings.directory);
   if (!log.ok()) return log.status();
   absl::StatusOr<RetentionResult> result = (*log)->PlanRetention(LimitsOf(settings));
   if (!result.ok()) return result.status();
+  const int64_t first_base_offset =
+      result->deleted.empty() ? (*log)->segments().front().base_offset : result->deleted.back().next_offset;
+  const absl::StatusOr<std::optional<int64_t>> broker_start = BrokerLogStart(settings.directory, first_base_offset);
+  if (!broker_start.ok()) return broker_start.status();
   return Retained{.result = *std::move(result),
                   .report = (*log)->recovery_report(),
                   .start_before = (*log)->log_start_offset(),
-                  .log_end_offset = (*log)->log_end_offset()};
+                  .log_end_offset = (*log)->log_end_offset(),
+                  .broker_log_start_offset = *broker_start};
 }
 
 absl::StatusOr<Retained> Apply(const RetainSettings& settings) {
@@ -60,10 +78,14 @@ absl::StatusOr<Retained> Apply(const RetainSettings& settings) {
   const absl::Status closed = log->Close();
   if (!result.ok()) return result.status();
   if (!closed.ok()) return closed;
+  const absl::StatusOr<std::optional<int64_t>> broker_start =
+      BrokerLogStart(settings.directory, log->segments().front().base_offset);
+  if (!broker_start.ok()) return broker_start.status();
   return Retained{.result = *std::move(result),
                   .report = log->recovery_report(),
                   .start_before = start_before,
-                  .log_end_offset = log->log_end_offset()};
+                  .log_end_offset = log->log_end_offset(),
+                  .broker_log_start_offset = *broker_start};
 }
 
 std::string_view NameOf(RetentionRule rule) {
@@ -102,18 +124,21 @@ OrderedJson RetainedJson(const RetainSettings& settings, const Retained& retaine
                        {"bytes", segment.size_bytes},
                        {"rule", NameOf(segment.rule)}});
   }
-  return {{"dir", settings.directory},
-          {"dry_run", settings.dry_run},
-          {"log_start_offset", result.log_start_offset},
-          {"log_end_offset", retained.log_end_offset},
-          {"log_start_offset_before", retained.start_before},
-          {"bytes", result.size_bytes},
-          {"bytes_before", BytesBefore(result)},
-          {"deleted", deleted},
-          {"blocked", result.block.has_value() ? BlockJson(*result.block) : OrderedJson()},
-          {"active_left", result.active_left},
-          {"files_left", result.files_left},
-          {"report", ReportJson(retained.report)}};
+  return {
+      {"dir", settings.directory},
+      {"dry_run", settings.dry_run},
+      {"log_start_offset", result.log_start_offset},
+      {"log_end_offset", retained.log_end_offset},
+      {"log_start_offset_before", retained.start_before},
+      {"broker_log_start_offset",
+       retained.broker_log_start_offset.has_value() ? OrderedJson(*retained.broker_log_start_offset) : OrderedJson()},
+      {"bytes", result.size_bytes},
+      {"bytes_before", BytesBefore(result)},
+      {"deleted", deleted},
+      {"blocked", result.block.has_value() ? BlockJson(*result.block) : OrderedJson()},
+      {"active_left", result.active_left},
+      {"files_left", result.files_left},
+      {"report", ReportJson(retained.report)}};
 }
 
 void PrintBlock(const RetainSettings& settings, const RetentionBlock& block, Output* out) {
@@ -140,6 +165,12 @@ void PrintRetained(const RetainSettings& settings, const Retained& retained, Out
              FormatBytes(result.size_bytes));
   for (const RetiredSegment& segment : result.deleted) {
     out->Print("  segment {}, {}: by {}\n", segment.base_offset, FormatBytes(segment.size_bytes), NameOf(segment.rule));
+  }
+  if (retained.broker_log_start_offset.value_or(result.log_start_offset) < result.log_start_offset) {
+    out->Print(
+        "  a broker will serve from offset {} on, as its log-start-offset-checkpoint is not raised; while it runs, "
+        "kafka-delete-records.sh does that\n",
+        *retained.broker_log_start_offset);
   }
   if (result.block.has_value()) PrintBlock(settings, *result.block, out);
   if (result.active_left)

@@ -123,11 +123,29 @@ class KafkaDirectoryTest(VarveTest):
         self.assertIn("removed .kafka_cleanshutdown", result.errors)
         self.assertFalse(marker.exists())
         self.assertEqual([segment["segment"] for segment in result.json()["deleted"]], [301])
+        begins = result.json()["broker_log_start_offset"]
         checkpoint = (partition.parent / "log-start-offset-checkpoint").read_text()
         self.assertEqual(checkpoint.split()[-1], "333")  # never raised: Kafka begins at its first segment, or above
         self.assertEqual(self.run_ok("stat", partition, "--json").json()["log_start_offset"], 450)
         epochs = (partition / "leader-epoch-checkpoint").read_text().split()
         self.assertEqual(epochs[-1], "450")
+        self.assertEqual(begins, int(min(partition.glob("*.log")).stem))
+
+    def test_what_a_broker_brings_back_is_told(self):
+        """A log start inside a segment is in varve's own file, which no broker reads."""
+        partition = self.copy_case("log-start-advanced")
+        for dry_run in (("--dry-run",), (), ()):  # and again, with nothing left to be done
+            told = self.run_ok("retain", partition, "--before-offset", 340, *dry_run).text
+            self.assertIn("a broker will serve from offset 333 on, as its log-start-offset-checkpoint is not raised", told)
+            self.assertIn("kafka-delete-records.sh", told)
+        summary = self.run_ok("retain", partition, "--before-offset", 340, "--json").json()
+        self.assertEqual((summary["log_start_offset"], summary["broker_log_start_offset"]), (340, 333))
+
+    def test_a_partition_by_itself_has_no_broker(self):
+        partition = self.append("alone-0", range(10))
+        summary = self.run_ok("retain", partition, "--before-offset", 3, "--json").json()
+        self.assertIsNone(summary["broker_log_start_offset"])
+        self.assertNotIn("broker", self.run_ok("retain", partition, "--before-offset", 4).text)
 
 
 if __name__ == "__main__":
