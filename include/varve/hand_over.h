@@ -16,7 +16,7 @@
 // broker removes it log.segment.delete.delay.ms after its start, and makes TOPIC-N anew where it is missing. Where the
 // source is removed, it is called .NAME.UNIQUE-moved meanwhile: once it has that name, the copy is in place, and what an
 // interruption leaves of it is of no use; the next adoption that moves a source called NAME from there removes it. An
-// interrupted export leaves .NAME.UNIQUE-export beside its target. On an OverlayFileSystem either is a dry run; paths
+// interrupted export leaves .NAME.UNIQUE-export beside its target, and the next one to there removes it. On an OverlayFileSystem either is a dry run; paths
 // are then to be absolute, without links.
 //
 // Modification times are the copy's: Kafka's retention goes by them where a segment has no timestamps.
@@ -43,7 +43,10 @@ struct AdoptOptions {
   std::optional<TopicPartition> as = std::nullopt;  // absent: what the name of the directory says
   // As Kafka prints it, 22 characters. Absent: that of the directory which the broker made for the partition.
   std::optional<std::string> topic_id = std::nullopt;
-  bool move = false;  // the source goes once the copy is in place; it takes the room of both until then
+  // The source goes once the copy is in place; it takes the room of both until then. Whoever asks for it must know that
+  // the broker keeps the copy: that the topic has one replica, or else its leader, whose log is empty, has the copy cut
+  // down to that; and that its retention.ms and retention.bytes reach back to the first record.
+  bool move = false;
   ProgressCallback copy_progress = nullptr;
   ProgressCallback verify_progress = nullptr;  // of the check of the copy
 };

@@ -17,6 +17,7 @@
 #include "cli/partition_access.h"
 #include "cli/progress_bar.h"
 #include "cli/quantities.h"
+#include "varve/clock.h"
 #include "varve/overlay_file_system.h"
 #include "varve/segment.h"
 
@@ -72,6 +73,19 @@ absl::Status CheckMayAdoptInto(const std::string& log_directory) {
   return absl::OkStatus();
 }
 
+// Not from the copy either: what the broker deletes is gone then.
+absl::Status CheckRetained(const AdoptSettings& settings, const std::string& directory) {
+  const std::optional<int64_t> oldest_ms = OldestTimestamp(FileSystem::Default(), directory);
+  if (settings.retention_ms < 0 || !oldest_ms.has_value()) return absl::OkStatus();
+  if (Clock::Default()->WallMs() - *oldest_ms <= settings.retention_ms) return absl::OkStatus();
+  return Failure(
+      absl::StatusCode::kFailedPrecondition,
+      "{}: its oldest segment ends at {}, further back than a retention.ms of {}, by which the broker deletes "
+      "it: set the topic's own (kafka-configs.sh --describe prints it), and say so by --retention-ms, which is "
+      "-1 too where cleanup.policy is compact; or leave --move away",
+      directory, FormatTime(*oldest_ms), settings.retention_ms);
+}
+
 absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& settings) {
   const absl::StatusOr<std::string> directory = CanonicalPath(settings.directory);
   if (!directory.ok()) return directory.status();
@@ -85,6 +99,7 @@ absl::StatusOr<Adopted> Adopt(FileSystem* file_system, const AdoptSettings& sett
   }
   if (options.move) {
     if (absl::Status status = CheckMayRemove(*directory); !status.ok()) return status;
+    if (absl::Status status = CheckRetained(settings, *directory); !status.ok()) return status;
   }
   const auto copy_bar = std::make_shared<ProgressBar>("adopt: copy");
   options.copy_progress = UpdatesOf(copy_bar);
@@ -159,8 +174,14 @@ void PrintWhatWasDone(const AdoptSettings& settings, const AdoptResult& result, 
   }
 }
 
-void PrintWhatToKnow(const Adopted& adopted, Output* out) {
+void PrintWhatToKnow(const AdoptSettings& settings, const Adopted& adopted, Output* out) {
   const AdoptResult& result = adopted.result;
+  if (!settings.replication_factor.has_value()) {
+    out->Print(
+        "  kafka-topics.sh --describe --topic {} must tell of ReplicationFactor: 1. Where there are more, this broker "
+        "comes back as a follower, and cuts the log down to its leader's, which is empty\n",
+        result.partition.topic);
+  }
   if (!result.stopped_cleanly) {
     out->Print("  the broker was not stopped cleanly: it will check its logs when it starts\n");
   }
@@ -218,7 +239,7 @@ ExitStatus RunAdopt(const AdoptSettings& settings) {
     out.Print("{}\n", JsonText(AdoptedJson(settings, *adopted)));
   } else {
     PrintWhatWasDone(settings, adopted->result, &out);
-    PrintWhatToKnow(*adopted, &out);
+    PrintWhatToKnow(settings, *adopted, &out);
     if (!settings.dry_run) PrintWhatIsNext(adopted->result, &out);
   }
   return out.Finish(kCommand, ExitStatus::kDone);

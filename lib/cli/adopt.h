@@ -4,6 +4,8 @@
 #ifndef VARVE_LIB_CLI_ADOPT_H_
 #define VARVE_LIB_CLI_ADOPT_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cli/exit_status.h"
@@ -15,6 +17,10 @@ struct AdoptSettings {
   std::string directory;
   std::string log_directory;  // the broker's
   AdoptOptions options;       // but for the progress
+  // The topic's. Only one replica may be adopted, and removing the source wants it said.
+  std::optional<int64_t> replication_factor;
+  // The topic's, -1 for none. What is older, the broker deletes soon after its start: then the source must not go.
+  int64_t retention_ms = int64_t{7} * 24 * 60 * 60 * 1000;
   bool dry_run = false;
   bool json = false;
 };

@@ -388,6 +388,23 @@ void AddCompact(CLI::App* app, Command* chosen) {
 
 // --- Commands that hand over ---
 
+// A broker that is not the only replica comes back as a follower, and cuts the log down to its leader's.
+void CheckSoleReplica(const AdoptSettings& settings) {
+  if (settings.options.move && !settings.replication_factor.has_value()) {
+    throw CLI::ValidationError(
+        "--move",
+        "expected --replication-factor 1 with it, as kafka-topics.sh --describe has to print it: "
+        "of a topic with more replicas nothing would be left");
+  }
+  if (settings.replication_factor.value_or(1) == 1) return;
+  throw CLI::ValidationError(
+      "--replication-factor",
+      fmt::format(
+          "expected a topic of one replica, found --replication-factor {}: the broker would cut the log down to "
+          "another's. What kafka-topics.sh --describe prints is changed by kafka-reassign-partitions.sh",
+          *settings.replication_factor));
+}
+
 void AddAdopt(CLI::App* app, Command* chosen) {
   CLI::App* const command =
       app->add_subcommand("adopt", "Hand a partition over to a stopped Kafka broker, which then serves it");
@@ -404,14 +421,32 @@ void AddAdopt(CLI::App* app, Command* chosen) {
           },
           "The partition's name in Kafka; default: the directory's")
       ->type_name("TOPIC-N");
-  command->add_option("--topic-id", settings->options.topic_id,
-                      "The topic's id, as kafka-topics.sh --describe prints it; default: that of the directory which "
-                      "the broker made for the partition. Where it has made none, and none of the topic's others, the "
-                      "id cannot be checked: under a wrong one the broker sets the partition aside");
+  command->add_option(
+      "--topic-id", settings->options.topic_id,
+      "The topic's id, as kafka-topics.sh --describe prints it; default: that of the directory which "
+      "the broker made for the partition. Where it has made none, and none of the topic's others, the "
+      "id cannot be checked: under a wrong one the broker sets the partition aside. Nor can it be "
+      "seen whether another of the broker's log.dirs holds the partition: the broker does not start then");
   command->add_flag("--move", settings->options.move, "Remove DIR once the copy is in place");
+  command
+      ->add_option(
+          "--replication-factor", settings->replication_factor,
+          "The topic's, as kafka-topics.sh --describe prints it: 1, as another replica has the copy cut down to "
+          "what it has itself. --move has to be told")
+      ->transform(WholeNumber());
+  command
+      ->add_option(
+          "--retention-ms", settings->retention_ms,
+          "The topic's retention.ms, -1 where it has none: --move keeps away from what is older, as the broker "
+          "deletes it")
+      ->transform(WholeNumber())
+      ->capture_default_str();
   command->add_flag("--dry-run", settings->dry_run, "Only say what would be done");
   command->add_flag("--json", settings->json, "Print the summary as JSON");
-  command->callback([settings, chosen] { *chosen = [settings] { return RunAdopt(*settings); }; });
+  command->callback([settings, chosen] {
+    CheckSoleReplica(*settings);
+    *chosen = [settings] { return RunAdopt(*settings); };
+  });
 }
 
 void AddExport(CLI::App* app, Command* chosen) {

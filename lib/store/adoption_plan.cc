@@ -77,7 +77,7 @@ absl::StatusOr<TopicId> DecideTopicId(const AdoptionTarget& target, const std::o
   }
   return Error(absl::StatusCode::kFailedPrecondition,
                "{}: expected the directory that the broker makes for the partition, found none: create the topic in "
-               "Kafka, stop the broker, and name the log directory in which it has made it; or name the topic's id",
+               "Kafka, stop the broker, and name the log directory in which it has made it",
                target.path);
 }
 

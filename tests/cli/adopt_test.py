@@ -1,8 +1,10 @@
 """Tests of `varve adopt` and `varve export`: what goes where, what is told, and what is refused."""
 
+import json
 import os
 import pwd
 import shutil
+import time
 import unittest
 
 import log_files
@@ -12,6 +14,7 @@ TOPIC_ID = "4L6g3nShT-eMCtK--X86sw"
 OTHER_ID = "AAAAAAAAAAAAAAAAAAAAAQ"
 META_PROPERTIES = "#\n#Sun Nov 22 22:22:22 UTC 2026\ncluster.id=abc\nversion=1\nnode.id=7\n"
 SEGMENT = "0" * 20
+MOVE = ("--move", "--replication-factor", 1)
 
 
 def tree_of(directory):
@@ -117,7 +120,7 @@ class AdoptTest(HandOverTestCase):
     def test_move_removes_the_source(self):
         source = self.make_source()
         target = self.make_empty()
-        self.assertIn(f"{source} was removed", self.run_ok("adopt", source, "--into", self.broker, "--move").text)
+        self.assertIn(f"{source} was removed", self.run_ok("adopt", source, "--into", self.broker, *MOVE).text)
         self.assertFalse(source.exists())
         self.assertEqual(len(self.values(target)), 100)
 
@@ -149,7 +152,7 @@ class AdoptTest(HandOverTestCase):
     def test_a_link_is_followed_when_the_source_goes(self):
         source = self.make_source()
         (self.directory / "given-1").symlink_to(source)
-        self.run_ok("adopt", self.directory / "given-1", "--into", self.broker, "--topic-id", TOPIC_ID, "--move")
+        self.run_ok("adopt", self.directory / "given-1", "--into", self.broker, "--topic-id", TOPIC_ID, *MOVE)
         self.assertFalse(source.exists())
         self.assertEqual(len(self.values(self.broker / "given-1")), 100)
 
@@ -200,9 +203,9 @@ class AdoptRefusalTest(HandOverTestCase):
         base = sorted(self.source.glob("*.log"))[1].stem
         for suffix in ("log", "index", "timeindex"):
             (self.source / f"{base}.{suffix}").rename(self.source / f"{base}.{suffix}.swap")
-        self.check_refuses(1, f"{base}.index.swap", "varve repair --force", options=("--move",))
+        self.check_refuses(1, f"{base}.index.swap", "varve repair --force", options=MOVE)
         self.run_ok("repair", self.source, "--force")
-        self.assertEqual(self.adopt(self.source, "--move").status, 0)
+        self.assertEqual(self.adopt(self.source, *MOVE).status, 0)
         self.assertEqual(len(self.values(self.broker / "orders-0")), 100)
 
     def test_damage(self):
@@ -220,6 +223,8 @@ class AdoptRefusalTest(HandOverTestCase):
 
     def test_a_partition_that_the_broker_has_not_made(self):
         self.check_refuses(1, "create the topic in Kafka", "stop the broker")
+        # In another of the log directories than the broker's own, a second one would keep it from starting.
+        self.assertNotIn("name the topic's id", self.adopt(self.source).errors)
 
     def test_another_id(self):
         self.make_empty()
@@ -241,7 +246,41 @@ class AdoptRefusalTest(HandOverTestCase):
     def test_moving_what_does_not_go_along(self):
         self.make_empty()
         (self.source / "notes.txt").write_text("precious")
-        self.check_refuses(1, "notes.txt would be lost", options=("--move",))
+        self.check_refuses(1, "notes.txt would be lost", options=MOVE)
+
+    def test_moving_what_other_replicas_would_cut_away(self):
+        self.make_empty()
+        for given, told in ((["--move"], "--move: expected --replication-factor 1 with it"),
+                            (["--move", "--replication-factor", 3], "one replica, found --replication-factor 3"),
+                            (["--replication-factor", 3], "one replica, found --replication-factor 3")):
+            self.check_refuses(2, told, "kafka-topics.sh --describe", options=given)
+        for mode in ("--dry-run", "--json"):
+            told = self.adopt(self.source, mode).text
+            self.assertEqual("kafka-topics.sh --describe --topic orders must tell of ReplicationFactor: 1" in told,
+                             mode == "--dry-run")
+            shutil.rmtree(self.broker / "orders-0")
+            self.make_empty()
+        self.assertNotIn("ReplicationFactor", self.adopt(self.source, *MOVE).text)
+
+    def test_moving_what_the_broker_would_delete_at_once(self):
+        self.make_empty()
+        day_ms = 24 * 60 * 60 * 1000
+        for index, (age_days, given, may_go) in enumerate([
+                (8, [], False), (8, ["--retention-ms", 9 * day_ms], True), (8, ["--retention-ms", -1], True),
+                (6, [], True), (6, ["--retention-ms", 5 * day_ms], False)]):
+            with self.subTest(age_days=age_days, given=given):
+                now_ms = int(time.time() * 1000)
+                name = f"aged-{index}"
+                self.make_empty(name)
+                source = self.append(name, [json.dumps({"value": "v", "timestamp": now_ms - age_days * day_ms})],
+                                     "--format", "jsonl")
+                if may_go:
+                    self.assertEqual(self.adopt(source, *MOVE, *given).status, 0)
+                    self.assertFalse(source.exists())
+                else:
+                    self.check_refuses(1, "retention.ms", "kafka-configs.sh", "--retention-ms", source=source,
+                                       options=[*MOVE, *given])
+                    self.assertEqual(self.adopt(source).status, 0)
 
     def test_a_compacted_log(self):
         source = self.append("keyed-0", [f"{i % 3}:{i}" for i in range(100)], "--key-separator", ":", "--segment-bytes",
@@ -332,11 +371,11 @@ class BrokersUserTest(HandOverTestCase):
             before = tree_of(self.broker), tree_of(source)
             for dry_run in (("--dry-run",), ()):
                 with self.subTest(path=path.name, dry_run=dry_run):
-                    result = self.unprivileged("adopt", source, "--into", self.broker, "--move", *dry_run)
+                    result = self.unprivileged("adopt", source, "--into", self.broker, *MOVE, *dry_run)
                     self.check_refused(result, 3, f"adopt: {path}: Permission denied", "what to do: run the command as")
                     self.assertEqual((tree_of(self.broker), tree_of(source)), before)
             path.chmod(mode)
-        result = self.unprivileged("adopt", source, "--into", self.broker, "--move")
+        result = self.unprivileged("adopt", source, "--into", self.broker, *MOVE)
         self.assertEqual(result.status, 0, result.errors)
         self.assertFalse(source.exists())
 
@@ -375,7 +414,7 @@ class BrokersUserTest(HandOverTestCase):
 class ExportTest(HandOverTestCase):
     def make_brokers(self):
         target = self.make_empty()
-        self.run_ok("adopt", self.make_source(), "--into", self.broker, "--move")
+        self.run_ok("adopt", self.make_source(), "--into", self.broker, *MOVE)
         return target
 
     def test_there_and_back(self):

@@ -286,7 +286,7 @@ class BrokerTest(BrokerCase):
         before = found()
         adopt = ["adopt", source, "--into", self.broker.data]
         export = ["export", served, "--to", self.directory / "served-0"]
-        for command in [adopt, [*adopt, "--move"], [*adopt, "--dry-run"], export]:
+        for command in [adopt, [*adopt, "--move", "--replication-factor", 1], [*adopt, "--dry-run"], export]:
             with self.subTest(command=command):
                 self.check_refused(varve(*command), 3, "stop the broker first", self.broker.data / ".lock")
                 self.assertEqual(found(), before)
