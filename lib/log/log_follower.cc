@@ -42,22 +42,25 @@ void HoldBack(const Frontiers::Followed& followed, Frontiers* frontiers) {
   frontiers->SetFirstUnstable(stable_end);
 }
 
-// True if between two listings no .log has come, gone or been exchanged; a roll adds one behind the others.
+// True if between two listings no .log has come, gone or been exchanged; a roll adds one behind the others. Where the
+// cleaner of a broker exchanges one alone, only the old file under its last name tells.
 bool SameLogs(const std::vector<std::string>& before, const std::vector<std::string>& after) {
-  const auto logs = [](const PartitionListing& listing) {
-    std::vector<std::pair<int64_t, bool>> found;  // the base offset, and whether it is a .swap
-    for (const int64_t base_offset : listing.BaseOffsets()) found.emplace_back(base_offset, false);
+  const auto with_suffix = [](const PartitionListing& listing, SegmentFileSuffix suffix) {
+    std::set<int64_t> base_offsets;
     for (const LeftoverFile& leftover : listing.leftovers) {
-      if (leftover.parts.suffix == SegmentFileSuffix::kSwap) found.emplace_back(leftover.parts.base_offset, true);
+      if (leftover.parts.suffix == suffix) base_offsets.insert(leftover.parts.base_offset);
     }
-    return found;
+    return base_offsets;
   };
   const PartitionListing listed = SortNames(before);
   PartitionListing now = SortNames(after);
   if (!listed.segments.empty()) {
     now.segments.erase(now.segments.upper_bound(listed.segments.rbegin()->first), now.segments.end());
   }
-  return logs(listed) == logs(now);
+  return listed.BaseOffsets() == now.BaseOffsets() &&
+         with_suffix(listed, SegmentFileSuffix::kSwap) == with_suffix(now, SegmentFileSuffix::kSwap) &&
+         std::ranges::includes(with_suffix(listed, SegmentFileSuffix::kDeleted),
+                               with_suffix(now, SegmentFileSuffix::kDeleted));
 }
 
 }  // namespace
@@ -96,7 +99,10 @@ absl::Status LogFollower::RefreshLocked() {
     const bool busy = sight.presence == WriterPresence::kBusy;
     const bool patient = busy && looked_at_ - started < kPatience;
     // Nothing new is no answer to a reader that was sent here by what it lacked.
-    if (busy && !(awaited && patient) && IsCurrentBeside(sight)) return absl::OkStatus();
+    if (busy && !(awaited && patient) && IsCurrentBeside(sight)) {
+      FollowBeside(sight);
+      return absl::OkStatus();
+    }
     if (patient) {
       wait();
       --tries;
@@ -179,6 +185,7 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   SegmentList::Handles handles;
   if (load.ok()) {
     handles = core_->HandlesOf(*load, overlay);
+    for (const std::shared_ptr<SegmentHandle>& handle : handles) handle->NoteFile();
     VARVE_RETURN_IF_ERROR(ReadTransactionIndexes(overlay.get(), handles));
   }
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
@@ -197,16 +204,19 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
                      .first_open_offset = loaded.producers->FirstOpenOffset().value_or(Frontiers::kNone),
                      .closed_transactions = loaded.producers->closed_transactions()});
   core_->SetEpochs(std::move(loaded.epochs));
-  // Last: until then readers that meet replaced files are told to come again. So are they where a writer is at work on
-  // the names: its line changes once more when it is done.
+  // Last: until then readers that meet replaced files are told to come again.
+  FollowBeside(sight);
+  producers_ = loaded.producers->entries();
+  report_ = std::move(loaded.report);
+  return absl::OkStatus();
+}
+
+void LogFollower::FollowBeside(const WriterSight& sight) {
   if (sight.presence == WriterPresence::kBusy && watch_.line() != nullptr) {
     core_->Follow(watch_.line(), sight.values.generation);
   } else {
     core_->FollowNobody();
   }
-  producers_ = loaded.producers->entries();
-  report_ = std::move(loaded.report);
-  return absl::OkStatus();
 }
 
 // Read now: one whose name changes when it is asked for would say that nothing was aborted. One that cannot be read says

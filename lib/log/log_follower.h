@@ -73,6 +73,8 @@ class LogFollower {
   [[nodiscard]] absl::Status ReadTransactionIndexes(FileSystem* loaded, const SegmentList::Handles& handles) const;
   // True if what was taken in is all there is to be had of a log whose writer is not serving.
   [[nodiscard]] bool IsCurrentBeside(const WriterSight& busy) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Readers who met a writer at work on the names are told to come again: its line changes once more when it is done.
+  void FollowBeside(const WriterSight& sight) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::StatusOr<DirectoryStamp> Stamp() const;
 
   const std::shared_ptr<LogCore> core_;

@@ -44,11 +44,16 @@ absl::StatusOr<LogReader::Impl::Slot*> LogReader::Impl::Acquire(size_t index) {
 absl::Status LogReader::Impl::CheckAnswer(const absl::Status& answer) const {
   const bool lacks = absl::IsNotFound(answer) || absl::IsDataLoss(answer);
   VARVE_RETURN_IF_ERROR(lacks ? core_->CheckNames() : core_->CheckGeneration());
-  // One that keeps no line, a broker for one, takes files away unannounced.
-  if (core_->options.read_only && absl::IsNotFound(answer)) {
+  // One that keeps no line, a broker for one, takes files away unannounced, or puts others in their place.
+  if (core_->options.read_only && (absl::IsNotFound(answer) || (absl::IsDataLoss(answer) && MeetsExchangedFile()))) {
     return internal::Annotate(absl::AbortedError(answer.message()), "call Refresh and read again");
   }
   return absl::OkStatus();
+}
+
+bool LogReader::Impl::MeetsExchangedFile() const {
+  const internal::SegmentList::Handles& handles = snapshot_.list->handles();
+  return std::any_of(handles.begin(), handles.end(), [](const auto& handle) { return handle->IsExchanged(); });
 }
 
 absl::Status LogReader::Impl::CheckAnswerAt(int64_t offset, const absl::Status& answer) const {

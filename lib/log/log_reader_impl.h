@@ -73,6 +73,9 @@ class LogReader::Impl {
   [[nodiscard]] absl::Status CheckAnswer(const absl::Status& answer) const;
   // The same, of an answer at `offset`: damage that the list in hand knows of is no file's that is being replaced.
   [[nodiscard]] absl::Status CheckAnswerAt(int64_t offset, const absl::Status& answer) const;
+  // Whether a name in the list in hand is another file's by now; of a log that is not followed. Cost: a call for each
+  // segment.
+  [[nodiscard]] bool MeetsExchangedFile() const;
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindInList(int64_t offset);
   [[nodiscard]] absl::StatusOr<Slot*> Acquire(size_t index);
   [[nodiscard]] absl::StatusOr<std::optional<internal::FoundRecord>> FirstAtOrAfter(int64_t timestamp_ms);

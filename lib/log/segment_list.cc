@@ -107,6 +107,21 @@ absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIn
   return read;
 }
 
+void SegmentHandle::NoteFile() {
+  const absl::StatusOr<FileInfo> info =
+      file_system_->Info(JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kLog)));
+  const absl::MutexLock lock(&mutex_);
+  if (info.ok()) noted_ = info->identity;
+}
+
+bool SegmentHandle::IsExchanged() const {
+  const absl::MutexLock lock(&mutex_);
+  if (!noted_.has_value()) return false;
+  const absl::StatusOr<FileInfo> info =
+      file_system_->Info(JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kLog)));
+  return info.ok() ? info->identity != *noted_ : absl::IsNotFound(info.status());
+}
+
 void SegmentHandle::Sealed() {
   {
     const absl::MutexLock lock(&mutex_);

@@ -68,6 +68,11 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // Errors: as Acquire.
   [[nodiscard]] absl::StatusOr<TimestampOffset> LargestTimestamp();
 
+  // Notes which file the .log is, so that IsExchanged can tell; where the system does not say, nothing is noted.
+  void NoteFile();
+  // True if the name of the .log that was noted is another file's by now.
+  [[nodiscard]] bool IsExchanged() const;
+
   // The active segment has been sealed: from now on the cache may let go of it, and its files stay as they are.
   void Sealed();
 
@@ -87,6 +92,7 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   PublishedEnd end_ ABSL_GUARDED_BY(mutex_);                  // while open_ is null
   std::vector<DamagedRange> damage_ ABSL_GUARDED_BY(mutex_);  // likewise
   std::shared_ptr<const OpenSegment> open_ ABSL_GUARDED_BY(mutex_);
+  std::optional<FileIdentity> noted_ ABSL_GUARDED_BY(mutex_);
   bool sealed_ ABSL_GUARDED_BY(mutex_);
   bool retired_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<const TransactionIndex> aborted_ ABSL_GUARDED_BY(mutex_);   // of a sealed segment, once read

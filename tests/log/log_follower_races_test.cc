@@ -299,6 +299,34 @@ TEST_F(LogFollowerRaceTest, WhatABusyWriterTakesAwayIsToldOf) {
   ExpectRecords(*follower, 0, kRecords);
 }
 
+// Who had opened it before meets the writer while that is busy, and goes on with what was taken in: what the writer does
+// then shows all the same.
+TEST_F(LogFollowerRaceTest, WhatAWriterReplacesThatWasMetBusyIsToldOf) {
+  AppendMany(Open().get(), kRecords);
+  const auto follower = FollowThrough(&memory_, directory_, options_);
+  ExpectRecords(*follower, kRecords - 1, kRecords);
+  HookedFileSystem hooked(&memory_);
+  bool met = false;
+  hooked.before_open = [&](const std::string& path) {
+    if (met || !path.ends_with(".log")) return;
+    met = true;
+    VARVE_ASSERT_OK(follower->Refresh());
+    ExpectRecords(*follower, kRecords - 1, kRecords);
+  };
+  LogOptions options = options_;
+  options.file_system = &hooked;
+  const auto writer = OpenLog(directory_, options);
+  ASSERT_TRUE(met);
+  VARVE_ASSERT_OK(writer->TruncateTo(7));
+  for (int64_t offset = 7; offset < kRecords; ++offset) {
+    VARVE_ASSERT_OK(writer->Append({{.value = "another"}}));
+  }
+  EXPECT_THAT(follower->Read(8), StatusIs(absl::StatusCode::kAborted, HasSubstr("call Refresh")));
+  VARVE_ASSERT_OK(follower->Refresh());
+  EXPECT_EQ(follower->log_end_offset(), writer->log_end_offset());
+  EXPECT_THAT(follower->Read(8), StatusIs(absl::StatusCode::kOk));
+}
+
 // A refresh that told at once that there is nothing new would make of a host that reads and refreshes in turn a loop
 // that does not pause.
 TEST_F(LogFollowerRaceTest, WhoIsSentToRefreshByABusyWriterWaitsForIt) {

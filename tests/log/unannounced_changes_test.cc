@@ -4,9 +4,14 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "log/log_places.h"
+#include "log/partition_fixture.h"
+#include "record/batch_header.h"
+#include "segment/segment_files.h"
 #include "support/hooked_file_system.h"
 #include "varve/partition_files.h"
 #include "varve/verify.h"
@@ -62,13 +67,25 @@ class UnannouncedChangesTest : public testing_support::LogTest {
     }
   }
 
+  // As Kafka's cleaner exchanges a segment alone for a copy, here one without its first batch.
+  void CleanSegment(int64_t base_offset) {
+    const std::string path = directory_ + "/" + internal::SegmentFileName(base_offset, internal::SegmentFileKind::kLog);
+    const std::string log = testing_support::ReadFile(&memory_, path);
+    const size_t first_bytes = internal::DecodeBatchHeader(internal::AsBytes(log).data()).size_bytes;
+    testing_support::WriteFile(&memory_, path + ".swap", log.substr(first_bytes));
+    DeleteSegment(base_offset);
+    VARVE_ASSERT_OK(memory_.Rename(path + ".swap", path));
+  }
+
   void StartAnew() {
     for (const int64_t base_offset : BaseOffsets()) DeleteSegment(base_offset);
     VARVE_ASSERT_OK(memory_.Open(directory_ + "/00000000000000001000.log", OpenMode::kCreate));
   }
 
-  std::unique_ptr<Log> Follow(FileSystem* file_system) {
+  // `closed`: by a broker, whose marks tell so; then only the tail of the log is read when it is opened.
+  std::unique_ptr<Log> Follow(FileSystem* file_system, bool closed = false) {
     LogOptions options = options_;
+    if (closed) options.marks = {.clean = true, .recovery_point = kRecords};
     options.file_system = file_system;
     options.read_only = true;
     return OpenLog(directory_, options);
@@ -77,31 +94,48 @@ class UnannouncedChangesTest : public testing_support::LogTest {
 
 // Once, before the n-th file is opened: at every one of them, until none is left.
 TEST_F(UnannouncedChangesTest, FilesThatGoWhileALogIsOpenedAreLookedForAgain) {
-  for (const bool all : {false, true}) {
+  enum class Change { kOneGoes, kOneIsCleaned, kAllGo };
+  for (const auto& [change, closed] :
+       {std::pair(Change::kOneGoes, false), std::pair(Change::kAllGo, false), std::pair(Change::kOneIsCleaned, false),
+        std::pair(Change::kOneIsCleaned, true)}) {
     int opens = 0;
     for (int nth = 1;; ++nth) {
-      SCOPED_TRACE(testing::Message() << (all ? "all go" : "one goes") << " before open " << nth);
+      SCOPED_TRACE(testing::Message() << "change " << static_cast<int>(change) << (closed ? " of a closed log" : "")
+                                      << " before open " << nth);
       WriteForeignLog();
       const int64_t second = BaseOffsets()[1];
       HookedFileSystem hooked(&memory_);
       opens = 0;
       hooked.before_open = [&](const std::string&) {
         if (++opens != nth) return;
-        all ? StartAnew() : DeleteSegment(0);
+        if (change == Change::kAllGo) return StartAnew();
+        change == Change::kOneGoes ? DeleteSegment(0) : CleanSegment(0);
       };
-      const auto follower = Follow(&hooked);
+      const auto follower = Follow(&hooked, closed);
       ASSERT_NE(follower, nullptr);
       hooked.before_open = nullptr;
       if (opens < nth) break;
+      LogScan scan = follower->Scan(follower->log_start_offset());
+      for (const RecordView& record : scan) ASSERT_EQ(record.value(), testing_support::ValueAt(record.offset()));
+      EXPECT_TRUE(scan.status().ok() || absl::IsAborted(scan.status())) << scan.status();
       VARVE_ASSERT_OK(follower->Refresh());
-      if (all) {
+      if (change == Change::kAllGo) {
         EXPECT_EQ(follower->log_end_offset(), kNewBase);
       } else {
-        ExpectRecords(*follower, second, kRecords);
+        ExpectRecords(*follower, change == Change::kOneGoes ? second : 1, kRecords);
       }
     }
-    EXPECT_GT(opens, 5);
+    EXPECT_GT(opens, closed ? 3 : 5);
   }
+}
+
+TEST_F(UnannouncedChangesTest, DamageOfAFileThatIsStillTheSameIsDamage) {
+  WriteForeignLog();
+  const auto follower = Follow(&memory_, /*closed=*/true);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto log,
+                             memory_.Open(directory_ + "/00000000000000000000.log", OpenMode::kReadWrite));
+  VARVE_ASSERT_OK(log->Truncate(10));
+  EXPECT_THAT(follower->Read(0), StatusIs(absl::StatusCode::kDataLoss));
 }
 
 TEST_F(UnannouncedChangesTest, ASegmentThatWentBeforeItWasReadIsToldOf) {
@@ -110,13 +144,15 @@ TEST_F(UnannouncedChangesTest, ASegmentThatWentBeforeItWasReadIsToldOf) {
       [](Log* log) { return log->OffsetForTimestamp(1'000'001).status(); },
   };
   for (const auto& ask : asks) {
-    WriteForeignLog();
-    const int64_t second = BaseOffsets()[1];
-    const auto follower = Follow(&memory_);
-    DeleteSegment(0);
-    EXPECT_THAT(ask(follower.get()), StatusIs(absl::StatusCode::kAborted, HasSubstr("Refresh")));
-    VARVE_ASSERT_OK(follower->Refresh());
-    ExpectRecords(*follower, second, kRecords);
+    for (const bool cleaned : {false, true}) {
+      WriteForeignLog();
+      const int64_t second = BaseOffsets()[1];
+      const auto follower = Follow(&memory_, /*closed=*/cleaned);
+      cleaned ? CleanSegment(0) : DeleteSegment(0);
+      EXPECT_THAT(ask(follower.get()), StatusIs(absl::StatusCode::kAborted, HasSubstr("Refresh")));
+      VARVE_ASSERT_OK(follower->Refresh());
+      ExpectRecords(*follower, cleaned ? 1 : second, kRecords);
+    }
   }
 }
 
