@@ -296,7 +296,7 @@ class LifeChecks:
         return [] if size is None else ["--segment-bytes", size]
 
     def check_compacting(self):
-        """Kafka reads what varve compacted, and would have kept the same records."""
+        """Kafka reads what varve compacted, and would have left the same records, batches and aborted transactions."""
         life = self.life
         compacted = life.copy("compacted")
         summary = run("compact", compacted, "--json", "--now", life.clock_ms, "--drop-unkeyed", "--delete-retention-ms",
@@ -314,14 +314,30 @@ class LifeChecks:
         cleaned = life.copy("cleaned")
         life.request("clean", cleaned, rounds=max(summary["passes"], 1))  # where there was nothing to do, Kafka finds so
         kafkas = life.inspect(cleaned)["found"]
-        start = self.dumped["log"]["log_start_offset"]  # what lies below nobody can read, and both are free to drop
+        start = self.dumped["log"]["log_start_offset"]
         self.expect_equal("log start", start, ours["log"]["log_start_offset"])
-        mine, theirs = ({record[0]: record for record in found["records"] if record[0] >= start}
-                        for found in (ours, kafkas))
-        differences = [Difference("record", offset, theirs.get(offset), mine.get(offset))
-                       for offset in sorted(mine.keys() | theirs.keys()) if mine.get(offset) != theirs.get(offset)]
-        self.disagree("records left", differences, Judged(self.found, {}))
-        self.records_compacted = len([record for record in self.dumped["records"] if record[0] >= start]) - len(mine)
+        differences = compare_compacted(compacted_from(start, kafkas), compacted_from(start, ours))
+        self.disagree("left", differences, Judged(self.found, {}))
+        kept = sum(record[0] >= start for record in ours["records"])
+        self.records_compacted = sum(record[0] >= start for record in self.dumped["records"]) - kept
+
+
+def compacted_from(start, found):
+    """What compaction decides, by what it is and by offset: of the log start on, as what lies below nobody can read, and
+    both are free to drop. In which segment something lies, and in how many bytes, is decided by who rolls and compresses."""
+    def without(one, *members):
+        return {name: value for name, value in one.items() if name not in members}
+
+    left = {("record", record[0]): record for record in found["records"] if record[0] >= start}
+    left |= {("batch", batch["base_offset"]): without(batch, "segment", "position", "bytes", "crc")
+             for batch in found["batches"] if batch["last_offset"] >= start}
+    return left | {("aborted transaction", one["last_offset"]): without(one, "segment")
+                   for one in found["aborted_txns"] if one["last_offset"] >= start}
+
+
+def compare_compacted(kafkas, ours):
+    return [Difference(*place, kafkas.get(place), ours.get(place))
+            for place in sorted(kafkas.keys() | ours.keys()) if kafkas.get(place) != ours.get(place)]
 
 
 def record_as_dumped(record):

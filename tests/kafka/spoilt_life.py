@@ -3,7 +3,13 @@
 Each takes a partition's directory and says whether there was anything to spoil.
 """
 
+import struct
+
+from agreement import run
 from crash_damage import segment_files, unflushed_segments
+from log_files import crc32c
+
+HAS_DELETE_HORIZON = 0x40  # of the attributes: the base timestamp is the horizon
 
 
 def _middle_segment_gone(partition):
@@ -46,6 +52,34 @@ def _with_flipped_bit(content):
     return content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
 
 
+def _batches_changed(partition, changed):
+    """Puts other bytes in the place of each batch, or none, and makes indexes of that; whether any changed."""
+    def all_changed(content):
+        after, position = b"", 0
+        while position < len(content):
+            size = 12 + struct.unpack_from(">i", content, position + 8)[0]
+            after += changed(content[position:position + size])
+            position += size
+        return after
+
+    spoilt = _changed(partition, ".log", all_changed)
+    if spoilt:
+        run("repair", partition, "--force", "--all")
+    return spoilt
+
+
+def _with_later_horizon(batch):
+    attributes, base_timestamp = (struct.unpack_from(form, batch, at)[0] for form, at in ((">h", 21), (">q", 27)))
+    if not attributes & HAS_DELETE_HORIZON:
+        return batch
+    checked = batch[21:27] + struct.pack(">q", base_timestamp + 1) + batch[35:]
+    return batch[:17] + struct.pack(">I", crc32c(checked)) + checked
+
+
+def _unless_emptied(batch):
+    return b"" if struct.unpack_from(">i", batch, 57)[0] == 0 else batch
+
+
 def _indexes_emptied(partition):
     return _changed(partition, ".index", lambda _: b"")
 
@@ -76,7 +110,11 @@ AFTER = {
                "a middle segment gone": (_middle_segment_gone, r"older segments: .*'file', place='\d+\.log'|new records: ")},
     # Where files have room behind their batches Kafka finds by an index where these end.
     "compact": {"indexes emptied": (_indexes_emptied, r"as written: .*'file', place='\d+\.index'|Found record size 0 "),
-                "a middle segment gone": (_middle_segment_gone, r"records left: .*'record'|log start: ")}}
+                "a middle segment gone": (_middle_segment_gone, r"^left: .*'record'|log start: "),
+                "horizon changed": (lambda partition: _batches_changed(partition, _with_later_horizon),
+                                    r"^left: .*'batch'.*'delete_horizon': (\d+),.*'delete_horizon': (?!\1\b)\d+"),
+                "emptied batch gone": (lambda partition: _batches_changed(partition, _unless_emptied),
+                                       r"^left: .*'batch'.*'count': 0,.*varve=None")}}
 
 
 def ways_to_spoil(life):
