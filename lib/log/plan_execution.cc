@@ -175,7 +175,8 @@ class Execution {
     const int64_t end_position = even_without_batches ? segment.size_bytes : behind.end_position;
     if (end_position == position) return absl::OkStatus();
     VARVE_ASSIGN_OR_RETURN(const std::string aside,
-                           SaveAside(file_system_, directory_, name, position, end_position - position, first_offset));
+                           SaveAside(file_system_, directory_, name, position, end_position - position, first_offset,
+                                     IsStable(segment) ? SavedBytes::kStable : SavedBytes::kPerhapsCached));
     loaded_.report.bytes_saved_aside += end_position - position;
     loaded_.report.batches_saved_aside += behind.batches;
     Note({.action = RecoveryAction::kSavedAside,
@@ -188,6 +189,12 @@ class Execution {
           .evidence = fmt::format("{} batches to {}; {}, {}, durable point {}", behind.batches, aside, reason,
                                   plan_.marks.evidence, plan_.marks.durable_offset)});
     return absl::OkStatus();
+  }
+
+  // Whether all of a segment is on the disk before anything is synced here.
+  bool IsStable(const FoundSegment& segment) const {
+    const std::optional<DurablePoint>& point = plan_.marks.durable_point;
+    return plan_.clean || (point.has_value() && segment.base_offset < point->segment);
   }
 
   absl::Status CutTail(const PlannedSegment& segment) {
@@ -309,12 +316,13 @@ class Execution {
               fmt::format("{}; {}, durable point {}", range.reason, plan_.marks.evidence, plan_.marks.durable_offset)});
   }
 
+  // What is to stay of the log, damage included, is on the disk by now.
   absl::Status SaveDamage(const PlannedSegment& segment) {
     const std::string name = LogName(segment.found.base_offset);
     for (const DamagedRange& range : segment.recovery->damage) {
       if (range.bytes == 0) continue;
       VARVE_ASSIGN_OR_RETURN(const std::string aside, SaveAside(file_system_, directory_, name, range.position,
-                                                                range.bytes, range.first_offset));
+                                                                range.bytes, range.first_offset, SavedBytes::kStable));
       loaded_.report.bytes_saved_aside += range.bytes;
       Note({.action = RecoveryAction::kSavedAside,
             .rule = kDamageRule,

@@ -40,12 +40,13 @@ absl::StatusOr<bool> HoldsSame(FileSystem* file_system, const std::string& path,
 }
 
 absl::Status CopyAside(FileSystem* file_system, const std::string& directory, const File& source, int64_t position,
-                       int64_t bytes, const std::string& path) {
+                       int64_t bytes, SavedBytes saved_bytes, const std::string& path) {
   const std::string temporary = path + ".tmp";
   {
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, file_system->Open(temporary, OpenMode::kTruncate));
-    VARVE_RETURN_IF_ERROR(position == 0 ? CopyPrefix(source, bytes, file.get())
-                                        : CopyRange(source, position, file.get(), 0, bytes));
+    const bool shares = position == 0 && saved_bytes == SavedBytes::kStable;
+    VARVE_RETURN_IF_ERROR(shares ? CopyPrefix(source, bytes, file.get())
+                                 : CopyRange(source, position, file.get(), 0, bytes));
     VARVE_RETURN_IF_ERROR(file->SyncData());
   }
   VARVE_RETURN_IF_ERROR(file_system->Rename(temporary, path));
@@ -55,7 +56,7 @@ absl::Status CopyAside(FileSystem* file_system, const std::string& directory, co
 }  // namespace
 
 absl::StatusOr<std::string> SaveAside(FileSystem* file_system, const std::string& directory, const std::string& name,
-                                      int64_t position, int64_t bytes, int64_t first_offset) {
+                                      int64_t position, int64_t bytes, int64_t first_offset, SavedBytes saved_bytes) {
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> source,
                          file_system->Open(JoinPath(directory, name), OpenMode::kRead));
   for (int suffix = 0;; ++suffix) {
@@ -64,7 +65,7 @@ absl::StatusOr<std::string> SaveAside(FileSystem* file_system, const std::string
     const std::string path = JoinPath(directory, aside);
     const absl::Status exists = file_system->Info(path).status();
     if (absl::IsNotFound(exists)) {
-      VARVE_RETURN_IF_ERROR(CopyAside(file_system, directory, *source, position, bytes, path));
+      VARVE_RETURN_IF_ERROR(CopyAside(file_system, directory, *source, position, bytes, saved_bytes, path));
       return aside;
     }
     VARVE_RETURN_IF_ERROR(exists);

@@ -17,12 +17,19 @@ namespace varve::internal {
 
 inline constexpr char kCutFilePrefix[] = "varve.cut-";
 
+// Where the bytes are for certain that are copied aside.
+enum class SavedBytes {
+  kStable,         // on the disk
+  kPerhapsCached,  // the disk may lack them though the page cache, after a failed sync, takes them for clean
+};
+
 // Copies [position, position + bytes) of the file `name` aside; durable under its name when it returns. Doing it again
 // for the same bytes gives the same name. Returns the name. Errors: as the file system. Cost: from the beginning of a
-// file on the bytes are shared where the file system can, so that a whole segment needs no room.
+// file on, stable bytes are shared where the file system can, so that a whole segment needs no room; others are read and
+// written, as what is shared is what the disk has.
 [[nodiscard]] absl::StatusOr<std::string> SaveAside(FileSystem* file_system, const std::string& directory,
                                                     const std::string& name, int64_t position, int64_t bytes,
-                                                    int64_t first_offset);
+                                                    int64_t first_offset, SavedBytes saved_bytes);
 
 }  // namespace varve::internal
 

@@ -130,9 +130,20 @@ absl::StatusOr<std::unique_ptr<Mapping>> MemoryFile::Map(uint64_t length, Access
   return std::make_unique<MemoryMapping>(*data, length, access, use_, path_);
 }
 
+std::map<uint64_t, std::vector<std::byte>> MemoryFile::DroppedAsStored(uint64_t length) const {
+  const absl::MutexLock lock(&use_->state().mutex());
+  return use_->node().file->DroppedAsStored(length);
+}
+
 absl::Status MemoryFile::CopyPrefixFrom(const File& source, uint64_t length) {
   VARVE_RETURN_IF_ERROR(CheckChange(0, length));
-  return CopyPrefix(source, this, length);
+  VARVE_RETURN_IF_ERROR(CopyPrefix(source, this, length));
+  const auto* const shared = dynamic_cast<const MemoryFile*>(&source);
+  if (shared == nullptr) return absl::OkStatus();
+  for (const auto& [position, bytes] : shared->DroppedAsStored(length)) {
+    VARVE_RETURN_IF_ERROR(WriteAt(position, bytes));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status MemoryFile::SendTo(int /*descriptor*/, uint64_t position, uint64_t length) const {

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -45,6 +47,7 @@ class MemoryFile : public File {
   [[nodiscard]] absl::Status SyncData() override;
   void StartWriteOut(uint64_t position, uint64_t length) override;
   [[nodiscard]] absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t length, Access access) override;
+  // As where blocks are shared: of pages that a failed sync dropped this file gets what the disk has.
   [[nodiscard]] absl::Status CopyPrefixFrom(const File& source, uint64_t length) override;
   [[nodiscard]] absl::Status SendTo(int descriptor, uint64_t position, uint64_t length) const override;
   [[nodiscard]] absl::StatusOr<FileInfo> Info() const override;
@@ -52,6 +55,7 @@ class MemoryFile : public File {
 
  private:
   [[nodiscard]] absl::Status CheckChange(uint64_t position, uint64_t length) const;
+  [[nodiscard]] std::map<uint64_t, std::vector<std::byte>> DroppedAsStored(uint64_t length) const;
 
   std::shared_ptr<MemoryNodeUse> use_;
   std::string path_;

@@ -129,6 +129,20 @@ void MemoryFileImage::DropUnsyncedPages() {
   versions_.clear();
 }
 
+std::map<uint64_t, std::vector<std::byte>> MemoryFileImage::DroppedAsStored(uint64_t length) const {
+  std::map<uint64_t, std::vector<std::byte>> stored;
+  for (const auto& [page, dropped] : dropped_) {
+    const uint64_t position = page * kPageBytes;
+    Page content;
+    content_.Copy(position, content);
+    if (position >= length || !IsSame(dropped, content)) continue;
+    std::vector<std::byte>& bytes = stored[position];
+    bytes.resize(std::min(kPageBytes, length - position));
+    CopyDurable(position, bytes);
+  }
+  return stored;
+}
+
 void MemoryFileImage::StartWriteOut(uint64_t position, uint64_t length) {
   if (position >= size() || length == 0) return;
   KeepVersions(position, position + std::min(length, size() - position));

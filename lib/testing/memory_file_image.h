@@ -52,6 +52,9 @@ class MemoryFileImage {
   // A failed SyncData: the unsynced pages are dropped from what later syncs write.
   void DropUnsyncedPages();
 
+  // The dropped pages below `length` that have not changed since, as the disk has them: their bytes by position.
+  [[nodiscard]] std::map<uint64_t, std::vector<std::byte>> DroppedAsStored(uint64_t length) const;
+
   // The content of the range may reach the disk at any moment from now on.
   void StartWriteOut(uint64_t position, uint64_t length);
 

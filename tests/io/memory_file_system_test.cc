@@ -372,6 +372,25 @@ TEST(MemoryFileSystemFailedSync, OtherStoresThroughAMappingMakeThePageDirtyAgain
   EXPECT_EQ(ContentOf(fs.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced}).get(), "a"), "net");
 }
 
+// Blocks are what a copy by reference shares: it writes back what is dirty first, which dropped pages are not.
+TEST(MemoryFileSystemFailedSync, ACopyByReferenceHasWhatTheDiskHas) {
+  MemoryFileSystem fs;
+  const std::string first(kBlockBytes, 'a');
+  const auto file = MakeStableFile(&fs, "a", first + "old");
+  VARVE_ASSERT_OK(file->WriteAt(kBlockBytes, AsBytes("new")));
+  fs.FailNextSync("a", absl::InternalError("EIO"));
+  EXPECT_THAT(file->SyncData(), StatusIs(StatusCode::kInternal));
+  VARVE_ASSERT_OK(file->WriteAt(0, AsBytes("dirty")));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto copy, fs.Open("b", OpenMode::kCreate));
+  VARVE_ASSERT_OK(copy->CopyPrefixFrom(*file, kBlockBytes + 2));
+  EXPECT_EQ(ContentOf(&fs, "a"), "dirty" + first.substr(5) + "new");
+  EXPECT_EQ(ContentOf(&fs, "b"), "dirty" + first.substr(5) + "ol");
+  // Written again it is dirty.
+  VARVE_ASSERT_OK(file->WriteAt(kBlockBytes, AsBytes("new")));
+  VARVE_ASSERT_OK(copy->CopyPrefixFrom(*file, kBlockBytes + 2));
+  EXPECT_EQ(ContentOf(&fs, "b"), "dirty" + first.substr(5) + "ne");
+}
+
 TEST(MemoryFileSystemFailedSync, IsToldOnceToEveryHandleOpenThenAndToNoLaterOne) {
   MemoryFileSystem fs;
   const auto first = MakeStableFile(&fs, "a", "old");

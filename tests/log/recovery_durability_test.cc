@@ -23,6 +23,7 @@ using testing_support::IsOk;
 using testing_support::IsOkAndHolds;
 using testing_support::kDirectory;
 using testing_support::Partition;
+using testing_support::ReadFile;
 using testing_support::ServedBatches;
 using testing_support::SplitBatches;
 using testing_support::StatusIs;
@@ -134,6 +135,26 @@ TEST(TrimmedFileTest, ItsSizeIsDurableOnceItIsOpenedAgain) {
 }
 
 // Else old bytes could come back among those that are appended in their place.
+// A copy by reference would have what the disk has, which never got the bytes that the cache holds.
+TEST(SavedAsideDurabilityTest, WhatAFailedSyncKeptFromTheDiskIsSavedToIt) {
+  for (const bool whole_log : {false, true}) {
+    SCOPED_TRACE(whole_log ? "the log starts anew" : "the log ends at damage");
+    Partition partition;
+    UnsyncedCases().back().set_up(&partition);
+    if (whole_log) {
+      partition.options.marks = {.clean = false, .recovery_point = 10, .log_start_offset = 1000};
+      VARVE_ASSERT_OK(partition.fs->Remove(std::string(kDirectory) + "/varve.state"));
+    } else {
+      partition.FlipBit("00000000000000000000.log", 3 * kBatchBytes + 90);
+      partition.options.on_damage = OnDamage::kTruncate;
+    }
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    ASSERT_EQ(loaded.log_end_offset, whole_log ? 1000 : 3);
+    const auto after = partition.fs->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    EXPECT_EQ(ReadFile(after.get(), std::string(kDirectory) + "/varve.cut-00000000000000000010"), Batches(10, 20));
+  }
+}
+
 TEST(CutTailTest, IsGoneForGoodBeforeAnythingIsAppended) {
   Partition partition;
   partition.AddSegment(0, Batches(0, 10));

@@ -31,7 +31,7 @@ class SavedAsideTest : public ::testing::Test {
 
   // Saves the middle of the segment.
   absl::StatusOr<std::string> Save(FileSystem* file_system) {
-    return SaveAside(file_system, kDirectory, kLogName, 7, 9, /*first_offset=*/7);
+    return SaveAside(file_system, kDirectory, kLogName, 7, 9, /*first_offset=*/7, SavedBytes::kStable);
   }
   static std::string Path(const std::string& name) { return std::string(kDirectory) + "/" + name; }
 
@@ -41,7 +41,8 @@ class SavedAsideTest : public ::testing::Test {
 TEST_F(SavedAsideTest, OtherBytesGetAnotherName) {
   EXPECT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
   EXPECT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
-  EXPECT_THAT(SaveAside(partition_.fs.get(), kDirectory, kLogName, 0, 6, 7), IsOkAndHolds(kNextAside));
+  EXPECT_THAT(SaveAside(partition_.fs.get(), kDirectory, kLogName, 0, 6, 7, SavedBytes::kStable),
+              IsOkAndHolds(kNextAside));
   EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kAside)), "what goes");
   EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kNextAside)), "before");
 }
@@ -62,12 +63,17 @@ TEST_F(SavedAsideTest, AFailureThatIsNotTheFilesOwnIsPassedOn) {
   EXPECT_THAT(Save(&faulty), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
-TEST_F(SavedAsideTest, AWholeFileIsSharedWhereTheFileSystemCan) {
-  FaultyFileSystem counting(partition_.fs.get());
-  EXPECT_THAT(SaveAside(&counting, kDirectory, kLogName, 0, 23, 7), IsOkAndHolds(kAside));
-  EXPECT_EQ(counting.operation_count(FileOperation::kCopy), 1u);
-  EXPECT_EQ(counting.operation_count(FileOperation::kWrite), 0u);
-  EXPECT_EQ(ReadFile(partition_.fs.get(), Path(kAside)), "before what goes behind");
+TEST_F(SavedAsideTest, AWholeFileIsSharedIfTheDiskHasItAndWrittenIfPerhapsNot) {
+  for (const bool stable : {true, false}) {
+    Partition partition;
+    partition.AddSegment(0, "before what goes behind");
+    FaultyFileSystem counting(partition.fs.get());
+    const SavedBytes bytes = stable ? SavedBytes::kStable : SavedBytes::kPerhapsCached;
+    EXPECT_THAT(SaveAside(&counting, kDirectory, kLogName, 0, 23, 7, bytes), IsOkAndHolds(kAside));
+    EXPECT_EQ(counting.operation_count(FileOperation::kCopy), stable ? 1u : 0u);
+    EXPECT_EQ(counting.operation_count(FileOperation::kWrite), stable ? 0u : 1u);
+    EXPECT_EQ(ReadFile(partition.fs.get(), Path(kAside)), "before what goes behind");
+  }
 }
 
 // The opening that finds the bytes saved already is about to take them out of the log.
