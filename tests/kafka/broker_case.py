@@ -54,6 +54,7 @@ class BrokerCase(VarveTest):
 
     VERSION = KAFKA_VERSION
     EXCEPTIONS = WITH_A_BROKER
+    BROKER_SETTINGS = {}
     # Or else each group of batches that is appended at once, as the cleaner does.
     INDEXES_EVERY_BATCH = True
 
@@ -65,7 +66,7 @@ class BrokerCase(VarveTest):
         cls.agreement = Agreement(cls.judge, cls.exceptions, entries_of_many_batches=not cls.INDEXES_EVERY_BATCH)
         cls.addClassCleanup(lambda: print(f"Kafka {cls.VERSION}: {cls.exceptions.summary()}"))
         cls.addClassCleanup(lambda: note(f"broker {cls.VERSION}", exceptions=cls.exceptions.counts()))
-        cls.broker = Broker(cls.VERSION)
+        cls.broker = Broker(cls.VERSION, cls.BROKER_SETTINGS)
         cls.addClassCleanup(cls.broker.close)
 
     def setUp(self):

@@ -72,8 +72,10 @@ def free_ports(count):
 class Broker:
     """A broker that is started and stopped again and again over one data directory; close() ends and removes it."""
 
-    def __init__(self, version=KAFKA_VERSION):
+    def __init__(self, version=KAFKA_VERSION, settings=None):
+        """With these settings in addition to, or in place of, those above."""
         self.version = version
+        self._settings = settings or {}
         self._process = None
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="varve-broker-"))
         self.data = self._directory / "data"
@@ -138,7 +140,7 @@ class Broker:
         """New ports each time: those of last time may be somebody else's now."""
         self.port, controller_port = free_ports(2)
         self.address = f"127.0.0.1:{self.port}"
-        settings = SETTINGS | {
+        settings = SETTINGS | self._settings | {
             "log.dirs": self.data,
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller_port}",
             "controller.quorum.voters": f"1@127.0.0.1:{controller_port}"}
