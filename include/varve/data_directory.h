@@ -47,7 +47,8 @@ class DataDirectory {
 
   // After a truncation to `offset`, a fresh start there included: lowers the partition's recovery point, log start, high
   // watermark and cleaner lines where they are above it. Never raises one. A log start line that is left above the end
-  // makes Kafka drop the log; varve takes it for stale only as long as the log ends below it.
+  // makes Kafka drop the log; varve takes it for stale only as long as the log ends below it. Waits for writers of other
+  // partitions, whose lines are in the same files; kUnavailable where one takes longer than a minute.
   [[nodiscard]] absl::Status LowerCheckpoints(int64_t offset);
 
  private:
