@@ -21,8 +21,8 @@ namespace {
 
 // Where a pending operation that varve.state announces is for certain.
 enum class Announcement {
-  kPerhapsCached,  // it may be in the page cache alone: it is made stable before it is carried through
-  kStable,         // the caller has synced it
+  kPerhapsCached,  // found by an opening: it may be in the page cache alone, and is made stable before it is carried out
+  kStable,         // the caller has synced it just now, and carries it out
 };
 
 bool HasPending(const std::optional<PartitionStateValues>& state) {
@@ -64,14 +64,16 @@ absl::StatusOr<PartitionStateValues> CompletePending(FileSystem* file_system, co
                                                      PartitionStateValues values, Announcement announcement,
                                                      RecoveryReport* report) {
   VARVE_ASSIGN_OR_RETURN(const std::string overtaken, ReasonIsOvertaken(file_system, directory, values));
-  const std::string announced =
-      fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset);
-  report->findings.push_back({.action = overtaken.empty() ? RecoveryAction::kCompleted : RecoveryAction::kIgnored,
-                              .rule = "Writing 7",
-                              .file = PartitionState::kFileName,
-                              .first_offset = values.pending_offset,
-                              .last_offset = values.pending_offset,
-                              .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
+  if (announcement == Announcement::kPerhapsCached) {
+    const std::string announced =
+        fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset);
+    report->findings.push_back({.action = overtaken.empty() ? RecoveryAction::kCompleted : RecoveryAction::kIgnored,
+                                .rule = "Writing 7",
+                                .file = PartitionState::kFileName,
+                                .first_offset = values.pending_offset,
+                                .last_offset = values.pending_offset,
+                                .evidence = overtaken.empty() ? announced : announced + "; " + overtaken});
+  }
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<PartitionState> state,
                          PartitionState::Open(file_system, directory, values));
   if (overtaken.empty()) {
@@ -142,7 +144,9 @@ absl::StatusOr<LoadedLog> Load(FileSystem* file_system, const std::string& direc
   VARVE_ASSIGN_OR_RETURN(LoadedLog loaded,
                          ExecutePlan(file_system, directory, options, std::move(plan), std::move(report)));
   loaded.report.duration_us = (options.clock->MonotonicNs() - started_ns) / 1000;
-  if (loaded.report.HasNews()) KeepReport(file_system, directory, loaded.report);
+  // The writer's own truncation is no opening: what the last one found is still to be told.
+  const bool opens = announcement == Announcement::kPerhapsCached;
+  if (opens && loaded.report.HasNews()) KeepReport(file_system, directory, loaded.report);
   return loaded;
 }
 

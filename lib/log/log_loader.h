@@ -49,7 +49,7 @@ struct LoadedLog {
                                                 const LogOptions& options);
 
 // The same for the writer of `state`, which announces a pending operation: it has stored and synced that, and must not
-// do without where the device cannot read it back.
+// do without where the device cannot read it back. The report that is kept in the directory stays that of the opening.
 [[nodiscard]] absl::StatusOr<LoadedLog> LoadAnnounced(FileSystem* file_system, const std::string& directory,
                                                       const LogOptions& options, const PartitionStateValues& state);
 
