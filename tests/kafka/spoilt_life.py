@@ -84,32 +84,51 @@ def _indexes_emptied(partition):
     return _changed(partition, ".index", lambda _: b"")
 
 
-ANYWHERE = {"a middle segment gone": _middle_segment_gone}
+def _snapshots_gone(partition):
+    return _changed(partition, ".snapshot", lambda _: None)
+
+
+def _snapshot_bit_flipped(partition):
+    return _changed(partition, ".snapshot", _with_flipped_bit)
+
+
+def _transaction_indexes_gone(partition):
+    return _changed(partition, ".txnindex", lambda _: None)
+
+
+# By name: the way to spoil it, and what one of the differences must say of it.
+ANYWHERE = {"a middle segment gone": (_middle_segment_gone, r"'told record', place=\d+, kafka=None")}
 # Elsewhere recovery makes them anew.
-BEGUN_BEFORE_RECOVERY = {"epochs gone": _epochs_gone}
+BEGUN_BEFORE_RECOVERY = {"epochs gone": (_epochs_gone, r"'told', place='leader_epochs'")}
 CLOSED = {
-    "snapshots gone": lambda partition: _changed(partition, ".snapshot", lambda _: None),
-    "a bit of a snapshot flipped": lambda partition: _changed(partition, ".snapshot", _with_flipped_bit)}
-NEVER_COMPACTED = {"transaction indexes gone": lambda partition: _changed(partition, ".txnindex", lambda _: None)}
+    "snapshots gone": (_snapshots_gone, r"'told', place='last snapshot', kafka=None"),
+    "a bit of a snapshot flipped": (_snapshot_bit_flipped, r"'told', place='last snapshot', kafka=\[")}
+NEVER_COMPACTED = {
+    "transaction indexes gone": (_transaction_indexes_gone, r"'told', place='aborted_txns', kafka=\[\]")}
 IN_ONE_GO = {
-    "indexes emptied": _indexes_emptied,
-    "every second index entry gone": lambda partition: _changed(
-        partition, ".index", lambda content: b"".join(content[i:i + 8] for i in range(0, len(content), 16))),
-    "only the last time index entry left": lambda partition: _changed(
-        partition, ".timeindex", lambda content: content[-12:])}
+    "indexes emptied": (_indexes_emptied, r"'rebuilt file', place='\d+\.index', kafka='[1-9]\d* bytes,.*varve='0 bytes,"),
+    "every second index entry gone": (
+        lambda partition: _changed(partition, ".index",
+                                   lambda content: b"".join(content[i:i + 8] for i in range(0, len(content), 16))),
+        r"'rebuilt file', place='\d+\.index'"),
+    "only the last time index entry left": (
+        lambda partition: _changed(partition, ".timeindex", lambda content: content[-12:]),
+        r"'rebuilt file', place='\d+\.timeindex', .*varve='12 bytes,")}
 # After a command went on with a log: the way to spoil it, and what one of the disagreements must say of it.
 AFTER = {
     "repair": {"indexes emptied": (_indexes_emptied, r"repaired: .*'file', place='\d+\.index'"),
                "epochs gone": (_epochs_gone, r"repaired: .*'file', place='leader-epoch-checkpoint'"),
-               "snapshots gone": (CLOSED["snapshots gone"], r"repaired: .*'snapshot'"),
-               "a bit of a snapshot flipped": (CLOSED["a bit of a snapshot flipped"], r"repaired: .*'producer'")},
+               "snapshots gone": (_snapshots_gone, r"repaired: .*'snapshot'"),
+               "a bit of a snapshot flipped": (_snapshot_bit_flipped, r"repaired: .*'producer'")},
     "append": {"indexes emptied": (_indexes_emptied, r"older segments: .*'file', place='\d+\.index'|begin of \d+\.index"),
                "epochs gone": (_epochs_gone, r"^epochs: "),
-               "transaction indexes gone": (NEVER_COMPACTED["transaction indexes gone"],
+               "transaction indexes gone": (_transaction_indexes_gone,
                                             r"older segments: .*'file', place='\d+\.txnindex'|begin of \d+\.txnindex"),
                "a middle segment gone": (_middle_segment_gone, r"older segments: .*'file', place='\d+\.log'|new records: ")},
     # Where files have room behind their batches Kafka finds by an index where these end.
-    "compact": {"indexes emptied": (_indexes_emptied, r"as written: .*'file', place='\d+\.index'|Found record size 0 "),
+    "compact": {"indexes emptied": (_indexes_emptied, r"(as written|untouched segments): .*'file', place='\d+\.index'|"
+                                                      "Found record size 0 "),
+                "transaction indexes gone": (_transaction_indexes_gone, r"^left: .*'aborted transaction'.*varve=None"),
                 "a middle segment gone": (_middle_segment_gone, r"^left: .*'record'|log start: "),
                 "horizon changed": (lambda partition: _batches_changed(partition, _with_later_horizon),
                                     r"^left: .*'batch'.*'delete_horizon': (\d+),.*'delete_horizon': (?!\1\b)\d+"),
