@@ -3,6 +3,7 @@
 from agreement import KNOWN, LARGEST, LOG_FILES, Difference, NamedException, first_record_from
 
 COMMIT_KEY = "AAAAAQ=="  # version 0, type 1
+HAS_DELETE_HORIZON = 0x40  # of a batch's attributes: the base timestamp is the horizon
 
 
 def _stable_offset_of_a_batch(difference, judged):
@@ -98,8 +99,19 @@ def _nothing_to_read(difference, judged):
     return bool(later) and min(later) <= judged.found["log"]["log_start_offset"]
 
 
+def _is_kept_by_kafka_only(difference):
+    """Whether varve's compaction took a record, or that of a batch of one, of which it may leave the header."""
+    kafka, ours = difference.kafka, difference.varve
+    if difference.what == "record":
+        return kafka is not None and ours is None
+    if difference.what != "batch" or kafka is None or kafka["count"] != 1:
+        return False
+    return ours in (None, {**kafka, "count": 0, "attributes": kafka["attributes"] & ~HAS_DELETE_HORIZON,
+                           "delete_horizon": None, "base_timestamp": -1})
+
+
 def _marker_after_an_abort_below_the_log_start(difference, judged):
-    if difference.what != "record" or difference.kafka is None or difference.varve is not None:
+    if not _is_kept_by_kafka_only(difference):
         return False
     found = judged.found
     markers = {batch["base_offset"]: batch["producer_id"] for batch in found["batches"] if batch["control"]}

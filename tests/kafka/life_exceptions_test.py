@@ -100,6 +100,12 @@ class LifeExceptionsTest(unittest.TestCase):
         kept = ["a marker"]
         self.check(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, markers(20, aborted_at=9), ("record", 20, kept, None),
                    ("record", 20, None, kept), ("record", 21, kept, None), ("record", 20, kept, kept))
+        batch = {"count": 1, "attributes": 0x70, "delete_horizon": 50, "base_timestamp": 50, "max_timestamp": 40}
+        emptied = {**batch, "count": 0, "attributes": 0x30, "delete_horizon": None, "base_timestamp": -1}
+        for left in (emptied, None):
+            self.check(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, markers(20, aborted_at=9), ("batch", 20, batch, left),
+                       ("batch", 20, left, batch), ("batch", 21, batch, left), ("batch", 20, {**batch, "count": 2}, left),
+                       ("batch", 20, batch, {**emptied, "max_timestamp": 41}), ("batch", 20, batch, batch))
         for judged in (markers(20, aborted_at=12), markers(10, 20, aborted_at=9)):
             self.assertFalse(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START.applies(
                 Difference("record", 20, kept, None), Judged(judged, {})))

@@ -7,9 +7,8 @@ import struct
 
 from agreement import run
 from crash_damage import segment_files, unflushed_segments
+from life_exceptions import HAS_DELETE_HORIZON
 from log_files import crc32c
-
-HAS_DELETE_HORIZON = 0x40  # of the attributes: the base timestamp is the horizon
 
 
 def _middle_segment_gone(partition):
