@@ -131,23 +131,27 @@ class ExceptionTest(unittest.TestCase):
 class ReportTest(unittest.TestCase):
     def test_the_sum_says_what_was_judged_and_what_differed(self):
         lines = [json.dumps(one) for one in [
-            {"what": "23 golden directories", "seconds": 9, "at_s": 1009},
+            {"what": "23 golden directories", "seconds": 9, "at_s": 1009, "process": 1},
             {"what": "lives of Kafka", "lives": 100, "differing": [7, 9], "exceptions": {"a": 2, "b": 0}, "seconds": 40,
-             "at_s": 1045},
-            {"what": "broker 4.1.1", "exceptions": {"a": 1, "c": 1}, "seconds": 50, "at_s": 1070}]]
+             "at_s": 1045, "process": 2},
+            {"what": "broker 4.1.1", "exceptions": {"a": 1, "c": 1}, "seconds": 51, "at_s": 1070, "process": 1}]]
         self.assertEqual(summary(lines, cores=2), [
-            "Kafka: 23 golden directories (9 s), 100 lives of Kafka (40 s), broker 4.1.1 (50 s)",
+            "Kafka: 23 golden directories (9 s), 100 lives of Kafka (40 s), broker 4.1.1 (51 s)",
             "  2 lives with unexplained differences; by named exceptions: 3 a, 1 c",
-            "  99 s in all, 49 s on 2 cores; the last ended 70 s after the first began"])
+            "  100 s in all, 60 s the longest test, at least 60 s on 2 cores; the last ended 70 s after the first began"])
 
     def test_the_sum_warns_of_tests_that_take_too_long(self):
-        def warns(*seconds, cores):
-            lines = [json.dumps({"what": "a test", "seconds": one, "at_s": 5000}) for one in seconds]
-            return any("WARNING: that is more than the 480 s" in sentence for sentence in summary(lines, cores))
+        def warning(*tests, cores):
+            lines = [json.dumps({"what": "a test", "seconds": one, "at_s": 5000, "process": process})
+                     for process, seconds in enumerate(tests) for one in seconds]
+            return [sentence for sentence in summary(lines, cores) if "WARNING" in sentence]
 
-        self.assertFalse(warns(400, 80, cores=1))
-        self.assertTrue(warns(400, 81, cores=1))
-        self.assertFalse(warns(480, 480, cores=2))
+        self.assertEqual(warning([400], [80], cores=1), [])
+        self.assertEqual(warning([400], [81], cores=1),
+                         ["  WARNING: 481 s is 1 s MORE than the 480 s which these tests may take"])
+        self.assertEqual(warning([480], [480], cores=2), [])
+        self.assertNotEqual(warning([481], [480], cores=2), [])
+        self.assertNotEqual(warning([300, 181], [1], cores=8), [])  # one test is not quicker on more cores
 
     def test_each_note_has_the_seconds_since_the_one_before(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -159,6 +163,7 @@ class ReportTest(unittest.TestCase):
                     note(what)
             noted = [json.loads(line) for line in report.read_text().splitlines()]
             self.assertEqual([one["seconds"] for one in noted[1:]], [7, 23])
+            self.assertEqual({one["process"] for one in noted}, {os.getpid()})
 
 
 if __name__ == "__main__":

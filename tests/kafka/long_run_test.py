@@ -11,6 +11,7 @@ import sys
 import tempfile
 import unittest
 
+from kafka_report import note
 from long_run import Progress, chunks_left, digest_of, judge_all
 
 KINDS = ("varve", "kafka")
@@ -94,6 +95,7 @@ class LongRunTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0, run.stdout)
         self.assertEqual({kind: one["count"] for kind, one in reached.items()}, {"varve": judged, "kafka": judged})
         self.assertNotIn("NOT WHOLE", run.stdout)
+        note("a long run, gone on with")
 
     def test_fewer_lives_than_asked_for_are_not_whole(self):
         progress = self.progress()
