@@ -21,9 +21,9 @@
 // served. A crash leaves it as it was: values that were published, which recovery believes where the page cache
 // survived. That is why a writer that has taken the lock stops the service first: until it has recovered the log, files
 // may be shorter than the values say. It does so too while a truncation or a compaction replaces files. After
-// a power loss another boot id is in the way, and before varve.state gets the new one recovery makes the sequence
-// 2^64-1, which is nobody's. A seqlock (Boehm 2012): the writer never waits, a reader that met a store in progress looks
-// again.
+// a power loss another boot id is in the way. Whoever has changed the log, a recovery or a truncation, makes the sequence
+// 2^64-1, which is nobody's, before varve.state speaks of the log as it is then. A seqlock (Boehm 2012): the writer never
+// waits, a reader that met a store in progress looks again.
 //
 // The writer stores into its mapping, without a system call, where the file system's allocation is a promise. Elsewhere
 // a page that has been written out needs space again when it is stored to (Btrfs reserves it in the page fault), and a
@@ -94,9 +94,9 @@ class LiveLine {
   // there is none; one that the device fails is removed. Errors: as the file system.
   [[nodiscard]] static absl::Status StopService(FileSystem* file_system, const std::string& directory);
 
-  // For who recovers the log after its page cache is gone: recovery believes the line no more, until the next Store. What
-  // it says was published before the cache went; once varve.state names the present run of the kernel, it would be taken
-  // for what has survived. OK where there is none. Errors: as StopService.
+  // For who has recovered the log after an unclean stop, or truncated it: recovery believes the line no more, until the
+  // next Store. What it says is of the log as it was; once varve.state names this run of the kernel and the files as they
+  // are now, it would be taken for what has survived. OK where there is none. Errors: as StopService.
   [[nodiscard]] static absl::Status Forget(FileSystem* file_system, const std::string& directory);
 
   // Writer only: all values but the durable offset. Errors: none where the line is mapped for storing, else as

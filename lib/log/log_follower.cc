@@ -183,17 +183,18 @@ absl::Status LogFollower::LoadStopped(const WriterSight& sight) {
   const auto overlay = std::make_shared<OverlayFileSystem>(core_->options.file_system);
   absl::StatusOr<LoadedLog> load = LoadLog(overlay.get(), core_->directory, core_->options);
   SegmentList::Handles handles;
+  absl::Status status = load.status();
   if (load.ok()) {
     handles = core_->HandlesOf(*load, overlay);
     for (const std::shared_ptr<SegmentHandle>& handle : handles) handle->NoteFile();
-    VARVE_RETURN_IF_ERROR(ReadTransactionIndexes(overlay.get(), handles));
+    status = ReadTransactionIndexes(overlay.get(), handles);
   }
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp after, Stamp());
   // A listing of names that change may lack both the old and the new one, or tell of one that is gone when it is opened.
-  if (load.ok() ? !SameLogs(stamp.names, after.names) : absl::IsNotFound(load.status()) && after.names != stamp.names) {
+  if (status.ok() ? !SameLogs(stamp.names, after.names) : absl::IsNotFound(status) && after.names != stamp.names) {
     return Error(absl::StatusCode::kAborted, "{}: names changed while the log was opened", core_->directory);
   }
-  VARVE_RETURN_IF_ERROR(load.status());
+  VARVE_RETURN_IF_ERROR(status);
   LoadedLog loaded = *std::move(load);
   view_.reset();
   stopped_stamp_ = std::move(stamp);

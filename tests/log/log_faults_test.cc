@@ -143,6 +143,32 @@ TEST_P(LogFaultsTest, TheNameOfADirectoryIsStableThoughItsMakerCouldNotSyncIt) {
   }
 }
 
+// Where the parent may not be read, whoever made the directory there has synced its name.
+TEST_P(LogFaultsTest, ANameThatMayNotBeSyncedStopsNoOpeningAndOneThatCannotBeDoes) {
+  for (const absl::StatusCode code : {absl::StatusCode::kPermissionDenied, absl::StatusCode::kInternal}) {
+    MemoryFileSystem disk;
+    VARVE_ASSERT_OK(disk.CreateDirectory(kPartition));
+    FaultyFileSystem faulty(&disk);
+    faulty.AddRule({.operation = FileOperation::kSyncDirectory, .status = absl::Status(code, "the parent")});
+    const auto log = Log::Open(kPartition, TinyOptions(&faulty, &clock_, GetParam()));
+    EXPECT_EQ(faulty.faults_fired(), 1u);
+    const bool may = code == absl::StatusCode::kPermissionDenied;
+    EXPECT_THAT(log, StatusIs(may ? absl::StatusCode::kOk : code));
+    if (log.ok()) AppendNext(log->get(), {.ack = Ack::kDurable});
+  }
+}
+
+TEST_P(LogFaultsTest, AStateThatCannotBeAskedForStopsTheOpeningBeforeAnythingIsChanged) {
+  MemoryFileSystem disk;
+  VARVE_ASSERT_OK(disk.CreateDirectory(kPartition));
+  FaultyFileSystem faulty(&disk);
+  faulty.AddRule({.operation = FileOperation::kInfo, .path_part = "varve.state", .status = absl::InternalError("EIO")});
+  EXPECT_THAT(Log::Open(kPartition, TinyOptions(&faulty, &clock_, GetParam())),
+              StatusIs(absl::StatusCode::kInternal, ::testing::HasSubstr("EIO")));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto names, disk.List(kPartition));
+  EXPECT_THAT(names, ::testing::IsEmpty());
+}
+
 // The writer knows what it announced: that the device cannot read it back at that moment must not undo the truncation.
 TEST_P(LogFaultsTest, ATruncationIsDoneThoughItsAnnouncementCannotBeReadBack) {
   for (const int64_t log_end_offset : {3, 23, 100}) {

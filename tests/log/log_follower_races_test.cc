@@ -248,6 +248,28 @@ TEST_F(LogFollowerRaceTest, NamesThatChangeWhileALogIsOpenedAreListedAgain) {
   ExpectRecords(*follower, 0, kRecords);
 }
 
+TEST_F(LogFollowerRaceTest, ADirectoryThatCannotBeListedIsToldOfWheneverThatIs) {
+  {
+    const auto writer = Open();
+    AppendMany(writer.get(), kRecords);
+    VARVE_ASSERT_OK(writer->Close());
+  }
+  LogOptions options = options_;
+  options.read_only = true;
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    FaultyFileSystem faulty(&memory_);
+    faulty.AddRule({.operation = FileOperation::kList, .nth = nth, .status = absl::ResourceExhaustedError("EMFILE")});
+    options.file_system = &faulty;
+    const auto follower = Log::Open(directory_, options);
+    if (faulty.faults_fired() == 0) {
+      EXPECT_GT(nth, 4u);
+      break;
+    }
+    EXPECT_THAT(follower, StatusIs(absl::StatusCode::kResourceExhausted));
+  }
+}
+
 // A transaction index whose name is changed just then would make of what was aborted what was committed.
 TEST_F(LogFollowerRaceTest, WhatWasAbortedIsKnownThoughABusyWriterTakesTheIndexAway) {
   const auto writer = Open();
