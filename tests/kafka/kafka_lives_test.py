@@ -336,8 +336,11 @@ class LifeChecks:
 
 
 def compacted_from(start, found):
-    """What compaction decides, by what it is and by offset: of the log start on, as what lies below nobody can read, and
-    both are free to drop. In which segment something lies, and in how many bytes, is decided by who rolls and compresses."""
+    """What compaction decides, by what it is and by offset.
+
+    Of the log start on: what lies below nobody can read, and both are free to drop. In which segment something lies, and
+    in how many bytes, is decided by who rolls and compresses.
+    """
     def without(one, *members):
         return {name: value for name, value in one.items() if name not in members}
 

@@ -99,19 +99,26 @@ def _nothing_to_read(difference, judged):
     return bool(later) and min(later) <= judged.found["log"]["log_start_offset"]
 
 
-def _is_kept_by_kafka_only(difference):
-    """Whether varve's compaction took a record, or that of a batch of one, of which it may leave the header."""
+def _is_a_round_behind(difference):
+    """Whether Kafka's cleaner has kept a record that varve's compaction took.
+
+    Or a batch of one record that varve took, or of which it left the header, or to which it gave a delete horizon.
+    """
     kafka, ours = difference.kafka, difference.varve
     if difference.what == "record":
         return kafka is not None and ours is None
     if difference.what != "batch" or kafka is None or kafka["count"] != 1:
         return False
+    if kafka["delete_horizon"] is None and ours is not None and ours["delete_horizon"] is not None:
+        horizon = ours["delete_horizon"]
+        return ours == {**kafka, "attributes": kafka["attributes"] | HAS_DELETE_HORIZON, "delete_horizon": horizon,
+                        "base_timestamp": horizon}
     return ours in (None, {**kafka, "count": 0, "attributes": kafka["attributes"] & ~HAS_DELETE_HORIZON,
                            "delete_horizon": None, "base_timestamp": -1})
 
 
 def _marker_after_an_abort_below_the_log_start(difference, judged):
-    if not _is_kept_by_kafka_only(difference):
+    if not _is_a_round_behind(difference):
         return False
     found = judged.found
     markers = {batch["base_offset"]: batch["producer_id"] for batch in found["batches"] if batch["control"]}
@@ -192,7 +199,7 @@ SEGMENT_BELOW_THE_LOG_START = NamedException(
 MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START = NamedException(
     "marker-after-an-abort-below-the-log-start",
     "Kafka's cleaner asks for the transactions aborted at or above the log start only, takes the data of an earlier one"
-    " for committed, and so keeps the producer's next commit marker for a round more, as if it had data",
+    " for committed, and so is a round behind with the producer's next commit marker, which it keeps as if it had data",
     _marker_after_an_abort_below_the_log_start)
 RECOVERED_WHILE_LOADING = NamedException(
     "recovered-while-loading",

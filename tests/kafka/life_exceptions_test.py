@@ -106,6 +106,9 @@ class LifeExceptionsTest(unittest.TestCase):
             self.check(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, markers(20, aborted_at=9), ("batch", 20, batch, left),
                        ("batch", 20, left, batch), ("batch", 21, batch, left), ("batch", 20, {**batch, "count": 2}, left),
                        ("batch", 20, batch, {**emptied, "max_timestamp": 41}), ("batch", 20, batch, batch))
+        new = {**batch, "attributes": 0x30, "delete_horizon": None, "base_timestamp": 40}
+        self.check(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, markers(20, aborted_at=9), ("batch", 20, new, batch),
+                   ("batch", 20, batch, new), ("batch", 20, new, {**batch, "base_timestamp": 51}))
         for judged in (markers(20, aborted_at=12), markers(10, 20, aborted_at=9)):
             self.assertFalse(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START.applies(
                 Difference("record", 20, kept, None), Judged(judged, {})))

@@ -123,7 +123,8 @@ AFTER = {
                "epochs gone": (_epochs_gone, r"^epochs: "),
                "transaction indexes gone": (_transaction_indexes_gone,
                                             r"older segments: .*'file', place='\d+\.txnindex'|begin of \d+\.txnindex"),
-               "a middle segment gone": (_middle_segment_gone, r"older segments: .*'file', place='\d+\.log'|new records: ")},
+               "a middle segment gone": (_middle_segment_gone,
+                                         r"older segments: .*'file', place='\d+\.log'|new records: ")},
     # Where files have room behind their batches Kafka finds by an index where these end.
     "compact": {"indexes emptied": (_indexes_emptied, r"(as written|untouched segments): .*'file', place='\d+\.index'|"
                                                       "Found record size 0 "),

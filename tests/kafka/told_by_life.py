@@ -42,6 +42,7 @@ class ToldByLife:
         self.aborts = told["aborts"]
         self.producers = comparable("producers", told["producers"])
         self.leader_epochs = told["leader_epochs"]
+        self.opened_at_end = f"reopen at {self.log_end_offset}" in told["steps"]
 
     def compare(self, found):
         """A difference for each thing that was found otherwise: what was found is `kafka`, what was told is `varve`."""
@@ -70,7 +71,7 @@ class ToldByLife:
         if not self.clean or not self.producers:
             return []
         content = files.get(f"{self.log_end_offset:020}.snapshot")
-        left = None if content is None else snapshot_entries(content)
+        left = None if content is None else self._without_forgotten(snapshot_entries(content))
         return [] if left == self.producers else [Difference("told", "last snapshot", left, self.producers)]
 
     def compare_aborted(self, found):
@@ -86,11 +87,21 @@ class ToldByLife:
                 for offset in sorted(left.keys() | told.keys()) if left.get(offset) != told.get(offset)]
 
     def _compare_producers(self, found):
-        kafkas, ours = comparable("producers", found["producers"]), self.producers
+        kafkas, ours = self._without_forgotten(comparable("producers", found["producers"])), self.producers
         if self._counts_no_snapshots():
             kafkas, ours = ([self._without_lost_markers(one) for one in producers if self._is_known_by_records(one)]
                             for producers in (kafkas, ours))
         return [] if kafkas == ours else [Difference("told", "producers", kafkas, ours)]
+
+    def _without_forgotten(self, producers):
+        """Without those idle for ever that the log has forgotten since it was opened.
+
+        Where nothing was appended either, the snapshot of before, which has them, is the last.
+        """
+        if not self.opened_at_end:
+            return producers
+        known = {one["producer_id"] for one in self.producers}
+        return [one for one in producers if one["timestamp"] >= 0 or one["producer_id"] in known]
 
     def _counts_no_snapshots(self):
         """Whether producers may be known by records only: opening a log removes snapshots up to the log start."""

@@ -163,7 +163,7 @@ class VarveLife:
         if self.keeps_aborted:
             differences += told.compare_aborted(dump)
         if self.clean:
-            differences += self.compare_rebuilt(judge, dump, before)
+            differences += self.compare_rebuilt(judge, dump, before, explain)
         return exceptions.unexplained(differences, judged)
 
     def inspect(self, judge, copy, recovery_point, questions, otherwise={}):
@@ -209,10 +209,11 @@ class VarveLife:
             "followed": "append as a follower" in steps}
         return {name for name, holds in has.items() if holds} | {batch["codec"] for batch in batches}
 
-    def compare_rebuilt(self, judge, dump, before):
+    def compare_rebuilt(self, judge, dump, before, explain):
         """Kafka recovers the whole log, and loses nothing. One that was written in one go is what it makes of it, as are
         the indexes where no segment was gone on with, and those of transactions where nothing of them was taken away."""
         found, rebuilt = self.rebuild(judge, "rebuilt-by-kafka", ROOMY_INDEX_BYTES)
+        found = settled(found, dump, explain)
         kept = ("batches", "records", "leader_epochs")
         known, suffixes = [], [".log"]
         if self.keeps_indexes:
