@@ -54,8 +54,9 @@ enum class Visibility { kLogEnd, kDurable };
 // Marks that lie outside the partition directory: Kafka's checkpoints and clean marker. Log::Open reads nothing outside
 // its directory; DataDirectory::Of reads them. A mark that does not match the files counts for nothing. Of a mark and
 // what varve.state says the more careful word counts: unclean, the lower recovery point, the higher log start. A log
-// start beyond the log end is judged by who wrote last. If Kafka did, the log begins anew there, as Kafka's own does,
-// and what it held is saved aside. If varve did, the mark is of before and counts for nothing.
+// start beyond the log end makes the log begin anew there, as Kafka's own does, and what it held is saved aside. One that
+// was there when varve started the log anew further down (Log::TruncateFullyAndStartAt) counts for nothing until Kafka
+// has changed it.
 struct OpenMarks {
   std::optional<bool> clean = std::nullopt;  // .kafka_cleanshutdown is there; absent where there is no Kafka directory
   std::optional<int64_t> recovery_point = std::nullopt;    // recovery-point-offset-checkpoint

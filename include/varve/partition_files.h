@@ -61,7 +61,7 @@ struct PartitionFile {
 struct MergedMarks {
   bool clean = false;            // both say so, where both exist; one at least exists
   int64_t recovery_point = 0;    // the lower of both
-  int64_t log_start_offset = 0;  // the higher of both
+  int64_t log_start_offset = 0;  // the higher of both; a mark of before varve started the log anew further down is none
   // varve.state's: below it the log is compacted. 0 where there is none, or it does not match the files.
   int64_t first_dirty_offset = 0;
 };

@@ -11,6 +11,7 @@
 #include "segment/damage_analysis.h"
 #include "segment/raw_log.h"
 #include "segment/segment_files.h"
+#include "state/checkpoint_file.h"
 
 namespace varve::internal {
 namespace {
@@ -142,7 +143,15 @@ absl::StatusOr<BelievedMarks> BelieveMarks(FileSystem* file_system, const std::s
     believed.durable_offset = std::max<int64_t>(0, *marks.recovery_point);
     believed.durable_point.reset();
   }
-  believed.log_start_offset = std::max(believed.log_start_offset, marks.log_start_offset.value_or(0));
+  const int64_t marked_start = marks.log_start_offset.value_or(0);
+  if (believed.state_counts && marked_start > state->log_start_offset && marked_start == state->superseded_log_start) {
+    believed.findings.push_back(
+        Ignored(kLogStartOffsetCheckpoint,
+                fmt::format("log start {} is of before the log was started anew below it; {} says {}", marked_start,
+                            PartitionState::kFileName, state->log_start_offset)));
+  } else {
+    believed.log_start_offset = std::max(believed.log_start_offset, marked_start);
+  }
   believed.clean = (believed.state_counts || marks.clean.has_value()) && (!believed.state_counts || state->clean) &&
                    marks.clean.value_or(true);
   return believed;

@@ -3,8 +3,8 @@
 //
 //   clean          both say so, where both exist; one at least exists
 //   durable point  the lower of both
-//   log start      the higher of both; but a mark beyond the log end is stale where varve has written last, which only
-//                  who has judged the segments can tell (load_plan.h)
+//   log start      the higher of both; but a mark that varve.state knows from before it started the log anew further
+//                  down is stale
 // The durable point is void, and reported as ignored, only where the files show that somebody else has changed them:
 // its segment is absent, another batch stands where its last one was, or the file that was cut short is not the one
 // varve wrote. Bytes that cannot be read or are no batch show nothing of the kind: they are damage below a point that

@@ -13,7 +13,6 @@
 #include "log/live_line.h"
 #include "log/tail_check.h"
 #include "segment/segment_files.h"
-#include "state/checkpoint_file.h"
 #include "varve/record_batch.h"
 
 namespace varve::internal {
@@ -84,7 +83,6 @@ class Planner {
     }
     if (plan_.marks.clean && !read_all_) VARVE_RETURN_IF_ERROR(TryClean(state));
     if (!plan_.clean) VARVE_RETURN_IF_ERROR(PlanRecovery(state));
-    if (LogStartMarkIsStale(state)) VARVE_RETURN_IF_ERROR(PlanWithoutLogStartMark(state));
     VARVE_RETURN_IF_ERROR(FinishPlan());
     return std::move(plan_);
   }
@@ -160,18 +158,12 @@ class Planner {
   // The log ends within what the clean mark vouches for (damage, and OnDamage::kTruncate): that is for recovery to
   // plan.
   absl::Status TakeBackClean() {
-    ForgetJudgement();
-    return absl::OkStatus();
-  }
-
-  void ForgetJudgement() {
     plan_.clean = false;
     plan_.bytes_scanned = 0;
     plan_.segments.clear();
-    plan_.beyond.clear();
-    plan_.end_reason.clear();
     plan_.epochs.clear();
     plan_.producers = NewProducers(found_);
+    return absl::OkStatus();
   }
 
   void NoteUnclean(const std::string& file, const std::string& evidence) {
@@ -318,32 +310,6 @@ class Planner {
   int64_t JudgedEnd() const {
     const PlannedSegment& last = plan_.segments.back();
     return last.recovery.has_value() ? last.recovery->next_offset : plan_.log_end_offset;
-  }
-
-  // A log start is never beyond an end that its writer has seen. So a mark beyond the end, and beyond all that varve had
-  // synced, is of before varve started the log anew further down, unless somebody else has written since: behind the end
-  // at which varve closed the log, or up to a clean stop where varve had none.
-  bool LogStartMarkIsStale(const std::optional<PartitionStateValues>& state) const {
-    const BelievedMarks& marks = plan_.marks;
-    if (!marks.state_counts || marks.log_start_offset <= std::max(JudgedEnd(), state->durable.offset)) return false;
-    if (marks.log_start_offset == state->log_start_offset) return false;
-    return state->clean ? JudgedEnd() <= state->durable.offset : !options_.marks.clean.value_or(false);
-  }
-
-  // Judges once more: what producers are known depends on the log start. What could be read before need not be now.
-  absl::Status PlanWithoutLogStartMark(const std::optional<PartitionStateValues>& state) {
-    plan_.findings.push_back(
-        {.action = RecoveryAction::kIgnored,
-         .rule = "2",
-         .file = kLogStartOffsetCheckpoint,
-         .evidence = fmt::format("log start {} is beyond the log end {}; {} says {}, and is the later word",
-                                 plan_.marks.log_start_offset, JudgedEnd(), PartitionState::kFileName,
-                                 state->log_start_offset)});
-    plan_.marks.log_start_offset = state->log_start_offset;
-    const bool was_clean = plan_.clean;
-    ForgetJudgement();
-    if (was_clean) VARVE_RETURN_IF_ERROR(TryClean(state));
-    return plan_.clean ? absl::OkStatus() : PlanRecovery(state);
   }
 
   absl::Status FinishPlan() {

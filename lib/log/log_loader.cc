@@ -84,6 +84,8 @@ absl::StatusOr<PartitionStateValues> CompletePending(FileSystem* file_system, co
     }
     VARVE_RETURN_IF_ERROR(CarryThrough(file_system, directory, values));
     values = Completed(std::move(values));
+  } else if (values.pending == PendingOperation::kStartAt) {
+    values.superseded_log_start = 0;
   }
   values.clean = false;
   values.pending = PendingOperation::kNone;

@@ -47,7 +47,8 @@ constexpr size_t kPendingOffsetAt = kIndexIntervalAt + sizeof(int64_t);
 constexpr size_t kPendingEndSegmentAt = kPendingOffsetAt + sizeof(int64_t);
 constexpr size_t kPendingEndPositionAt = kPendingEndSegmentAt + sizeof(int64_t);
 constexpr size_t kFirstDirtyAt = kPendingEndPositionAt + sizeof(int64_t);
-constexpr size_t kEndOfFields = kFirstDirtyAt + sizeof(int64_t);
+constexpr size_t kSupersededStartAt = kFirstDirtyAt + sizeof(int64_t);
+constexpr size_t kEndOfFields = kSupersededStartAt + sizeof(int64_t);
 constexpr size_t kCrcAt = kSlotBytes - sizeof(uint32_t);
 static_assert(kEndOfFields <= kCrcAt, "the fields fit into a sector");
 
@@ -83,6 +84,7 @@ void EncodeSlot(const Slot& slot, std::span<std::byte, kSlotBytes> out) {
   StoreBigEndian(bytes + kPendingEndSegmentAt, values.pending_end.segment);
   StoreBigEndian(bytes + kPendingEndPositionAt, values.pending_end.position);
   StoreBigEndian(bytes + kFirstDirtyAt, values.first_dirty_offset);
+  StoreBigEndian(bytes + kSupersededStartAt, values.superseded_log_start);
   StoreBigEndian(bytes + kCrcAt, Crc32c(out.first(kCrcAt)));
 }
 
@@ -117,6 +119,7 @@ std::optional<Slot> DecodeSlot(std::span<const std::byte, kSlotBytes> in) {
   values.pending_end = {.segment = LoadBigEndian<int64_t>(bytes + kPendingEndSegmentAt),
                         .position = LoadBigEndian<int64_t>(bytes + kPendingEndPositionAt)};
   values.first_dirty_offset = LoadBigEndian<int64_t>(bytes + kFirstDirtyAt);
+  values.superseded_log_start = LoadBigEndian<int64_t>(bytes + kSupersededStartAt);
   return slot;
 }
 

@@ -65,6 +65,9 @@ struct PartitionStateValues {
   // Everything below was compacted. Where that is the log start or below it, nothing was: so a file says that is older
   // than this field, which was zero.
   int64_t first_dirty_offset = 0;
+  // What Kafka's log-start-offset-checkpoint said when varve last started the log anew below that: it is of before, and
+  // counts for nothing as long as it says the same. 0: nothing of the kind; so says a file that is older than this field.
+  int64_t superseded_log_start = 0;
 
   friend bool operator==(const PartitionStateValues&, const PartitionStateValues&) = default;
 };

@@ -527,6 +527,10 @@ class Execution {
                       .batch_position = plan_.last_batch.position,
                       .batch_crc = plan_.last_batch.crc};
     values.log_start_offset = plan_.log_start_offset;
+    // One that says something else by now may say the same again, and mean it.
+    if (options_.marks.log_start_offset.value_or(values.superseded_log_start) != values.superseded_log_start) {
+      values.superseded_log_start = 0;
+    }
     values.index_interval_bytes = plan_.index_interval_bytes;
     values.pending = PendingOperation::kNone;
     values.pending_offset = 0;

@@ -112,6 +112,7 @@ void Truncation::HoldBackReopened(int64_t log_end_offset) {
 }
 
 absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, const DurablePoint& end) {
+  const LogCore& core = *appender_.core_;
   const PublishedEnd active_end = appender_.active_->end();
   const LogPlace log_end{.segment = appender_.active_->base_offset(), .position = active_end.end_position};
   return appender_.flusher_->UpdateState([&](PartitionStateValues* values) {
@@ -119,6 +120,11 @@ absl::Status Truncation::Announce(PendingOperation operation, int64_t offset, co
     values->pending_offset = offset;
     values->pending_end = log_end;
     values->clean = false;
+    // Kafka's checkpoint stays as it is while the log is open.
+    const std::optional<int64_t>& marked_start = core.options.marks.log_start_offset;
+    if (operation == PendingOperation::kStartAt && marked_start.has_value()) {
+      values->superseded_log_start = *marked_start > offset ? *marked_start : 0;
+    }
     // A cut is made at the point, whatever that was before.
     if (operation == PendingOperation::kTruncateTo || values->durable.offset > end.offset) values->durable = end;
   });

@@ -33,7 +33,8 @@ PartitionStateValues FullValues(int64_t offset) {
       .pending = PendingOperation::kDeleteBefore,
       .pending_offset = 10,
       .pending_end = {.segment = 12, .position = 13},
-      .first_dirty_offset = 14};
+      .first_dirty_offset = 14,
+      .superseded_log_start = 15};
   values.lineage.fill(11);
   return values;
 }
