@@ -115,13 +115,15 @@ def answers_of_varve(partition, questions):
     return answers
 
 
+def described(content):
+    """A file's content in a Difference."""
+    return f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
+
+
 def compare_files(kafka_files, varve_files, suffixes=LOG_FILES):
     """A difference for each file with one of these endings that only one has, or that has other bytes in the other."""
-    def described(files):
-        return {name: f"{len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
-                for name, content in files.items() if name.endswith(suffixes)}
-
-    kafka, ours = described(kafka_files), described(varve_files)
+    kafka, ours = ({name: described(content) for name, content in files.items() if name.endswith(suffixes)}
+                   for files in (kafka_files, varve_files))
     return [Difference("file", name, kafka.get(name), ours.get(name))
             for name in sorted(kafka.keys() | ours.keys()) if kafka.get(name) != ours.get(name)]
 

@@ -40,10 +40,15 @@ def leader_epochs_of(partition):
     return [[int(number) for number in line.split()] for line in lines]
 
 
+def epochs_checkpoint(epochs):
+    """The checkpoint that has these."""
+    return "".join([f"0\n{len(epochs)}\n", *(f"{epoch} {start}\n" for epoch, start in epochs)])
+
+
 def drop_leader_epochs(partition, end):
     """Takes those that start at `end` or above out of the checkpoint."""
-    kept = [f"{epoch} {start}\n" for epoch, start in leader_epochs_of(partition) if start < end]
-    (partition / LEADER_EPOCHS).write_text(f"0\n{len(kept)}\n" + "".join(kept))
+    kept = [[epoch, start] for epoch, start in leader_epochs_of(partition) if start < end]
+    (partition / LEADER_EPOCHS).write_text(epochs_checkpoint(kept))
 
 
 class KafkaLife:

@@ -12,8 +12,8 @@ import pathlib
 import sys
 import time
 
-# What these tests may add to a run of all tests, which runs as many at once as there are cores. On a machine that has much
-# else to do they take longer, so that this is a warning and no failure.
+# What these tests may add to a run of all tests, which runs as many at once as there are cores. On a machine that has
+# much else to do they take longer, so that this is a warning and no failure.
 LIMIT_S = 480
 
 _noted_s = time.monotonic()  # when something was noted last, or this process began

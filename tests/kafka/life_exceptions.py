@@ -1,6 +1,7 @@
 """The named exceptions of lives: where varve knowingly finds or answers otherwise than Kafka in what Kafka wrote."""
 
-from agreement import KNOWN, LARGEST, LOG_FILES, Difference, NamedException, first_record_from
+from agreement import KNOWN, LARGEST, LOG_FILES, Difference, NamedException, described, first_record_from
+from kafka_life import LEADER_EPOCHS, epochs_checkpoint
 
 COMMIT_KEY = "AAAAAQ=="  # version 0, type 1
 HAS_DELETE_HORIZON = 0x40  # of a batch's attributes: the base timestamp is the horizon
@@ -162,6 +163,21 @@ def _epochs_of_batches_are_forgotten(difference, judged):
             and all(entry in told for entry in difference.varve[known:]))
 
 
+def _lower_epochs_than_below_the_log_start(difference, judged):
+    if (difference.what, difference.place) != ("file", LEADER_EPOCHS):
+        return False
+    start = judged.found["log"]["log_start_offset"]
+    below, ours = -1, []
+    for batch in judged.found["batches"]:
+        if batch["last_offset"] < start:
+            below = max(below, batch["leader_epoch"])
+        elif not ours or batch["leader_epoch"] > ours[-1][0]:
+            ours.append([batch["leader_epoch"], max(batch["base_offset"], start)])
+    return (bool(ours) and below > ours[-1][0]
+            and difference.kafka == described(epochs_checkpoint([[below, start]]).encode())
+            and difference.varve == described(epochs_checkpoint(ours).encode()))
+
+
 STABLE_OFFSET_OF_A_BATCH = NamedException(
     "stable-offset-of-a-batch",
     "where a transaction that is open began below the log start, or its first batch was compacted away, Kafka 4.1 "
@@ -212,10 +228,17 @@ FORGOTTEN_EPOCHS = NamedException(
     "where the checkpoint of leader epochs tells of offsets that a crash took, Kafka's recovery adds no earlier epochs "
     "of the batches that are left, and then takes the later ones away; varve takes them away first",
     _epochs_of_batches_are_forgotten)
+LOWER_EPOCHS_THAN_BELOW_THE_LOG_START = NamedException(
+    "lower-epochs-than-below-the-log-start",
+    "Kafka's recovery takes leader epochs of segments below the log start, too, and then none that is lower: a log of "
+    "which all was deleted, epochs too, and that goes on with a lower one, gets the last of before; varve removes those "
+    "segments first",
+    _lower_epochs_than_below_the_log_start)
 
 IN_LIVES = [*KNOWN, STABLE_OFFSET_OF_A_BATCH, FORGOTTEN_TIMES, LOOKED_PAST_FORGOTTEN_TIMES, LARGEST_BELOW_THE_LOG_START,
             END_AT_THE_RECOVERY_POINT, EMPTIED_MARKER, SEGMENT_BELOW_THE_LOG_START,
-            MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, RECOVERED_WHILE_LOADING, FORGOTTEN_EPOCHS]
+            MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, RECOVERED_WHILE_LOADING, FORGOTTEN_EPOCHS,
+            LOWER_EPOCHS_THAN_BELOW_THE_LOG_START]
 
 
 def settled(found, dumped, explain):

@@ -2,9 +2,10 @@
 
 import unittest
 
-from agreement import LARGEST, Difference, Judged
+from agreement import LARGEST, Difference, Judged, described
 from life_exceptions import (COMMIT_KEY, EMPTIED_MARKER, END_AT_THE_RECOVERY_POINT, FORGOTTEN_EPOCHS, FORGOTTEN_TIMES,
                              IN_LIVES, LARGEST_BELOW_THE_LOG_START, LOOKED_PAST_FORGOTTEN_TIMES,
+                             LOWER_EPOCHS_THAN_BELOW_THE_LOG_START,
                              MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START, RECOVERED_WHILE_LOADING,
                              SEGMENT_BELOW_THE_LOG_START, STABLE_OFFSET_OF_A_BATCH, settled)
 
@@ -112,6 +113,22 @@ class LifeExceptionsTest(unittest.TestCase):
         for judged in (markers(20, aborted_at=12), markers(10, 20, aborted_at=9)):
             self.assertFalse(MARKER_AFTER_AN_ABORT_BELOW_THE_LOG_START.applies(
                 Difference("record", 20, kept, None), Judged(judged, {})))
+
+    def test_lower_epochs_than_below_the_log_start(self):
+        def after(epoch):
+            return {**found(), "batches": [{**batch, "leader_epoch": epoch if batch["base_offset"] == 20 else 2}
+                                           for batch in found()["batches"]]}
+
+        def file(*epochs):
+            lines = [f"{epoch} {start}\n" for epoch, start in epochs]
+            return described("".join([f"0\n{len(lines)}\n", *lines]).encode())
+
+        name, kafkas, ours = "leader-epoch-checkpoint", file([2, 12]), file([0, 20])
+        self.check(LOWER_EPOCHS_THAN_BELOW_THE_LOG_START, after(0), ("file", name, kafkas, ours),
+                   ("file", name, ours, kafkas), ("file", name, kafkas, file([0, 12])),
+                   ("file", name, file([2, 11]), ours), ("file", name, kafkas, None), ("file", "0.log", kafkas, ours))
+        self.assertFalse(LOWER_EPOCHS_THAN_BELOW_THE_LOG_START.applies(
+            Difference("file", name, kafkas, file([2, 20])), Judged(after(2), {})))
 
     def test_segments_behind_a_hole(self):
         def segments(*ends):

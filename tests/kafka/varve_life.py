@@ -50,8 +50,9 @@ def index_too_small(error, index_bytes, recovered):
     if full is None:
         return None
     suffix, entry_bytes, kept = (".timeindex", 12, 1) if full[1] else (".index", 8, 0)
+    what = f"{full[1] or ''}index entries"
     entries = max(len(content) // entry_bytes for name, content in recovered.items() if name.endswith(suffix))
-    return Difference("index entries", index_bytes // entry_bytes - kept, int(full[2]), entries)
+    return Difference(what, index_bytes // entry_bytes - kept, int(full[2]), entries)
 
 
 # What lives are to meet, and how many of the first hundred at least.

@@ -28,6 +28,8 @@ def _none_is_the_largest(difference, judged):
 
 
 def _index_is_too_small(difference, _):
+    if difference.what == "time index entries":  # Kafka fails before it asks whether there is one to add
+        return difference.kafka == difference.place <= difference.varve
     return difference.what == "index entries" and difference.kafka == difference.place < difference.varve
 
 
@@ -50,7 +52,8 @@ INDEX_TOO_SMALL = NamedException(
     "index-too-small",
     "a log that was opened again and again, or was given many batches at once as a follower, has fewer index entries "
     "than recovery makes, which may be more than segment.index.bytes has room for: Kafka's recovery then fails, of its "
-    "own logs as well; varve's goes on. With more room Kafka's does, too, which is compared",
+    "own logs as well, and does where a time index is just full; varve's goes on. With more room Kafka's does, too, which "
+    "is compared",
     _index_is_too_small)
 ONE_MORE_IS_RECOVERED = NamedException(
     "one-more-is-recovered",

@@ -56,6 +56,8 @@ class VarveLifeExceptionsTest(unittest.TestCase):
     def test_index_too_small(self):
         self.check(INDEX_TOO_SMALL, {}, ("index entries", 10, 10, 11), ("index entries", 10, 10, 10),
                    ("index entries", 12, 10, 13), ("kept", 10, 10, 11))
+        self.check(INDEX_TOO_SMALL, {}, ("time index entries", 10, 10, 10), ("time index entries", 10, 10, 9),
+                   ("time index entries", 12, 10, 13))
 
     def test_index_too_small_for_either_kind_of_entry(self):
         error = "InvalidOffsetException: Attempt to append to a full %sindex (size = %d)."
@@ -64,7 +66,8 @@ class VarveLifeExceptionsTest(unittest.TestCase):
                 (error % ("", 10), 80, True), (error % ("", 10), 87, True), (error % ("", 10), 88, False),
                 (error % ("", 9), 80, False), (error % ("", 11), 88, False),
                 (error % ("time ", 6), 84, True), (error % ("time ", 5), 72, True), (error % ("time ", 6), 83, False),
-                (error % ("time ", 7), 84, False), (error % ("time ", 7), 96, False)]:
+                (error % ("time ", 7), 84, False), (error % ("time ", 7), 96, True),
+                (error % ("time ", 8), 108, False)]:
             difference = index_too_small(full, index_bytes, files)
             self.assertEqual(INDEX_TOO_SMALL.applies(difference, Judged({}, {})), applies, (full, index_bytes))
         self.assertIsNone(index_too_small("Record is corrupt", 80, files))
