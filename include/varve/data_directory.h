@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,10 +47,11 @@ class DataDirectory {
   [[nodiscard]] absl::StatusOr<bool> PrepareForWriting();
 
   // After a truncation to `offset`, a fresh start there included: lowers the partition's recovery point, log start, high
-  // watermark and cleaner lines where they are above it. Never raises one. A log start line that is left above the end
-  // makes Kafka drop the log; varve takes it for stale only as long as the log ends below it. Waits for writers of other
-  // partitions, whose lines are in the same files; kUnavailable where one takes longer than a minute.
-  [[nodiscard]] absl::Status LowerCheckpoints(int64_t offset);
+  // watermark and cleaner lines where they are above it, and a log start line above `log_start_offset` to that. Never
+  // raises one. A log start line that is left above the end makes Kafka drop the log; varve takes it for stale as long as
+  // it says what it said when the log was started anew. Waits for writers of other partitions, whose lines are in the same
+  // files; kUnavailable where one takes longer than a minute.
+  [[nodiscard]] absl::Status LowerCheckpoints(int64_t offset, std::optional<int64_t> log_start_offset = std::nullopt);
 
  private:
   [[nodiscard]] absl::Status ReadMarks();

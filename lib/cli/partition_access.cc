@@ -141,7 +141,7 @@ absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const
   absl::StatusOr<DataDirectory> data = ReadMarks(command, file_system, directory);
   if (!data.ok()) return data.status();
   options.marks = data->marks();
-  int64_t trial_end_offset = 0;
+  LogOffsets found;
   if (data->is_kafka() || rehearsal) {
     // What makes this fail shall not cost the user the clean marker.
     OverlayFileSystem trial(file_system);
@@ -155,12 +155,14 @@ absl::StatusOr<WritablePartition> OpenForWriting(std::string_view command, const
     if (rehearsal) {
       if (absl::Status status = rehearsal(trial_log->get()); !status.ok()) return status;
     }
-    trial_end_offset = (*trial_log)->log_end_offset();
+    found = (*trial_log)->offsets();
   }
   if (absl::Status status = PrepareForWriting(command, &*data); !status.ok()) return status;
   // Before anything is cut: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what is
   // not there.
-  if (absl::Status status = data->LowerCheckpoints(trial_end_offset); !status.ok()) return status;
+  if (absl::Status status = data->LowerCheckpoints(found.log_end_offset, found.log_start_offset); !status.ok()) {
+    return status;
+  }
   options.marks = data->marks();
   const auto bar = std::make_shared<ProgressBar>(RecoveryTitle(command));
   options.recovery_progress = UpdatesOf(bar);

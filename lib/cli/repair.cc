@@ -49,6 +49,10 @@ absl::StatusOr<RepairResult> TryRepair(const RepairSettings& settings, RepairOpt
   return RepairOn(&trial, settings, std::move(options), "repair (trial)");
 }
 
+absl::Status LowerTo(const RecoveryReport& report, DataDirectory* data) {
+  return data->LowerCheckpoints(report.log_end_offset, report.log_start_offset);
+}
+
 absl::StatusOr<RepairResult> RepairInPlace(const RepairSettings& settings, RepairOptions options, DataDirectory* data) {
   if (absl::Status status = CheckNoWriter(FileSystem::Default(), settings.directory); !status.ok()) return status;
   if (data->is_kafka()) {
@@ -59,11 +63,11 @@ absl::StatusOr<RepairResult> RepairInPlace(const RepairSettings& settings, Repai
     options.marks = data->marks();
     // Before the log is cut: a checkpoint that is too low costs Kafka a scan, one that is too high vouches for what
     // is not there.
-    if (absl::Status status = data->LowerCheckpoints(trial->report.log_end_offset); !status.ok()) return status;
+    if (absl::Status status = LowerTo(trial->report, data); !status.ok()) return status;
   }
   absl::StatusOr<RepairResult> result = RepairOn(FileSystem::Default(), settings, std::move(options), kCommand);
   if (result.ok()) {
-    if (absl::Status status = data->LowerCheckpoints(result->report.log_end_offset); !status.ok()) return status;
+    if (absl::Status status = LowerTo(result->report, data); !status.ok()) return status;
   }
   return result;
 }

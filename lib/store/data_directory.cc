@@ -52,10 +52,10 @@ absl::StatusOr<bool> DataDirectory::PrepareForWriting() {
   return removed.ok();
 }
 
-absl::Status DataDirectory::LowerCheckpoints(int64_t offset) {
+absl::Status DataDirectory::LowerCheckpoints(int64_t offset, std::optional<int64_t> log_start_offset) {
   const std::optional<TopicPartition> partition = LivePartitionOf(partition_name_);
   if (!is_kafka_ || !partition.has_value()) return absl::OkStatus();
-  return internal::LowerCheckpointLines(file_system_, parent_, *partition, offset);
+  return internal::LowerCheckpointLines(file_system_, parent_, *partition, offset, log_start_offset.value_or(offset));
 }
 
 }  // namespace varve

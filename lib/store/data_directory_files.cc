@@ -1,5 +1,6 @@
 #include "store/data_directory_files.h"
 
+#include <algorithm>
 #include <array>
 
 #include "absl/time/clock.h"
@@ -224,15 +225,18 @@ absl::Status WriteCheckpointLines(FileSystem* file_system, const std::string& di
 }
 
 absl::Status LowerCheckpointLines(FileSystem* file_system, const std::string& directory,
-                                  const TopicPartition& partition, int64_t offset, absl::Duration patience) {
+                                  const TopicPartition& partition, int64_t offset, int64_t log_start_offset,
+                                  absl::Duration patience) {
   for (const NamedLine& line : kNamedLines) {
+    const bool is_start = line.offset == &CheckpointLines::log_start_offset;
+    const int64_t highest = is_start ? std::min(offset, log_start_offset) : offset;
     const std::string path = JoinPath(directory, line.file_name);
-    VARVE_ASSIGN_OR_RETURN(std::optional<OffsetCheckpoint> above, WithLineAbove(file_system, path, partition, offset));
+    VARVE_ASSIGN_OR_RETURN(std::optional<OffsetCheckpoint> above, WithLineAbove(file_system, path, partition, highest));
     if (!above.has_value()) continue;
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<FileLock> lock, LockCheckpoint(file_system, path, patience));
-    VARVE_ASSIGN_OR_RETURN(above, WithLineAbove(file_system, path, partition, offset));
+    VARVE_ASSIGN_OR_RETURN(above, WithLineAbove(file_system, path, partition, highest));
     if (!above.has_value()) continue;
-    (*above)[partition] = offset;
+    (*above)[partition] = highest;
     VARVE_RETURN_IF_ERROR(WriteOffsetCheckpoint(file_system, path, *above));
   }
   return absl::OkStatus();

@@ -100,11 +100,13 @@ struct CheckpointLines {
 // How long a replacement of a checkpoint, which is two syncs, may keep the next one waiting.
 inline constexpr absl::Duration kCheckpointPatience = absl::Minutes(1);
 
-// Sets those of the partition's lines that are above `offset` to it; what cannot be parsed is left alone. The caller may
+// Sets those of the partition's lines that are above `offset` to it, and the one of the log start, where it is above
+// `log_start_offset`, to that; what cannot be parsed is left alone. The caller may
 // share the directory's lock with writers of other partitions: a file is locked, itself, from before it is read until
 // another has its name. kUnavailable: somebody has held one for longer than `patience`.
 [[nodiscard]] absl::Status LowerCheckpointLines(FileSystem* file_system, const std::string& directory,
                                                 const TopicPartition& partition, int64_t offset,
+                                                int64_t log_start_offset,
                                                 absl::Duration patience = kCheckpointPatience);
 
 }  // namespace varve::internal

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/bytes.h"
 #include "gmock/gmock.h"
@@ -237,6 +238,18 @@ TEST_F(DataDirectoryTest, LoweringTouchesOnlyHigherLinesOfThisPartition) {
   EXPECT_THAT(reread.marks().recovery_point, Optional(30));
 }
 
+// A line of before the log was started anew, further down than it has grown since.
+TEST_F(DataDirectoryTest, ALogStartLineIsLoweredToTheLogStart) {
+  for (const int64_t line : {40, 25}) {
+    Write(kHighWatermarks, "0\n1\norders 3 40\n");
+    Write(kLogStarts, absl::StrCat("0\n1\norders 3 ", line, "\n"));
+    VARVE_ASSERT_OK_AND_ASSIGN(DataDirectory data, DataDirectory::Of(&fs_, kPartition));
+    VARVE_ASSERT_OK(data.LowerCheckpoints(30, 5));
+    EXPECT_EQ(Read(kHighWatermarks), "0\n1\norders 3 30\n");
+    EXPECT_EQ(Read(kLogStarts), "0\n1\norders 3 5\n");
+  }
+}
+
 TEST_F(DataDirectoryTest, LoweringLeavesWhatItCannotParse) {
   Write(kRecoveryPoints, "nonsense");
   Write(kHighWatermarks, "0\n1\norders 3 30\n");
@@ -286,7 +299,7 @@ TEST_F(DataDirectoryTest, WhoWaitsForACheckpointReadsWhatHasTakenItsPlace) {
   Write(kRecoveryPoints, "0\n2\nothers 0 99\norders 3 42\n");
   VARVE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
   absl::Status lowered;
-  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10); });
+  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10, 10); });
   absl::SleepFor(absl::Milliseconds(20));
   EXPECT_THAT(Read(kRecoveryPoints), HasSubstr("orders 3 42\n"));
   Write("data/new", "0\n2\nothers 0 7\norders 3 42\n");
@@ -302,7 +315,7 @@ TEST_F(DataDirectoryTest, ALineThatFellWhileItWasWaitedForStays) {
   Write(kRecoveryPoints, "0\n1\norders 3 42\n");
   VARVE_ASSERT_OK_AND_ASSIGN(std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
   absl::Status lowered;
-  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10); });
+  std::thread waits([&] { lowered = internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10, 10); });
   absl::SleepFor(absl::Milliseconds(20));
   Write("data/new", "0\n1\norders 3 5\n");
   VARVE_ASSERT_OK(fs_.Rename("data/new", kRecoveryPoints));
@@ -315,7 +328,7 @@ TEST_F(DataDirectoryTest, ALineThatFellWhileItWasWaitedForStays) {
 TEST_F(DataDirectoryTest, ACheckpointThatIsNeverLetGoIsToldInTheEnd) {
   Write(kRecoveryPoints, "0\n1\norders 3 42\n");
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> other, fs_.Lock(kRecoveryPoints, LockKind::kExclusive));
-  EXPECT_THAT(internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10, absl::Milliseconds(5)),
+  EXPECT_THAT(internal::LowerCheckpointLines(&fs_, "data", kOrders3, 10, 10, absl::Milliseconds(5)),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is being replaced elsewhere")));
   EXPECT_EQ(Read(kRecoveryPoints), "0\n1\norders 3 42\n");
 }
