@@ -71,11 +71,13 @@ absl::Status AppendedRecords::TakeOutCompacted(const Log& log) {
     return Fault("the record at {} is gone", offset);
   }
   compacted_count_ += std::erase_if(records_, [&](const auto& entry) { return !left.contains(entry.first); });
+  for (auto& [offset, record] : records_) record.outlived_pass = true;
   return absl::OkStatus();
 }
 
 bool AppendedRecords::MayBeCompacted(const AppendedRecord& record, int64_t last_stable_offset) const {
-  if (record.control.has_value() || !record.value.has_value() || IsAborted(record)) return true;
+  if (record.outlived_pass && (record.control.has_value() || !record.value.has_value())) return true;
+  if (IsAborted(record)) return true;
   return std::any_of(records_.upper_bound(record.offset), records_.lower_bound(last_stable_offset),
                      [&](const auto& entry) {
                        const AppendedRecord& later = entry.second;

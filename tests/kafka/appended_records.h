@@ -26,6 +26,7 @@ struct AppendedRecord {
   int64_t producer_id = kNoProducerId;
   bool transactional = false;
   std::optional<ControlType> control = std::nullopt;  // a transaction's marker
+  bool outlived_pass = false;                         // of compaction, which may have given it a delete horizon
 };
 
 // Every status that is not OK names a fault of the log.
@@ -51,11 +52,12 @@ class AppendedRecords {
 
   // That the log begins and ends where it should.
   [[nodiscard]] absl::Status CheckEnds(const Log& log) const;
-  // Takes those out that are gone from the log: each by compaction, which must have a reason.
+  // Takes those out that are gone from the log after a pass of compaction, which must have a reason for each.
   [[nodiscard]] absl::Status TakeOutCompacted(const Log& log);
 
  private:
-  // A tombstone or a marker, which only ever goes late; an aborted record; one of a key that has a later, stable one.
+  // An aborted record; one of a key that has a later, stable one; a tombstone or a marker that was there in an earlier pass,
+  // as one gives it the delete horizon at which a later one may take it.
   [[nodiscard]] bool MayBeCompacted(const AppendedRecord& record, int64_t last_stable_offset) const;
   [[nodiscard]] bool IsAborted(const AppendedRecord& record) const;
 

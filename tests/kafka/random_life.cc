@@ -89,16 +89,17 @@ absl::StatusOr<LifeEnd> RandomLife::Live() {
     const Choice& choice = random_.Weighted(choices);
     steps.push_back(fmt::format("{} at {}", choice.name, log_->log_end_offset()));
     VARVE_RETURN_IF_ERROR(internal::Annotate((this->*choice.step)(), steps.back()));
-    VARVE_RETURN_IF_ERROR(internal::Annotate(Check(), steps.back()));
+    VARVE_RETURN_IF_ERROR(internal::Annotate(Check(choice), steps.back()));
   }
   VARVE_ASSIGN_OR_RETURN(LifeEnd end, End());
   end.steps = std::move(steps);
   return end;
 }
 
-absl::Status RandomLife::Check() {
+absl::Status RandomLife::Check(const Choice& done) {
   VARVE_RETURN_IF_ERROR(appended_.CheckEnds(*log_));
-  return Compacts(options_.cleanup_policy) ? appended_.TakeOutCompacted(*log_) : absl::OkStatus();
+  const bool is_pass = done.step == &RandomLife::Compact || done.step == &RandomLife::CompactInPart;
+  return is_pass ? appended_.TakeOutCompacted(*log_) : absl::OkStatus();
 }
 
 absl::Status RandomLife::Open() {

@@ -77,7 +77,7 @@ class RandomLife {
   absl::Status LeaveAsKilled();
   [[nodiscard]] CompactionOptions SomePass();
   // That after a step the log has what it must have.
-  absl::Status Check();
+  absl::Status Check(const Choice& done);
   [[nodiscard]] absl::StatusOr<LifeEnd> End();
 
   RandomChoice random_;
