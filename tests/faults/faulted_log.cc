@@ -17,6 +17,14 @@ constexpr int64_t kKeyCount = 5;
 
 ReferenceBatch BatchOf(std::vector<ReferenceRecord> records) { return {.records = std::move(records)}; }
 
+// A later record below `end` has the same key.
+bool IsSuperseded(const ReferenceLog& log, const ReferenceRecord& record, int64_t end) {
+  const std::vector<ReferenceRecord> records = log.Records();
+  return std::ranges::any_of(records, [&](const ReferenceRecord& other) {
+    return other.offset > record.offset && other.offset < end && other.key == record.key;
+  });
+}
+
 }  // namespace
 
 FaultedLog::FaultedLog(FaultInjector* faults, const LogOptions& options) : faults_(faults), options_(options) {}
@@ -266,23 +274,19 @@ std::vector<PossibleLog> FaultedLog::Possible() const {
   const FaultPlan& plan = faults_->plan();
   // A device of which nothing can be read while a log is opened takes varve.state along, and with it the knowledge that
   // no offset was left out: what was never durable may then be missing in the midst.
-  const bool is_unreadable = plan.kind != nullptr && plan.kind->operation == FileOperation::kRead && plan.for_ever;
+  const bool was_unreadable =
+      plan.kind != nullptr && plan.kind->operation == FileOperation::kRead && plan.for_ever && log_ == nullptr;
   const auto add = [&](const State& state) {
     PossibleLog one{.log = &state.log,
                     .durable_offset = state.durable_offset,
                     .written_offset = state.written_offset,
                     .may_be_missing = nullptr};
-    if (compacting_) {
-      one.may_be_missing = [log = &state.log](const ReferenceBatch&, const ReferenceRecord& record, int64_t end) {
-        const std::vector<ReferenceRecord> records = log->Records();
-        return std::ranges::any_of(records, [&](const ReferenceRecord& other) {
-          return other.offset > record.offset && other.offset < end && other.key == record.key;
-        });
+    if (compacting_ || was_unreadable) {
+      one.may_be_missing = [&state, was_unreadable, compacting = compacting_](
+                               const ReferenceBatch&, const ReferenceRecord& record, int64_t end) {
+        if (was_unreadable && record.offset >= state.durable_offset) return true;
+        return compacting && IsSuperseded(state.log, record, end);
       };
-    }
-    if (is_unreadable && log_ == nullptr) {
-      one.may_be_missing = [durable = state.durable_offset](const ReferenceBatch&, const ReferenceRecord& record,
-                                                            int64_t) { return record.offset >= durable; };
     }
     possible.push_back(std::move(one));
   };
