@@ -1,11 +1,12 @@
 // Crashes random lives of logs (model/model_run.h) of every shape in crash_shapes.cc: each life at one in so many of its
 // operations, so that over many lives it is all of them. Of each shape so many states are made and checked as
 // VARVE_CRASH_STATES says, from the seed VARVE_CRASH_SEED on. A failure names its seed and state: with both of them in
-// VARVE_CRASH_SEED and VARVE_CRASH_STATE that state alone is made again. VARVE_CRASH_REPORT names a file to which a line
-// of JSON is added for each shape.
+// VARVE_CRASH_SEED and VARVE_CRASH_STATE that state alone is made again. What was done is told by a file of JSON for each
+// shape in the directory VARVE_CRASH_REPORT, else in that of the build.
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -61,13 +62,25 @@ void Live(uint64_t seed, const ModelShape& shape, Tally* tally) {
   tally->states += machine.state_count();
 }
 
+void LiveUntil(uint64_t states, uint64_t first_seed, const ModelShape& shape, Tally* tally) {
+  for (uint64_t seed = first_seed; tally->states < states; ++seed) {
+    ASSERT_NO_FATAL_FAILURE(Live(seed, shape, tally));
+  }
+  ASSERT_GT(tally->states, 0u);
+}
+
+std::filesystem::path ReportOf(const ModelShape& shape) {
+  const char* const asked = std::getenv("VARVE_CRASH_REPORT");
+  return std::filesystem::path(asked != nullptr ? asked : VARVE_CRASH_REPORT) / fmt::format("{}.json", shape.name);
+}
+
 void Report(const ModelShape& shape, uint64_t first_seed, const Tally& tally, double seconds) {
-  const char* const path = std::getenv("VARVE_CRASH_REPORT");
-  if (path == nullptr) return;
-  std::ofstream(path, std::ios::app)
-      << fmt::format(R"({{"shape":"{}","first_seed":{},"lives":{},"points":{},"states":{},"seconds":{:.3f}}})",
-                     shape.name, first_seed, tally.lives, tally.points, tally.states, seconds)
-      << "\n";
+  const std::filesystem::path path = ReportOf(shape);
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path)
+      << fmt::format(R"({{"shape":"{}","first_seed":{},"next_seed":{},"points":{},"states":{},"seconds":{:.3f},)",
+                     shape.name, first_seed, first_seed + tally.lives, tally.points, tally.states, seconds)
+      << fmt::format(R"("failed":{}}})", ::testing::Test::HasFailure()) << "\n";
 }
 
 class CrashTest : public ::testing::TestWithParam<ModelShape> {};
@@ -75,17 +88,18 @@ INSTANTIATE_TEST_SUITE_P(, CrashTest, ::testing::ValuesIn(CrashShapes()),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST_P(CrashTest, NothingAcknowledgedIsLostNothingIsInvented) {
+  const ModelShape& shape = GetParam();
   const uint64_t first_seed = NumberOf("VARVE_CRASH_SEED", 1);
-  const uint64_t states = OnlyState().has_value() ? 1 : NumberOf("VARVE_CRASH_STATES", VARVE_CRASH_STATES);
-  const auto begin = std::chrono::steady_clock::now();
   Tally tally;
-  for (uint64_t seed = first_seed; tally.states < states; ++seed) {
-    ASSERT_NO_FATAL_FAILURE(Live(seed, GetParam(), &tally));
-    if (OnlyState().has_value()) break;
+  if (OnlyState().has_value()) {
+    ASSERT_NO_FATAL_FAILURE(Live(first_seed, shape, &tally));
+    ASSERT_GT(tally.states, 0u);
+    return;
   }
-  Report(GetParam(), first_seed, tally,
-         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  ASSERT_GT(tally.states, 0u);
+  std::filesystem::remove(ReportOf(shape));  // or else a run that dies would tell of the one before
+  const auto begin = std::chrono::steady_clock::now();
+  LiveUntil(NumberOf("VARVE_CRASH_STATES", VARVE_CRASH_STATES), first_seed, shape, &tally);
+  Report(shape, first_seed, tally, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 }
 
 }  // namespace
