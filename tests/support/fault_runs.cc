@@ -70,14 +70,20 @@ absl::Status StatusOf(const FaultKind& kind, std::string_view path) {
   return internal::ErrnoStatus(kind.error, path, "injected fault");
 }
 
-void Report(std::string_view workload, const FaultShare& share, const std::map<std::string_view, uint64_t>& runs,
-            const std::map<std::string_view, uint64_t>& fired) {
+// Of one kind of fault.
+struct Tally {
+  uint64_t runs = 0;
+  uint64_t of = 0;  // runs that there are, of which one in so many is made
+  uint64_t fired = 0;
+};
+
+void Report(std::string_view workload, const FaultShare& share, const std::map<std::string_view, Tally>& tallies) {
   const char* const path = std::getenv("VARVE_FAULTS_REPORT");
   if (path == nullptr) return;
   std::ofstream out(path, std::ios::app);
-  for (const auto& [kind, count] : runs) {
-    out << fmt::format(R"({{"workload":"{}","kind":"{}","one_in":{},"runs":{},"fired":{}}})", workload, kind,
-                       share.one_in, count, fired.at(kind))
+  for (const auto& [kind, tally] : tallies) {
+    out << fmt::format(R"({{"workload":"{}","kind":"{}","one_in":{},"runs":{},"of":{},"fired":{}}})", workload, kind,
+                       share.one_in, tally.runs, tally.of, tally.fired)
         << "\n";
   }
 }
@@ -137,30 +143,32 @@ void ForEveryFault(std::string_view workload, const FaultShare& share,
     undisturbed = run({});
     if (::testing::Test::HasFailure()) return;
   }
-  std::map<std::string_view, uint64_t> runs;
-  std::map<std::string_view, uint64_t> fired;
+  std::map<std::string_view, Tally> tallies;
   uint64_t number = share.seed;
   for (const FaultKind& kind : FaultKinds()) {
     const uint64_t calls = undisturbed.calls[static_cast<size_t>(kind.operation)];
-    for (uint64_t draw = 0; draw < 2 * calls; ++draw) {
+    if (calls == 0) continue;
+    Tally& tally = tallies[kind.name];
+    tally.of = 2 * calls;
+    for (uint64_t draw = 0; draw < tally.of; ++draw) {
       const FaultPlan plan{.kind = &kind, .nth = draw / 2 + 1, .for_ever = draw % 2 == 1};
-      const bool always = draw == share.seed % (2 * calls);
+      const bool always = draw == share.seed % tally.of;
       if (++number % share.one_in != 0 && !always) continue;
       SCOPED_TRACE(::testing::Message() << workload << ": " << plan);
       const FaultOutcome outcome = run(plan);
       if (::testing::Test::HasFailure()) return;
       ASSERT_GT(outcome.fired, 0u) << "the call was never made";
-      ++runs[kind.name];
-      fired[kind.name] += outcome.fired;
+      ++tally.runs;
+      tally.fired += outcome.fired;
     }
   }
   for (size_t operation = 0; operation < undisturbed.calls.size(); ++operation) {
     if (undisturbed.calls[operation] == 0) continue;
     const auto is_of = [&](const FaultKind& kind) { return static_cast<size_t>(kind.operation) == operation; };
     ASSERT_TRUE(std::ranges::any_of(FaultKinds(), is_of)) << "operation " << operation << " never failed";
-    for (const FaultKind& kind : FaultKinds()) ASSERT_TRUE(!is_of(kind) || fired[kind.name] > 0) << kind;
+    for (const FaultKind& kind : FaultKinds()) ASSERT_TRUE(!is_of(kind) || tallies[kind.name].fired > 0) << kind;
   }
-  Report(workload, share, runs, fired);
+  Report(workload, share, tallies);
 }
 
 }  // namespace varve::testing_support

@@ -7,18 +7,21 @@ A file is of one command, and holds of its last run, and of those that it went o
     command  that makes it again
     kernel   the release of Linux it ran on
     seconds  that it took, of all the runs that it went on with; of runs at the same time the sum
-    reached  a list: `what` was counted, its `count`, and `failures`, a text of each, none where all is well; where seeds
-             made it, `first_seed` and `next_seed`; and whatever else this command has to tell of it
+    reached  a list: `what` was counted, its `count`, and `failures`, a text of each, none where all is well; where it is
+             known, `of` how many there are; where seeds made it, `first_seed` and `next_seed`; and whatever else this
+             command has to tell of it
 
 VARVE_TEST_RESULTS names another directory than tests/results.
 """
 
 import datetime
+import functools
 import json
 import os
 import pathlib
 import subprocess
 
+NUMBERS = ("of", "first_seed", "next_seed")  # that an entry may have
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -44,6 +47,11 @@ def commit(root=ROOT):
     return f"{head} with changes" if changed else head
 
 
+@functools.cache
+def commit_of_this_run():
+    return commit()
+
+
 def one(what, count, failures=(), **more):
     """An entry of `reached`."""
     return {"what": what, "count": count, "failures": list(failures), **more}
@@ -58,7 +66,7 @@ def write(name, command, reached, seconds):
     path = directory() / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps({"date": now.strftime("%Y-%m-%d %H:%M"), "commit": commit(), "command": command,
+    new.write_text(json.dumps({"date": now.strftime("%Y-%m-%d %H:%M"), "commit": commit_of_this_run(), "command": command,
                                "kernel": os.uname().release, "seconds": round(seconds), "reached": reached},
                               indent=1) + "\n")
     new.replace(path)
@@ -80,4 +88,7 @@ def read(name):
         if not (isinstance(entry, dict) and isinstance(entry.get("what"), str) and isinstance(entry.get("count"), int)
                 and isinstance(entry.get("failures"), list)):
             raise ResultsError(f"{path}: in 'reached' entries with 'what', 'count' and 'failures' expected, found {entry}")
+        for key in NUMBERS:
+            if not isinstance(entry.get(key, 0), int):
+                raise ResultsError(f"{path}: in 'reached' a number '{key}' expected, found {entry}")
     return results
