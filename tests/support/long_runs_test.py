@@ -6,8 +6,10 @@ Programs of a few lines stand in for the tests that they run.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import results
@@ -17,7 +19,7 @@ from results_case import ResultsCase
 # counted, and of a crashed shape one more than was asked.
 CRASH_STATES = """\
 #!/usr/bin/env python3
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 here = pathlib.Path(__file__).parent
 if "--gtest_list_tests" in sys.argv:
     print("CrashTest.\\n  NothingAcknowledgedIsLostNothingIsInvented/a  # GetParam() = x\\n"
@@ -27,6 +29,8 @@ shape = sys.argv[1].rsplit("/")[-1]
 seed, states = int(os.environ["VARVE_CRASH_SEED"]), int(os.environ["VARVE_CRASH_STATES"])
 with open(here / "asked", "a") as file:
     print(shape, seed, states, file=file)
+if (here / "slow").exists():
+    time.sleep(60)
 if (here / "fail").exists() and (here / "fail").read_text() == f"{shape} {seed}":
     print("state 5 is wrong")
     sys.exit(1)
@@ -132,6 +136,21 @@ class CrashTest(LongRunsCase):
         self.assertEqual(self.crash("--anew").returncode, 0)
         self.assertEqual(self.kept("crash")["reached"][0]["failures"], [])
 
+    def test_who_stops_it_makes_no_failure_of_what_was_under_way(self):
+        self.crash("--states", "20")
+        self.asked("tests/crash")
+        self.put("tests/crash/slow", "")
+        asked = [sys.executable, results.ROOT / "tests/crash/long", self.build, "--jobs", "1", "--states", "40"]
+        run = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        while not (self.build / "tests/crash/asked").exists():
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGTERM)
+        _, said = run.communicate()
+        self.assertEqual((run.returncode, said), (1, "stopped; what was done is kept, and the next run goes on\n"))
+        self.assertEqual(len(self.asked("tests/crash")), 1)
+        reached = self.kept("crash")["reached"][0]
+        self.assertEqual((reached["count"], reached["failures"]), (22, []))
+
     def test_another_program_does_not_go_on(self):
         self.crash()
         self.put("tests/crash/crash_states_test", CRASH_STATES + "\n")
@@ -185,8 +204,7 @@ class FuzzTest(LongRunsCase):
         self.put("tests/fuzz/fuzz_seeds", FUZZ_SEEDS)
 
     def fuzz(self, *arguments):
-        # A chunk that ends at once is followed by the next one, until the time is over.
-        return self.run_script("tests/fuzz/long", "--jobs", "1", "--minutes", "0.02", *arguments)
+        return self.run_script("tests/fuzz/long", "--jobs", "1", "--minutes", "0", *arguments)
 
     def reached(self):
         return {one["what"]: one for one in self.kept("fuzz")["reached"]}
@@ -194,11 +212,13 @@ class FuzzTest(LongRunsCase):
     def test_executions_of_all_runs_add_up(self):
         self.assertEqual(self.fuzz().returncode, 0)
         first = self.reached()
-        self.assertEqual(set(first), {"batch", "time_index"})
+        self.assertEqual(first, {what: results.one(what, 1000) for what in ("batch", "time_index")})
         self.assertEqual(self.fuzz("batch").returncode, 0)
-        self.assertGreater(self.reached()["batch"]["count"], first["batch"]["count"])
-        self.assertEqual(self.reached()["time_index"], first["time_index"])
-        self.assertEqual(first["batch"]["count"] % 1000, 0)
+        self.assertEqual(self.reached(), {**first, "batch": results.one("batch", 2000)})
+
+    def test_the_targets_take_turns_until_the_time_is_over(self):
+        self.assertEqual(self.fuzz("--minutes", "0.05").returncode, 0)
+        self.assertTrue(all(one["count"] >= 1000 for one in self.reached().values()))
 
     def test_an_input_that_fails_is_a_failure_until_it_is_taken_away(self):
         self.put("tests/fuzz/fail", "")
@@ -293,8 +313,8 @@ class AllLongRunsTest(LongRunsCase):
             self.put_run(name)
         _, ran = self.run_all("--minutes", "60")
         self.assertEqual(ran[0], f"tests/faults/every_call {self.build}/gcc")
-        self.assertRegex(ran[1], f"tests/crash/long {self.build}/gcc --minutes (30.00|29.9.)$")
-        self.assertRegex(ran[2], f"tests/fuzz/long {self.build}/sanitized --minutes (60.00|59.9.)$")
+        self.assertRegex(ran[1], f"tests/crash/long {self.build}/gcc --minutes (30.00|2[0-9][.]..)$")
+        self.assertRegex(ran[2], f"tests/fuzz/long {self.build}/sanitized --minutes (60.00|5[0-9][.]..)$")
 
     def test_a_failure_keeps_no_other_from_its_run_and_is_told(self):
         self.put_run("tests/crash/long", status=1)

@@ -7,8 +7,12 @@ import sys
 
 
 def end_in_order_when_told_to():
-    """SIGTERM does what an interrupt from the terminal does, so that what is to be done in any case is done."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """An interrupt from the terminal and SIGTERM end the program; what is to be done in any case is done."""
+    def end(_signal, _frame):
+        sys.exit("stopped; what was done is kept, and the next run goes on")
+
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, end)
 
 
 def digest_of(paths):
