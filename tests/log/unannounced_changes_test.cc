@@ -106,7 +106,7 @@ TEST_F(UnannouncedChangesTest, FilesThatGoWhileALogIsOpenedAreLookedForAgain) {
       const int64_t second = BaseOffsets()[1];
       HookedFileSystem hooked(&memory_);
       opens = 0;
-      hooked.before_open = [&](const std::string&) {
+      hooked.before_open = [&, change = change](const std::string&) {
         if (++opens != nth) return;
         if (change == Change::kAllGo) return StartAnew();
         change == Change::kOneGoes ? DeleteSegment(0) : CleanSegment(0);
