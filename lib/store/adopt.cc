@@ -212,8 +212,10 @@ class Adopter {
       result_.batches_restamped += restamped;
       return absl::OkStatus();
     };
-    VARVE_ASSIGN_OR_RETURN(result_.bytes, CopyPartitionFiles(file_system_, directory_, source_.files, stage_.copy,
-                                                             options_.copy_progress, limit_epochs));
+    // A log is closed only after a sync that succeeded.
+    VARVE_ASSIGN_OR_RETURN(
+        result_.bytes, CopyPartitionFiles(file_system_, directory_, source_.files, stage_.copy, SourceBytes::kStable,
+                                          options_.copy_progress, limit_epochs));
     VARVE_RETURN_IF_ERROR(WriteLeaderEpochs(file_system_, JoinPath(stage_.copy, kLeaderEpochCheckpoint),
                                             LimitLeaderEpochs(source_.leader_epochs, plan_.max_leader_epoch)));
     VARVE_RETURN_IF_ERROR(ReplaceFile(file_system_, JoinPath(stage_.copy, kPartitionMetadataFile),

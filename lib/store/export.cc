@@ -111,8 +111,10 @@ class Exporter {
       return stays;
     });
     VARVE_RETURN_IF_ERROR(ClearStages());
+    // A broker that could not sync does not stop cleanly.
+    const SourceBytes bytes = result_.stopped_cleanly ? SourceBytes::kStable : SourceBytes::kPerhapsCached;
     VARVE_ASSIGN_OR_RETURN(result_.bytes,
-                           CopyPartitionFiles(file_system_, directory_, files, stage_, options_.copy_progress));
+                           CopyPartitionFiles(file_system_, directory_, files, stage_, bytes, options_.copy_progress));
     absl::StatusOr<TopicId> topic_id = ReadPartitionMetadata(file_system_, JoinPath(stage_, kPartitionMetadataFile));
     if (topic_id.ok()) result_.topic_id = FormatTopicId(*topic_id);
     VARVE_RETURN_IF_ERROR(OpenCopy(data.marks()));

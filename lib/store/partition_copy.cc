@@ -1,13 +1,18 @@
 #include "store/partition_copy.h"
 
+#include <algorithm>
 #include <memory>
 #include <random>
+#include <span>
+#include <vector>
 
 #include "base/path.h"
 #include "base/status.h"
 
 namespace varve::internal {
 namespace {
+
+constexpr uint64_t kCopyBytes = uint64_t{1} << 20;
 
 absl::StatusOr<int64_t> TotalBytes(FileSystem* file_system, const std::string& directory,
                                    const std::vector<PartitionFile>& files) {
@@ -19,14 +24,30 @@ absl::StatusOr<int64_t> TotalBytes(FileSystem* file_system, const std::string& d
   return total_bytes;
 }
 
+absl::Status CopyContent(const File& source, uint64_t size_bytes, File* copy) {
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min(size_bytes, kCopyBytes)));
+  for (uint64_t done = 0; done < size_bytes;) {
+    const auto wanted = static_cast<size_t>(std::min(size_bytes - done, kCopyBytes));
+    VARVE_ASSIGN_OR_RETURN(const size_t read, source.ReadAt(done, std::span(buffer).first(wanted)));
+    if (read < wanted) {
+      return Error(absl::StatusCode::kInternal, "{}, position {}: {} more bytes expected, the file ends", source.path(),
+                   done + read, size_bytes - done - read);
+    }
+    VARVE_RETURN_IF_ERROR(copy->WriteAt(done, std::span<const std::byte>(buffer).first(wanted)));
+    done += wanted;
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<int64_t> CopyFile(FileSystem* file_system, const std::string& from, const std::string& to,
-                                 const PartitionFile& file, const AmendCopy& amend) {
+                                 const PartitionFile& file, SourceBytes source_bytes, const AmendCopy& amend) {
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> source,
                          file_system->Open(JoinPath(from, file.name), OpenMode::kRead));
   VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> copy,
                          file_system->Open(JoinPath(to, file.name), OpenMode::kCreate));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size_bytes, source->Size());
-  VARVE_RETURN_IF_ERROR(copy->CopyPrefixFrom(*source, size_bytes));
+  VARVE_RETURN_IF_ERROR(source_bytes == SourceBytes::kStable ? copy->CopyPrefixFrom(*source, size_bytes)
+                                                             : CopyContent(*source, size_bytes, copy.get()));
   if (amend != nullptr) VARVE_RETURN_IF_ERROR(amend(file, copy.get()));
   VARVE_RETURN_IF_ERROR(copy->SyncData());
   return static_cast<int64_t>(size_bytes);
@@ -61,12 +82,13 @@ std::string CappedName(std::string_view name, std::string_view suffix) {
 
 absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::string& from,
                                            const std::vector<PartitionFile>& files, const std::string& to,
-                                           const ProgressCallback& progress, const AmendCopy& amend) {
+                                           SourceBytes source_bytes, const ProgressCallback& progress,
+                                           const AmendCopy& amend) {
   VARVE_ASSIGN_OR_RETURN(const int64_t total_bytes, TotalBytes(file_system, from, files));
   VARVE_RETURN_IF_ERROR(file_system->CreateDirectory(to));
   int64_t copied_bytes = 0;
   for (const PartitionFile& file : files) {
-    VARVE_ASSIGN_OR_RETURN(const int64_t file_bytes, CopyFile(file_system, from, to, file, amend));
+    VARVE_ASSIGN_OR_RETURN(const int64_t file_bytes, CopyFile(file_system, from, to, file, source_bytes, amend));
     copied_bytes += file_bytes;
     if (progress != nullptr) progress(copied_bytes, total_bytes);
   }

@@ -35,12 +35,19 @@ inline constexpr size_t kMaxNameBytes = 255;
 // Called with a file's copy before it is synced, to change it.
 using AmendCopy = std::function<absl::Status(const PartitionFile& file, File* copy)>;
 
-// Copies these files of `from` into the new directory `to`, by reference where the file system can, and syncs them and
-// both names of each: after it nothing of the copy can get lost, once the directory's own name is synced. Answers their
-// bytes. kAlreadyExists: `to`. After an error, part of it may be there.
+// Where the bytes are for certain that are copied.
+enum class SourceBytes {
+  kStable,         // on the disk: they may be copied by reference, where the file system can
+  kPerhapsCached,  // the disk may lack them though the page cache, after a failed sync, takes them for clean: they are
+                   // read and written, as what is shared is what the disk has
+};
+
+// Copies these files of `from` into the new directory `to`, and syncs them and both names of each: after it nothing of
+// the copy can get lost, once the directory's own name is synced. Answers their bytes. kAlreadyExists: `to`. After an
+// error, part of it may be there.
 [[nodiscard]] absl::StatusOr<int64_t> CopyPartitionFiles(FileSystem* file_system, const std::string& from,
                                                          const std::vector<PartitionFile>& files, const std::string& to,
-                                                         const ProgressCallback& progress,
+                                                         SourceBytes source_bytes, const ProgressCallback& progress,
                                                          const AmendCopy& amend = nullptr);
 
 // Removes all that a directory holds. Stops at the first error. Durable after SyncDirectory of the directory.

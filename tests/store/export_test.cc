@@ -98,6 +98,22 @@ TEST_F(ExportTest, WhatNobodyVouchesForIsRecovered) {
   EXPECT_THAT(ReadFile(&fs_, last), StartsWith(log));
 }
 
+// A broker that cannot sync ends. The page cache has what it wrote, the disk has not.
+TEST_F(ExportTest, WhatTheBrokerCouldNotSyncIsInTheCopy) {
+  MakeBrokersPartition();
+  VARVE_ASSERT_OK(fs_.Remove("kafka/.kafka_cleanshutdown"));
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> bases, Segment::List(&fs_, kAdopted));
+  for (const int64_t base : bases) {
+    const std::string path = fmt::format("kafka/orders-0/{:020}.log", base);
+    WriteFile(&fs_, path, ReadFile(&fs_, path));
+    fs_.FailNextSync(path, absl::InternalError("input/output error"));
+    EXPECT_THAT(fs_.Open(path, OpenMode::kReadWrite).value()->SyncData(), StatusIs(absl::StatusCode::kInternal));
+  }
+  VARVE_ASSERT_OK(ExportPartition(&fs_, kAdopted, kExported));
+  const auto after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  EXPECT_NO_FATAL_FAILURE(ExpectWhole(after.get(), &clock_, kExported));
+}
+
 // A clean marker vouches for bytes that nobody reads on opening. Without it, damage below is found, kept and told.
 TEST_F(ExportTest, DamageGoesAlong) {
   MakeBrokersPartition();

@@ -11,12 +11,14 @@
 #include "gtest/gtest.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve::internal {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using testing_support::IsOkAndHolds;
 using testing_support::ReadFile;
@@ -45,7 +47,7 @@ TEST_F(PartitionCopyTest, NothingOfACopyGetsLostOnceItsNameIsSynced) {
   const auto amend = [](const PartitionFile& file, File* copy) {
     return file.kind == PartitionFileKind::kLog ? copy->WriteAt(0, std::as_bytes(std::span("B", 1))) : absl::OkStatus();
   };
-  EXPECT_THAT(CopyPartitionFiles(&fs_, "from", files_, "to", note, amend), IsOkAndHolds(14));
+  EXPECT_THAT(CopyPartitionFiles(&fs_, "from", files_, "to", SourceBytes::kStable, note, amend), IsOkAndHolds(14));
   EXPECT_THAT(progress, ElementsAre(std::pair(7, 14), std::pair(14, 14)));
   VARVE_ASSERT_OK(fs_.SyncDirectory("/"));
   const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
@@ -55,9 +57,34 @@ TEST_F(PartitionCopyTest, NothingOfACopyGetsLostOnceItsNameIsSynced) {
   EXPECT_EQ(ReadFile(&fs_, "from/00000000000000000000.log"), "batches");
 }
 
+// What is copied by reference is what the disk has, which after a failed sync is not what is read.
+TEST_F(PartitionCopyTest, BytesThatTheDiskMayLackAreWrittenAgain) {
+  fs_.FailNextSync("from/00000000000000000000.log", absl::InternalError("input/output error"));
+  const auto log = fs_.Open("from/00000000000000000000.log", OpenMode::kReadWrite);
+  ASSERT_TRUE(log.ok());
+  EXPECT_THAT((*log)->SyncData(), StatusIs(absl::StatusCode::kInternal));
+  for (const auto& [bytes, to] :
+       {std::pair(SourceBytes::kStable, "by-reference"), std::pair(SourceBytes::kPerhapsCached, "by-content")}) {
+    EXPECT_THAT(CopyPartitionFiles(&fs_, "from", files_, to, bytes, nullptr), IsOkAndHolds(14));
+    VARVE_ASSERT_OK(fs_.SyncDirectory("/"));
+  }
+  const std::unique_ptr<MemoryFileSystem> after = fs_.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  EXPECT_NE(ReadFile(after.get(), "by-reference/00000000000000000000.log"), "batches");  // or nothing is tested here
+  EXPECT_EQ(ReadFile(after.get(), "by-content/00000000000000000000.log"), "batches");
+}
+
+TEST_F(PartitionCopyTest, AFileThatEndsWhileItIsCopiedIsAnError) {
+  FaultyFileSystem faulty(&fs_);
+  faulty.AddRule(
+      {.operation = FileOperation::kRead, .path_part = "00.index", .status = absl::OkStatus(), .partial_bytes = 3});
+  EXPECT_THAT(CopyPartitionFiles(&faulty, "from", files_, "to", SourceBytes::kPerhapsCached, nullptr),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("more bytes expected, the file ends")));
+}
+
 TEST_F(PartitionCopyTest, ACopyTakesNobodysPlace) {
   VARVE_ASSERT_OK(fs_.CreateDirectory("to"));
-  EXPECT_THAT(CopyPartitionFiles(&fs_, "from", files_, "to", nullptr), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_THAT(CopyPartitionFiles(&fs_, "from", files_, "to", SourceBytes::kStable, nullptr),
+              StatusIs(absl::StatusCode::kAlreadyExists));
 }
 
 TEST_F(PartitionCopyTest, ATreeGoesWithAllItHolds) {
