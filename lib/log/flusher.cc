@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "base/bytes.h"
 #include "base/status.h"
 #include "record/batch_format.h"
 #include "segment/segment_lookup.h"
 
 namespace varve::internal {
+namespace {
+
+// Of the time of a sync: for how long the next one may wait for more to join it.
+constexpr int kGatherShare = 2;
+
+bool IsBusy(uint32_t turn) { return turn % 2 != 0; }
+
+}  // namespace
 
 // One sync, taken down under the lock and carried out without it.
 struct Flusher::Work {
@@ -33,12 +39,21 @@ void Flusher::Suspend() {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
   suspended_ = true;
+  BeginTurn();
 }
 
 void Flusher::Resume() {
   const absl::MutexLock lock(&mutex_);
-  suspended_ = false;
-  idle_or_durable_.SignalAll();
+  if (std::exchange(suspended_, false)) EndTurn();
+}
+
+void Flusher::BeginTurn() {
+  if (!IsBusy(turn_.Load())) turn_.Advance();
+}
+
+void Flusher::EndTurn() {
+  turn_.Advance();
+  idle_.SignalAll();
 }
 
 void Flusher::Rolled(FlushTarget active) {
@@ -74,9 +89,9 @@ void Flusher::NamesChanged() {
 
 absl::Status Flusher::Sync() {
   const absl::MutexLock lock(&mutex_);
-  while (syncing_ || suspended_) idle_or_durable_.Wait(&mutex_);
+  while (syncing_ || suspended_) idle_.Wait(&mutex_);
   VARVE_RETURN_IF_ERROR(frontiers_->Writable());
-  return SyncOnce();
+  return SyncOnce(std::chrono::nanoseconds::zero());  // the writer lock may be held: nobody could join
 }
 
 absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
@@ -86,34 +101,54 @@ absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeo
                  frontiers_->log_end());
   }
   waiting_.fetch_add(1, std::memory_order_relaxed);
-  absl::Status status = SyncUpTo(offset, absl::Now() + absl::FromChrono(timeout));
+  const int arrived = arrived_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  if (arrived == gathering_.load(std::memory_order_seq_cst)) gathered_.Advance();
+  absl::Status status = SyncUpTo(offset, DeadlineAfter(timeout));
   waiting_.fetch_sub(1, std::memory_order_relaxed);
-  RunReadyCallbacks();
+  if (callbacks_due()) RunReadyCallbacks();
   return status;
 }
 
-absl::Status Flusher::SyncUpTo(int64_t offset, absl::Time deadline) {
-  const absl::MutexLock lock(&mutex_);
+absl::Status Flusher::SyncUpTo(int64_t offset, Deadline deadline) {
   while (frontiers_->durable() < offset) {
-    VARVE_RETURN_IF_ERROR(frontiers_->Writable());
-    if (offset > frontiers_->log_end()) {
-      return Error(absl::StatusCode::kAborted, "waiting for durable offset {}: truncated to {} meanwhile", offset,
-                   frontiers_->log_end());
-    }
-    if (!syncing_ && !suspended_) {
-      const int64_t covered = active_.segment->published().next_offset;
-      VARVE_RETURN_IF_ERROR(SyncOnce());
-      // Were it told of less than the log end, this would sync for ever.
-      if (covered < offset) {
-        return Error(absl::StatusCode::kInternal, "{}: a sync up to offset {} expected, the active segment ends at {}",
-                     directory_, offset, covered);
-      }
-    } else if (idle_or_durable_.WaitWithDeadline(&mutex_, deadline) && frontiers_->durable() < offset) {
+    const uint32_t turn = turn_.Load();
+    if (!IsBusy(turn)) {
+      VARVE_RETURN_IF_ERROR(SyncIfIdle(offset));
+    } else if (!turn_.WaitWhile(turn, deadline) && frontiers_->durable() < offset) {
       return Error(absl::StatusCode::kDeadlineExceeded, "waited for durable offset {}: it is still {}", offset,
                    frontiers_->durable());
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status Flusher::SyncIfIdle(int64_t offset) {
+  const absl::MutexLock lock(&mutex_);
+  if (syncing_ || suspended_ || frontiers_->durable() >= offset) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(frontiers_->Writable());
+  if (offset > frontiers_->log_end()) {
+    return Error(absl::StatusCode::kAborted, "waiting for durable offset {}: truncated to {} meanwhile", offset,
+                 frontiers_->log_end());
+  }
+  const int64_t covered = active_.segment->published().next_offset;
+  VARVE_RETURN_IF_ERROR(SyncOnce(sync_took_ / kGatherShare));
+  // Were it told of less than the log end, this would sync for ever.
+  if (covered < offset) {
+    return Error(absl::StatusCode::kInternal, "{}: a sync up to offset {} expected, the active segment ends at {}",
+                 directory_, offset, covered);
+  }
+  return absl::OkStatus();
+}
+
+// Either the last of them sees how many are expected, or he is seen to have arrived.
+void Flusher::GatherWaiters(std::chrono::nanoseconds longest) {
+  const int expected = expected_waiters_;
+  mutex_.Unlock();
+  const uint32_t seen = gathered_.Load();
+  gathering_.store(expected, std::memory_order_seq_cst);
+  if (arrived_.load(std::memory_order_seq_cst) < expected) (void)gathered_.WaitWhile(seen, DeadlineAfter(longest));
+  gathering_.store(0, std::memory_order_relaxed);
+  mutex_.Lock();
 }
 
 void Flusher::OnDurable(int64_t offset, std::function<void(const absl::Status&)> done) {
@@ -129,8 +164,11 @@ void Flusher::OnDurable(int64_t offset, std::function<void(const absl::Status&)>
   done(frontiers_->durable() >= offset ? absl::OkStatus() : status);
 }
 
-absl::Status Flusher::SyncOnce() {
+absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
   syncing_ = true;
+  BeginTurn();
+  GatherWaiters(gather);
+  const int served = arrived_.exchange(0, std::memory_order_relaxed);
   // What is written to one of the files beside while the sync runs puts it down again.
   const Work work{.sealed = queue_,
                   .beside = std::exchange(beside_, {}),
@@ -139,8 +177,11 @@ absl::Status Flusher::SyncOnce() {
                   .names_changed = names_changed_,
                   .sync_names = names_changed_ != names_synced_};
   mutex_.Unlock();
+  const Deadline begin = Deadline::clock::now();
   absl::Status status = SyncFiles(work);
   mutex_.Lock();
+  sync_took_ = Deadline::clock::now() - begin;
+  expected_waiters_ = served + arrived_.load(std::memory_order_relaxed);
   if (status.ok()) {
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(work.sealed.size()));
     names_synced_ = work.names_changed;
@@ -154,7 +195,7 @@ absl::Status Flusher::SyncOnce() {
   }
   if (!callbacks_.empty()) callbacks_due_.store(true, std::memory_order_release);
   syncing_ = false;
-  idle_or_durable_.SignalAll();
+  EndTurn();
   return status;
 }
 
@@ -209,7 +250,7 @@ void Flusher::RunReadyCallbacks() {
 }
 
 void Flusher::AwaitIdle() {
-  while (syncing_) idle_or_durable_.Wait(&mutex_);
+  while (syncing_) idle_.Wait(&mutex_);
 }
 
 absl::Status Flusher::UpdateState(const std::function<void(PartitionStateValues*)>& change) {
@@ -239,7 +280,6 @@ absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget
                               int64_t end_offset, const absl::Status& reason) {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
-  suspended_ = false;
   state_ = std::move(state);
   queue_.clear();
   beside_.clear();
@@ -253,7 +293,7 @@ absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget
   }
   callbacks_.erase(first, callbacks_.end());
   if (!overtaken_.empty()) callbacks_due_.store(true, std::memory_order_release);
-  idle_or_durable_.SignalAll();
+  if (std::exchange(suspended_, false)) EndTurn();
   return live_->StoreDurable(frontiers_->durable());
 }
 

@@ -3,7 +3,9 @@
 // varve.state with it.
 //
 // Group commit: whoever finds no sync under way carries one out for everything appended so far; the others wait for it
-// and one broadcast wakes them. A roll syncs nothing: the old file joins the queue and stays open until a sync on it
+// and one broadcast wakes them, none of whom takes a lock. Those whom the last sync served are about to append again:
+// the next one begins when they have, or after a part of the time that a sync takes, so that it serves them all. Where
+// nobody else is waited for, nobody waits. A roll syncs nothing: the old file joins the queue and stays open until a sync on it
 // returned OK. A sync that fails poisons the log and is never retried.
 //
 // Thread rules: any thread, except where the writer is named (the log's writer lock is held then).
@@ -22,7 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "io/wait_word.h"
 #include "log/frontiers.h"
 #include "log/live_line.h"
 #include "log/partition_state.h"
@@ -99,9 +101,16 @@ class Flusher {
  private:
   struct Work;
 
-  [[nodiscard]] absl::Status SyncUpTo(int64_t offset, absl::Time deadline);
-  // Carries one sync out for everything published; the mutex is let go of meanwhile.
-  [[nodiscard]] absl::Status SyncOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status SyncUpTo(int64_t offset, Deadline deadline);
+  // One sync, unless others are at it; OK does not mean that it covered `offset`.
+  [[nodiscard]] absl::Status SyncIfIdle(int64_t offset);
+  // Carries one sync out for everything published; the mutex is let go of meanwhile. Waits for as long as `gather`
+  // before it for those who are likely to join it.
+  [[nodiscard]] absl::Status SyncOnce(std::chrono::nanoseconds gather) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GatherWaiters(std::chrono::nanoseconds longest) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From now on nobody else begins a sync; and the end of that.
+  void BeginTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status SyncFiles(const Work& work);
   void AwaitIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreDurable(const Work& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -115,9 +124,10 @@ class Flusher {
   std::unique_ptr<PartitionState> state_ ABSL_GUARDED_BY(mutex_);
   PartitionStateValues values_ ABSL_GUARDED_BY(mutex_);     // what state_ is to say: a store that fails may lag behind
   std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);  // its durable offset is the flusher's to store
-  absl::CondVar idle_or_durable_;
+  absl::CondVar idle_;
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
   bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
+  WaitWord turn_;  // odd while syncing or suspended: whoever waits for what is durable waits for its end
   std::vector<std::shared_ptr<File>> queue_ ABSL_GUARDED_BY(mutex_);   // sealed, not yet synced, oldest first
   std::vector<std::shared_ptr<File>> beside_ ABSL_GUARDED_BY(mutex_);  // see WrittenBeside; not yet synced
   FlushTarget active_ ABSL_GUARDED_BY(mutex_);
@@ -127,7 +137,12 @@ class Flusher {
   std::vector<std::function<void()>> overtaken_ ABSL_GUARDED_BY(mutex_);  // callbacks whose records were truncated away
   int64_t unsynced_state_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t state_synced_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::atomic<int> waiting_{0};  // threads in WaitDurable
+  std::chrono::nanoseconds sync_took_ ABSL_GUARDED_BY(mutex_) = {};  // the last one
+  int expected_waiters_ ABSL_GUARDED_BY(mutex_) = 0;  // who may come to wait for the next sync: see GatherWaiters
+  std::atomic<int> arrived_{0};                       // who has come to wait since the last one began
+  std::atomic<int> gathering_{0};                     // so many, and the one under way begins; 0: it has begun
+  WaitWord gathered_;                                 // when they are there
+  std::atomic<int> waiting_{0};                       // threads in WaitDurable
   std::atomic<bool> callbacks_due_{false};
 };
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/path.h"
+#include "fmt/format.h"
 #include "log/appender.h"
 #include "log/log_places.h"
 #include "state/producer_batches.h"
@@ -243,6 +244,33 @@ TEST_P(FlusherTest, ADurableAppendGivesUpAtItsDeadline) {
   EXPECT_EQ(log->durable_offset(), 1);  // what was appended meanwhile may have been left out
   VARVE_EXPECT_OK(log->WaitDurable(2));
   EXPECT_EQ(log->durable_offset(), 2);
+}
+
+// Whom a sync served, and who came meanwhile, is waited for by the next one: for half the time that this one took.
+TEST_P(FlusherTest, ThoseWhomASyncServedJoinTheNextOne) {
+  const auto log = Open();
+  Syncs();
+  std::promise<void> held;
+  std::future<void> is_held = held.get_future();
+  std::promise<void> release;
+  {
+    const std::lock_guard lock(mutex_);
+    held_ = std::move(held);
+    hold_ = release.get_future().share();
+  }
+  const auto append_durably = [&log] { VARVE_EXPECT_OK(log->Append({{.value = "x"}}, {.ack = Ack::kDurable})); };
+  std::thread served([&] {
+    append_durably();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // nobody waits for long who is not about to append
+    append_durably();
+  });
+  is_held.wait();
+  std::thread waiting(append_durably);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  release.set_value();
+  served.join();
+  waiting.join();
+  EXPECT_THAT(Syncs(), ElementsAre(LogName(0), LogName(0)));
 }
 
 // Each sync is of what there was when it began: a file rolled away from meanwhile, and a new name, are the next one's.
