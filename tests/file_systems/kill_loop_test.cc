@@ -48,7 +48,7 @@ void KillLives(uint64_t seed, bool compacts, uint64_t lives) {
 }
 
 TEST(KillLoopTest, NothingWrittenIsLost) {
-  const uint64_t kills = AskedEndings(500);
+  const uint64_t kills = AskedEndings(1000);
   uint64_t done = 0;
   uint64_t seed = FirstSeed();
   for (; done < kills && !HasFailure(); ++seed) {

@@ -81,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(, ShutdownTest, ::testing::ValuesIn(FileSystemKinds()),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST_P(ShutdownTest, NothingDurableIsLost) {
-  const uint64_t asked = AskedEndings(50);
+  const uint64_t asked = AskedEndings(100);
   uint64_t done = 0;
   uint64_t seed = FirstSeed();
   for (; done < asked && !HasFailure(); ++seed) {
