@@ -269,11 +269,13 @@ class Adopter {
 
   // Everything as it was before PutInPlace, whatever that got to; answers why it failed.
   [[nodiscard]] absl::Status Undone(const absl::Status& status) {
+    // Once what was put aside has its name back, a power loss may still take that back, and must find the stage then.
+    keep_stage_ = result_.replaced_empty;
     const absl::Status undone = Undo();
     if (undone.ok()) return status;
-    keep_stage_ = Exists(file_system_, stage_.replaced).value_or(true);
+    const bool is_aside = keep_stage_ && Exists(file_system_, stage_.replaced).value_or(true);
     const std::string where =
-        keep_stage_ ? fmt::format("; what was in {} is in {}", result_.directory, stage_.path) : std::string();
+        is_aside ? fmt::format("; what was in {} is in {}", result_.directory, stage_.path) : std::string();
     return Annotate(status, fmt::format("undoing failed as well ({}){}", undone.ToString(), where));
   }
 
@@ -290,6 +292,7 @@ class Adopter {
     VARVE_ASSIGN_OR_RETURN(const bool was_replaced, Exists(file_system_, stage_.replaced));
     if (was_replaced) VARVE_RETURN_IF_ERROR(file_system_->Rename(stage_.replaced, result_.directory));
     VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(log_directory_));
+    keep_stage_ = false;
     return lines;
   }
 

@@ -49,8 +49,9 @@ absl::Status ClearStage(FileSystem* file_system, const std::string& log_director
     VARVE_RETURN_IF_ERROR(
         WriteCheckpointLines(file_system, log_directory, partition, {.recovery_point = 0, .high_watermark = 0}));
     VARVE_RETURN_IF_ERROR(file_system->Rename(stage.replaced, directory));
-    VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(log_directory));
   }
+  // What was put back, here or by who made the stage, must not be lost with it.
+  VARVE_RETURN_IF_ERROR(file_system->SyncDirectory(log_directory));
   return RemoveTree(file_system, stage.path);
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "log/log_places.h"
 #include "log/partition_fixture.h"
@@ -117,6 +118,39 @@ class HandOverTest : public ::testing::Test {
     EXPECT_TRUE(log->damage().empty());
     EXPECT_EQ(log->log_start_offset(), from);
     EXPECT_NO_FATAL_FAILURE(ExpectRecords(*log, from, kRecords));
+  }
+
+  // Of the two that may hold the records, at least one is whole; and whatever a broker finds, it can start on.
+  static void ExpectSafe(MemoryFileSystem* fs, Clock* clock) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::vector<std::string> names, fs->List(kBroker));
+    for (const std::string& name : names) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, fs->Info(std::string(kBroker) + "/" + name));
+      if (!info.is_directory) continue;
+      EXPECT_TRUE(ParseTopicPartition(name).ok()) << name;
+      if (name == "orders-0") continue;
+      // A broker would open it before it removes it, so there must be nothing in it to open.
+      for (const auto& [path, content] : FilesBelow(fs, std::string(kBroker) + "/" + name)) {
+        EXPECT_NE(path.find('/', path.find("-delete/") + 8), std::string::npos) << path;
+      }
+    }
+    const bool source_is_there = IsThere(fs, kSource);
+    if (source_is_there) {
+      EXPECT_NO_FATAL_FAILURE(ExpectWhole(fs, clock, kSource));
+    }
+    if (!IsThere(fs, kAdopted)) {
+      EXPECT_TRUE(source_is_there);
+      return;
+    }
+    const std::string metadata = ReadFile(fs, "kafka/orders-0/partition.metadata");
+    EXPECT_EQ(metadata, kMetadata);
+    const std::string points = ReadFile(fs, "kafka/recovery-point-offset-checkpoint");
+    if (ReadFile(fs, "kafka/orders-0/00000000000000000000.log").empty()) {
+      EXPECT_EQ(points, kOtherLines);
+      EXPECT_TRUE(source_is_there);
+    } else {
+      EXPECT_EQ(points, kAllLines);
+      EXPECT_NO_FATAL_FAILURE(ExpectWhole(fs, clock, kAdopted));
+    }
   }
 
   ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
