@@ -1,12 +1,12 @@
 // Each call that a log makes of its file system fails in its turn, in every way that it can, once and for ever:
 // nothing that failed is acknowledged, then or later; nothing acknowledged is lost, and nothing invented, whether the
 // host goes on, or the process dies, or the machine loses power; and the log opens again.
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "faults/fault_share.h"
 #include "faults/faulted_log.h"
 #include "gtest/gtest.h"
 #include "support/fault_runs.h"
@@ -195,11 +195,6 @@ FaultOutcome RunFaulted(const Workload& workload, IoMode io_mode, const FaultPla
   return faults.outcome();
 }
 
-uint64_t NumberOf(const char* variable, uint64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
 class EveryFaultTest : public ::testing::TestWithParam<std::tuple<Workload, IoMode>> {};
 INSTANTIATE_TEST_SUITE_P(, EveryFaultTest,
                          ::testing::Combine(::testing::ValuesIn(Workloads()),
@@ -212,10 +207,8 @@ INSTANTIATE_TEST_SUITE_P(, EveryFaultTest,
 
 TEST_P(EveryFaultTest, NothingThatFailedIsAcknowledgedAndNothingAcknowledgedIsLost) {
   const auto& [workload, io_mode] = GetParam();
-  const FaultShare share{.one_in = NumberOf("VARVE_FAULTS_ONE_IN", VARVE_FAULTS_ONE_IN),
-                         .seed = NumberOf("VARVE_FAULTS_SEED", 1)};
-  ForEveryFault(std::string(workload.name) + (io_mode == IoMode::kMapped ? ", mapped" : ", by write calls"), share,
-                [&, io_mode = io_mode, &workload = workload](const FaultPlan& plan) {
+  ForEveryFault(std::string(workload.name) + (io_mode == IoMode::kMapped ? ", mapped" : ", by write calls"),
+                ShareOfThisRun(), [&, io_mode = io_mode, &workload = workload](const FaultPlan& plan) {
                   return RunFaulted(workload, io_mode, plan);
                 });
 }

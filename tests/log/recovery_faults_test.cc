@@ -2,7 +2,6 @@
 // log. And what the device cannot read is damage, never a failure.
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,131 +12,32 @@
 #include "gtest/gtest.h"
 #include "log/bad_sectors.h"
 #include "log/partition_fixture.h"
+#include "log/recovery_scenarios.h"
 #include "support/status_matchers.h"
 #include "varve/testing/faulty_file_system.h"
 
 namespace varve::internal {
 namespace {
 
+using Outcome = testing_support::RecoveryOutcome;
 using testing_support::BatchesBytes;
-using testing_support::FileMap;
+using testing_support::Describe;
 using testing_support::FileSystemWithBadSectors;
 using testing_support::IsOk;
 using testing_support::kDirectory;
+using testing_support::kFirstLog;
 using testing_support::Partition;
 using testing_support::ReadFile;
-using testing_support::ReadFiles;
+using testing_support::RecoveryScenario;
+using testing_support::RecoveryScenarios;
 using testing_support::ServedBatches;
-using testing_support::SplitBatches;
-using testing_support::WriteFile;
-
-constexpr char kFirstLog[] = "00000000000000000000.log";
+using testing_support::SetUpDurable;
 
 int64_t SizeOf(const std::string& bytes) { return static_cast<int64_t>(bytes.size()); }
 
 const int64_t kBatchBytes = SizeOf(BatchesBytes(0, 1));
 
-// Segments 0 to 9 and 10 to 19, all durable; everything is to be scanned.
-void SetUpDurable(Partition* partition, int64_t log_start_offset = 0) {
-  partition->AddSegment(0, BatchesBytes(0, 10));
-  partition->AddSegment(10, BatchesBytes(10, 20));
-  partition->SetDurablePoint(10, 10 * kBatchBytes, 20, /*survived=*/false);
-  partition->options.recover_all = true;
-  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(partition->fs.get(), kDirectory));
-  PartitionStateValues values = state->values();
-  values.log_start_offset = log_start_offset;
-  state->Store(values);
-  VARVE_ASSERT_OK(state->Sync());
-}
-
-struct Scenario {
-  const char* name;
-  std::function<void(Partition*)> set_up;
-};
-
-std::vector<Scenario> Scenarios() {
-  return {
-      {"TornTail",
-       [](Partition* partition) {
-         partition->AddSegment(0, BatchesBytes(0, 10) + BatchesBytes(10, 11).substr(0, 80));
-         partition->SetDurablePoint(0, 5 * kBatchBytes, 5, /*survived=*/false);
-       }},
-      {"InvalidAfterARestart",
-       [](Partition* partition) {
-         partition->AddSegment(0, BatchesBytes(0, 10));
-         partition->AddSegment(10, BatchesBytes(10, 20));
-         partition->AddSegment(20, BatchesBytes(20, 30));
-         partition->SetDurablePoint(0, 2 * kBatchBytes, 2, /*survived=*/false);
-         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
-       }},
-      {"DamageKept",
-       [](Partition* partition) {
-         SetUpDurable(partition);
-         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
-       }},
-      {"DamagedEndKept",
-       [](Partition* partition) {
-         SetUpDurable(partition);
-         partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
-       }},
-      {"DamageTruncated",
-       [](Partition* partition) {
-         SetUpDurable(partition, /*log_start_offset=*/2);
-         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
-         partition->options.on_damage = OnDamage::kTruncate;
-       }},
-      {"DamageQuarantined",
-       [](Partition* partition) {
-         SetUpDurable(partition, /*log_start_offset=*/2);
-         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 90);
-         partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
-         partition->options.on_damage = OnDamage::kQuarantine;
-       }},
-      {"HeaderMended",
-       [](Partition* partition) {
-         SetUpDurable(partition);
-         partition->FlipBit(kFirstLog, 5 * kBatchBytes + 7, 4);
-         partition->FlipBit(kFirstLog, 7 * kBatchBytes + 11, 3);
-       }},
-      {"StartedAnew",
-       [](Partition* partition) {
-         partition->AddSegment(0, BatchesBytes(0, 10));
-         partition->AddSegment(10, BatchesBytes(10, 20));
-         partition->options.marks = {.clean = true, .recovery_point = 20, .log_start_offset = 50};
-       }},
-      {"StartedAnewAsSomebodyWroteBehindAClose",
-       [](Partition* partition) {
-         partition->AddSegment(0, BatchesBytes(0, 10));
-         partition->AddSegment(10, BatchesBytes(10, 20));
-         partition->SetDurablePoint(0, 5 * kBatchBytes, 5, /*survived=*/true, /*clean=*/true);
-         partition->options.marks = {.clean = false, .recovery_point = 20, .log_start_offset = 50};
-       }},
-      {"PrefixDeleted", [](Partition* partition) { SetUpDurable(partition, /*log_start_offset=*/12); }},
-  };
-}
-
-// What a log is to its users.
-struct Outcome {
-  int64_t log_start_offset = 0;
-  int64_t log_end_offset = 0;
-  std::vector<std::string> served;
-  FileMap saved_aside;
-
-  friend bool operator==(const Outcome&, const Outcome&) = default;
-};
-
-std::string Describe(const Outcome& outcome) {
-  return absl::StrCat("offsets ", outcome.log_start_offset, " to ", outcome.log_end_offset, ", ", outcome.served.size(),
-                      " batches, ", outcome.saved_aside.size(), " files saved aside");
-}
-
-Outcome OutcomeOf(FileSystem* file_system, const LoadedLog& loaded) {
-  FileMap saved_aside = ReadFiles(file_system, kDirectory);
-  std::erase_if(saved_aside, [](const auto& file) { return !file.first.starts_with("varve.cut-"); });
-  return {loaded.log_start_offset, loaded.log_end_offset, ServedBatches(file_system, loaded), std::move(saved_aside)};
-}
-
-class RecoveryFaultsTest : public ::testing::TestWithParam<Scenario> {
+class RecoveryFaultsTest : public ::testing::TestWithParam<RecoveryScenario> {
  protected:
   Outcome Undisturbed(std::optional<OnDamage> on_damage = std::nullopt) {
     Partition partition;
@@ -145,7 +45,7 @@ class RecoveryFaultsTest : public ::testing::TestWithParam<Scenario> {
     partition.options.on_damage = on_damage.value_or(partition.options.on_damage);
     const auto loaded = partition.Load();
     EXPECT_THAT(loaded, IsOk());
-    return loaded.ok() ? OutcomeOf(partition.fs.get(), *loaded) : Outcome();
+    return loaded.ok() ? Outcome::Of(partition.fs.get(), *loaded) : Outcome();
   }
 
   // Opens what a disturbed opening left, twice, as it was to be opened.
@@ -158,14 +58,14 @@ class RecoveryFaultsTest : public ::testing::TestWithParam<Scenario> {
     after.options.clock = clock;
     for (int opening = 0; opening < 2; ++opening) {
       VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, after.Load());
-      const Outcome outcome = OutcomeOf(file_system, loaded);
+      const Outcome outcome = Outcome::Of(file_system, loaded);
       ASSERT_TRUE(outcome == expected) << Describe(outcome) << ", expected " << Describe(expected) << ", opening "
                                        << opening;
     }
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(, RecoveryFaultsTest, ::testing::ValuesIn(Scenarios()),
+INSTANTIATE_TEST_SUITE_P(, RecoveryFaultsTest, ::testing::ValuesIn(RecoveryScenarios()),
                          [](const auto& param) { return std::string(param.param.name); });
 
 TEST_P(RecoveryFaultsTest, StoppedAtEveryOperationTheNextOpeningComesToTheSame) {
@@ -218,7 +118,7 @@ TEST_P(RecoveryFaultsTest, AReadThatFailsCostsNoBatch) {
     (void)LoadLog(&faulty, kDirectory, partition.options);
     if (faulty.faults_fired() == 0) break;
     VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
-    const Outcome outcome = OutcomeOf(partition.fs.get(), loaded);
+    const Outcome outcome = Outcome::Of(partition.fs.get(), loaded);
     EXPECT_GE(outcome.log_end_offset, expected.log_end_offset);
     auto served = outcome.served.begin();
     for (const std::string& batch : expected.served) {
