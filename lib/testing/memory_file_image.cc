@@ -238,6 +238,18 @@ std::unique_ptr<MemoryFileImage> MemoryFileImage::AfterProcessDeath(SpaceAccount
   return clone;
 }
 
+bool MemoryFileImage::HoldsWhat(const MemoryFileImage& other) const {
+  if (size() != other.size()) return false;
+  for (uint64_t position = 0; position < size(); position += kPageBytes) {
+    Page ours;
+    Page theirs;
+    content_.Copy(position, ours);
+    other.content_.Copy(position, theirs);
+    if (!IsSame(ours, theirs)) return false;
+  }
+  return true;
+}
+
 void MemoryFileImage::CopySpaceTo(MemoryFileImage* clone) const {
   for (const uint64_t block : blocks_) {
     if (block * kPageBytes >= clone->size()) break;

@@ -62,6 +62,8 @@ class MemoryFileImage {
   [[nodiscard]] std::unique_ptr<MemoryFileImage> AfterCrash(CrashMode mode, std::mt19937_64* random,
                                                             SpaceAccount* space) const;
   [[nodiscard]] std::unique_ptr<MemoryFileImage> AfterProcessDeath(SpaceAccount* space) const;
+  // True if both have the same content now.
+  [[nodiscard]] bool HoldsWhat(const MemoryFileImage& other) const;
 
  private:
   using Sector = std::array<std::byte, kSectorBytes>;

@@ -196,19 +196,28 @@ std::shared_ptr<MemoryState> MemoryState::AfterCrash(const CrashOptions& options
   return clone;
 }
 
+// Other threads may store into mapped memory meanwhile. A process dies at one moment: files copied one after the other
+// are what there was at a moment if nothing has changed since the first of them was copied.
 std::shared_ptr<MemoryState> MemoryState::AfterProcessDeath() {
-  std::shared_ptr<MemoryState> clone = EmptyClone();
-  const absl::MutexLock lock(&clone->mutex_);
-  clone->run_number_ = run_number_;
-  std::map<uint64_t, MemoryNodePtr> stand_ins;
-  for (const auto& [number, node] : names_.AllNodes()) {
-    MemoryNodePtr stand_in = StandIn(*node);
-    if (!node->is_directory()) stand_in->file = node->file->AfterProcessDeath(&clone->space_);
-    clone->FreeIfUnused(stand_in.get());
-    stand_ins.emplace(number, std::move(stand_in));
+  while (true) {
+    std::shared_ptr<MemoryState> clone = EmptyClone();
+    const absl::MutexLock lock(&clone->mutex_);
+    clone->run_number_ = run_number_;
+    const std::map<uint64_t, MemoryNodePtr> nodes = names_.AllNodes();
+    std::map<uint64_t, MemoryNodePtr> stand_ins;
+    for (const auto& [number, node] : nodes) {
+      MemoryNodePtr stand_in = StandIn(*node);
+      if (!node->is_directory()) stand_in->file = node->file->AfterProcessDeath(&clone->space_);
+      clone->FreeIfUnused(stand_in.get());
+      stand_ins.emplace(number, std::move(stand_in));
+    }
+    const bool same = std::ranges::all_of(nodes, [&](const auto& node) {
+      return node.second->is_directory() || node.second->file->HoldsWhat(*stand_ins.at(node.first)->file);
+    });
+    if (!same) continue;
+    clone->names_ = names_.On(stand_ins);
+    return clone;
   }
-  clone->names_ = names_.On(stand_ins);
-  return clone;
 }
 
 }  // namespace varve::internal

@@ -9,7 +9,6 @@
 
 #include "base/status.h"
 #include "fmt/format.h"
-#include "varve/log.h"
 
 namespace varve::testing_support {
 namespace {
@@ -18,25 +17,6 @@ using internal::Annotate;
 using internal::Error;
 
 absl::Status Wrong(std::string_view what) { return Error(absl::StatusCode::kDataLoss, "{}", what); }
-
-// What a crash leaves is a torn tail at most.
-absl::Status CheckReport(const Log& log, bool rebooted) {
-  const RecoveryReport& report = log.recovery_report();
-  if (!report.damage.empty()) return Wrong("damage was reported: " + report.damage.front().reason);
-  if (!log.damage().empty()) return Wrong("the log has damage: " + log.damage().front().reason);
-  for (const RecoveryFinding& finding : report.findings) {
-    if (finding.action == RecoveryAction::kKept || finding.action == RecoveryAction::kMended) {
-      return Wrong("a torn tail was taken for damage: " + finding.ToString());
-    }
-  }
-  if (rebooted && report.cache_survived) return Wrong("the page cache is believed to have survived a power loss");
-  if (report.log_end_offset != log.log_end_offset()) return Wrong("the report tells of another log end");
-  if (log.durable_offset() != log.log_end_offset()) {
-    return Error(absl::StatusCode::kDataLoss, "opened, the log is durable up to {}, and ends at {}",
-                 log.durable_offset(), log.log_end_offset());
-  }
-  return absl::OkStatus();
-}
 
 // The possible log with what was lost taken out.
 ReferenceLog Settled(const FoundLog& found, const PossibleLog& possible) {
@@ -174,6 +154,24 @@ absl::Status CheckGoesOn(MemoryFileSystem* disk, const std::string& directory, L
 }
 
 }  // namespace
+
+absl::Status CheckReport(const Log& log, bool rebooted) {
+  const RecoveryReport& report = log.recovery_report();
+  if (!report.damage.empty()) return Wrong("damage was reported: " + report.damage.front().reason);
+  if (!log.damage().empty()) return Wrong("the log has damage: " + log.damage().front().reason);
+  for (const RecoveryFinding& finding : report.findings) {
+    if (finding.action == RecoveryAction::kKept || finding.action == RecoveryAction::kMended) {
+      return Wrong("a torn tail was taken for damage: " + finding.ToString());
+    }
+  }
+  if (rebooted && report.cache_survived) return Wrong("the page cache is believed to have survived a power loss");
+  if (report.log_end_offset != log.log_end_offset()) return Wrong("the report tells of another log end");
+  if (log.durable_offset() != log.log_end_offset()) {
+    return Error(absl::StatusCode::kDataLoss, "opened, the log is durable up to {}, and ends at {}",
+                 log.durable_offset(), log.log_end_offset());
+  }
+  return absl::OkStatus();
+}
 
 absl::Status CheckCrash(const CrashState& state, const std::string& directory, LogOptions options,
                         const std::vector<PossibleLog>& possible) {

@@ -7,10 +7,15 @@
 
 #include "absl/status/status.h"
 #include "model/possible_log.h"
+#include "varve/log.h"
 #include "varve/log_options.h"
 #include "varve/testing/crash_simulator.h"
 
 namespace varve::testing_support {
+
+// OK if the opening told of no damage, took no page cache for alive that a power loss ended, and left nothing that is not
+// durable: what a crash leaves is a torn tail at most.
+[[nodiscard]] absl::Status CheckReport(const Log& log, bool rebooted);
 
 // OK if the log in `directory` opens without any talk of damage and is one of those that are possible: all that was
 // acknowledged is there, nothing is invented, moved or back again, whole batches only, and it is found by offset and by
