@@ -43,7 +43,9 @@ absl::Status SourceTooShort(const File& source, uint64_t position, uint64_t leng
 // Shares whole blocks; returns how many bytes from the start are done, 0 where the file system shares none.
 absl::StatusOr<uint64_t> CloneBlocks(const File& source, const File& target, uint64_t length) {
   struct stat file = {};
-  if (::fstat(target.Descriptor(), &file) == -1) return ErrnoStatus(errno, target.path(), "stat");
+  if (RetryInterrupted([&] { return ::fstat(target.Descriptor(), &file); }) == -1) {
+    return ErrnoStatus(errno, target.path(), "stat");
+  }
   const uint64_t block_bytes = std::max<uint64_t>(static_cast<uint64_t>(file.st_blksize), 4096);
   file_clone_range range = {};
   range.src_fd = source.Descriptor();
@@ -117,12 +119,13 @@ absl::Status WaitWritable(int descriptor, const std::string& path) {
 absl::Status WriteFully(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t written = RetryInterrupted([&] { return ::write(descriptor, bytes.data(), bytes.size()); });
-    if (written >= 0) {
+    if (written > 0) {
       bytes = bytes.subspan(static_cast<size_t>(written));
-    } else if (errno == EAGAIN) {
+    } else if (written == -1 && errno == EAGAIN) {
       VARVE_RETURN_IF_ERROR(WaitWritable(descriptor, path));
     } else {
-      return ErrnoStatus(errno, path, fmt::format("send to descriptor {}", descriptor));
+      // A write of more than nothing that takes nothing would repeat for ever: an I/O error.
+      return ErrnoStatus(written == -1 ? errno : EIO, path, fmt::format("send to descriptor {}", descriptor));
     }
   }
   return absl::OkStatus();

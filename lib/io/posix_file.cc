@@ -103,7 +103,7 @@ absl::Status PosixFile::WriteAt(uint64_t position, std::span<const std::byte> by
 
 absl::StatusOr<uint64_t> PosixFile::Size() const {
   struct stat file = {};
-  if (::fstat(Descriptor(), &file) == -1) return ErrnoStatus(errno, path_, "stat");
+  if (RetryInterrupted([&] { return ::fstat(Descriptor(), &file); }) == -1) return ErrnoStatus(errno, path_, "stat");
   return static_cast<uint64_t>(file.st_size);
 }
 

@@ -69,7 +69,7 @@ class PosixFileLock : public FileLock {
 
 class DirectoryStream {
  public:
-  explicit DirectoryStream(const std::string& path) : stream_(::opendir(path.c_str())) {}
+  explicit DirectoryStream(const std::string& path) : stream_(Open(path)) {}
   ~DirectoryStream() {
     if (stream_ != nullptr) ::closedir(stream_);
   }
@@ -78,7 +78,23 @@ class DirectoryStream {
 
   [[nodiscard]] DIR* get() const { return stream_; }
 
+  // Null at the end, and after an error, which is in errno then; 0 there is the end.
+  [[nodiscard]] const dirent* Next() {
+    const dirent* entry = nullptr;
+    do {
+      errno = 0;
+      entry = ::readdir(stream_);
+    } while (entry == nullptr && errno == EINTR);
+    return entry;
+  }
+
  private:
+  static DIR* Open(const std::string& path) {
+    DIR* stream = ::opendir(path.c_str());
+    while (stream == nullptr && errno == EINTR) stream = ::opendir(path.c_str());
+    return stream;
+  }
+
   DIR* stream_;
 };
 
@@ -89,7 +105,9 @@ absl::StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& p
   OwnedDescriptor descriptor = OpenDescriptor(path, OpenFlags(mode) | O_NONBLOCK);
   if (!descriptor.valid()) return ErrnoStatus(errno, path, "open");
   struct stat file = {};
-  if (::fstat(descriptor.number(), &file) == -1) return ErrnoStatus(errno, path, "stat");
+  if (RetryInterrupted([&] { return ::fstat(descriptor.number(), &file); }) == -1) {
+    return ErrnoStatus(errno, path, "stat");
+  }
   if (!S_ISREG(file.st_mode)) {
     return Error(absl::StatusCode::kInvalidArgument, "{}: open: expected a regular file, found mode {:#o}", path,
                  file.st_mode);
@@ -118,15 +136,12 @@ absl::Status PosixFileSystem::RemoveDirectory(const std::string& path) {
 }
 
 absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string& path) {
-  const DirectoryStream stream(path);
+  DirectoryStream stream(path);
   if (stream.get() == nullptr) return ErrnoStatus(errno, path, "list");
   std::vector<std::string> names;
-  // The end and an error look alike but for errno.
-  errno = 0;
-  while (const dirent* entry = ::readdir(stream.get())) {
+  while (const dirent* entry = stream.Next()) {
     const std::string_view name(entry->d_name);
     if (name != "." && name != "..") names.emplace_back(name);
-    errno = 0;
   }
   if (errno != 0) return ErrnoStatus(errno, path, "list");
   std::sort(names.begin(), names.end());
@@ -164,7 +179,9 @@ absl::StatusOr<bool> PosixFileSystem::IsLocked(const std::string& path) {
   if (!descriptor.valid()) return ErrnoStatus(errno, path, "ask for a lock");
   // Only an exclusive lock is in the way of a shared one.
   struct flock range = WholeFile(F_RDLCK);
-  if (::fcntl(descriptor.number(), F_OFD_GETLK, &range) == -1) return ErrnoStatus(errno, path, "ask for a lock");
+  if (RetryInterrupted([&] { return ::fcntl(descriptor.number(), F_OFD_GETLK, &range); }) == -1) {
+    return ErrnoStatus(errno, path, "ask for a lock");
+  }
   return range.l_type != F_UNLCK;
 }
 

@@ -68,7 +68,9 @@ absl::Status PosixMapping::CauseOfFault(size_t begin, size_t length) const {
     return Error(absl::StatusCode::kInternal, "{}: {}: beyond the end of the file, or not readable", path_, operation);
   }
   struct stat file = {};
-  if (::fstat(descriptor->number(), &file) == -1) return ErrnoStatus(errno, path_, operation);
+  if (RetryInterrupted([&] { return ::fstat(descriptor->number(), &file); }) == -1) {
+    return ErrnoStatus(errno, path_, operation);
+  }
   const uint64_t size = static_cast<uint64_t>(file.st_size);
   // The page that holds the file's last byte may be touched whole.
   if (begin + length > (size + PageSize() - 1) / PageSize() * PageSize()) {
