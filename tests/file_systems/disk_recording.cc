@@ -44,7 +44,7 @@ MemoryImage PowerCuts::At(uint64_t time, RandomChoice* random) {
   for (uint64_t event = flushed; event < time; ++event) {
     if (random->Below(4) < kept) {
       Apply(events[event], &image);
-    } else if (random->Below(3) < torn) {
+    } else if (random->Below(3) < torn && (whole_block_at_ == 0 || events[event].position != whole_block_at_)) {
       Tear(events[event], random, &image);
     }
   }

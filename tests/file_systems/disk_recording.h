@@ -65,7 +65,9 @@ class DiskRecording {
 // What the disk holds after power cuts, each later than the one before.
 class PowerCuts {
  public:
-  explicit PowerCuts(const DiskRecording& recording) : recording_(recording), flushed_(recording.at_first_.Clone()) {}
+  // A write to `whole_block_at` is kept or lost, and never torn; nowhere is 0.
+  explicit PowerCuts(const DiskRecording& recording, uint64_t whole_block_at = 0)
+      : recording_(recording), whole_block_at_(whole_block_at), flushed_(recording.at_first_.Clone()) {}
 
   // The disk as a power cut after so many events leaves it: what came before the last flush, and of the writes behind it
   // any subset, whole or torn into sectors.
@@ -73,10 +75,11 @@ class PowerCuts {
 
  private:
   void Apply(const DiskRecording::Event& event, MemoryImage* image) const;
-  // Of its sectors those that `keeps` says.
+  // Of its sectors some.
   void Tear(const DiskRecording::Event& event, RandomChoice* random, MemoryImage* image) const;
 
   const DiskRecording& recording_;
+  const uint64_t whole_block_at_;
   MemoryImage flushed_;
   uint64_t flushed_events_ = 0;
 };

@@ -68,7 +68,7 @@ class FailingDiskTest : public ::testing::TestWithParam<FileSystemKind> {
     const absl::Status ended = child.Wait();
     EXPECT_TRUE(absl::IsAborted(ended) || child.signal() == SIGBUS) << ended;
     const uint64_t time = recording_->clock()->load();
-    const MemoryImage left = PowerCuts(*recording_).At(time, &random);
+    const MemoryImage left = PowerCuts(*recording_, GetParam().whole_block_at).At(time, &random);
     mounted_.reset();
     VARVE_ASSERT_OK_AND_ASSIGN(const auto mounted, MountedImage::Mount(kind_, left.descriptor()));
     VARVE_ASSERT_OK_AND_ASSIGN(const auto log, Log::Open(mounted->path() + kLog, LifeOptions(plan)));

@@ -83,7 +83,8 @@ const std::vector<FileSystemKind>& FileSystemKinds() {
        .make = "mkfs.btrfs -q -f",
        .package = "btrfs-progs",
        .image_bytes = 128 * kMiB,
-       .without_flushes = "nobarrier"},
+       .without_flushes = "nobarrier",
+       .whole_block_at = 64 << 10},
   };
   return *kinds;
 }

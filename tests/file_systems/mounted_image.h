@@ -26,6 +26,9 @@ struct FileSystemKind {
   std::vector<std::pair<const char*, const char*>> options = {};  // of the mount; a null value: a flag
   // The option with which it flushes no disk's cache; null where there is none.
   const char* without_flushes = nullptr;
+  // Where it expects a write of a block to happen or not, and does not mount where that was torn: a superblock without
+  // another to choose. 0: nowhere.
+  uint64_t whole_block_at = 0;
 
   friend std::ostream& operator<<(std::ostream& out, const FileSystemKind& kind) { return out << kind.name; }
 };

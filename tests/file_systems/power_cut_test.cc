@@ -115,7 +115,7 @@ TEST_P(PowerCutTest, NothingDurableIsLost) {
     VARVE_ASSERT_OK_AND_ASSIGN(const RecordedLife life,
                                Record({.seed = seed, .appends = kAppendsOfALife, .compacts = seed % 3 == 0}));
     RandomChoice random(seed);
-    PowerCuts cuts(*life.recording);
+    PowerCuts cuts(*life.recording, GetParam().whole_block_at);
     for (const uint64_t time : TimesOf(life, std::min(kCutsOfALife, asked - done), &random)) {
       EXPECT_THAT(CutAt(life, time, &random, &cuts), IsOk()) << "seed " << seed << ", cut at " << time;
       ++done;
@@ -128,7 +128,7 @@ TEST_P(PowerCutTest, NothingDurableIsLost) {
 TEST_P(PowerCutTest, ALogThatForgetsItsSyncsIsCaught) {
   VARVE_ASSERT_OK_AND_ASSIGN(const RecordedLife life, Record({.seed = 2, .appends = kAppendsOfALife, .lies = true}));
   RandomChoice random(2);
-  PowerCuts cuts(*life.recording);
+  PowerCuts cuts(*life.recording, GetParam().whole_block_at);
   EXPECT_THAT(CutAt(life, life.ended_at, &random, &cuts), StatusIs(absl::StatusCode::kDataLoss));
 }
 
@@ -137,7 +137,7 @@ TEST_P(UnflushedDiskTest, IsCaught) {
   kind_.options.emplace_back(kind_.without_flushes, nullptr);
   VARVE_ASSERT_OK_AND_ASSIGN(const RecordedLife life, Record({.seed = 2, .appends = kAppendsOfALife}));
   RandomChoice random(2);
-  PowerCuts cuts(*life.recording);
+  PowerCuts cuts(*life.recording, GetParam().whole_block_at);
   int caught = 0;
   for (const uint64_t time : TimesOf(life, 10, &random)) {
     // With what has become of the file system it may not be there at all.

@@ -42,11 +42,11 @@ class RecordingDiskTest : public ::testing::Test {
   }
 
   // The first bytes of the sectors at `position` in what a power cut at `time` leaves, by many seeds.
-  std::set<std::string> Left(uint64_t time, uint64_t position) {
+  std::set<std::string> Left(uint64_t time, uint64_t position, uint64_t whole_block_at = 0) {
     std::set<std::string> all;
     for (uint64_t seed = 0; seed < 100; ++seed) {
       RandomChoice random(seed);
-      const MemoryImage image = PowerCuts(recording_).At(time, &random);
+      const MemoryImage image = PowerCuts(recording_, whole_block_at).At(time, &random);
       std::string sectors;
       for (size_t sector = 0; sector < kSectors; ++sector) {
         char first = 0;
@@ -77,6 +77,7 @@ TEST_F(RecordingDiskTest, WhatWasFlushedIsThereAndTheRestIsKeptLostOrTorn) {
   EXPECT_THAT(first, Each(::testing::MatchesRegex("[ab]{8}")));
   EXPECT_THAT(Left(4, kWriteBytes), Contains("........"));
   EXPECT_THAT(Left(4, kWriteBytes), Contains("cccccccc"));
+  EXPECT_EQ(Left(4, kWriteBytes, kWriteBytes), (std::set<std::string>{"........", "cccccccc"}));
   ASSERT_EQ(::fdatasync(disk_->descriptor()), 0);
   EXPECT_EQ(Left(5, 0), std::set<std::string>{"bbbbbbbb"});
   EXPECT_EQ(Left(5, kWriteBytes), std::set<std::string>{"cccccccc"});
