@@ -312,23 +312,13 @@ PlanOf(values) ==
       start |-> Max({Min(bases), IF void THEN 0 ELSE values.start})]
 
 AfterRemoved(p) == IF Size(FileOf(p.last)) > p.cut THEN "CutTail" ELSE "SyncUnsynced"
-AfterDeleted(p) == IF p.beyond # {} THEN "RemoveBeyond" ELSE AfterRemoved(p)
+AfterJudged(p) == IF p.beyond # {} THEN "RemoveBeyond" ELSE AfterRemoved(p)
 
 MakeLoadPlan ==
   /\ pc = "MakeLoadPlan" \/ (pc \in {"Closed", "LoadLog"} /\ Values.pend = "none")
   /\ plan' = PlanOf(Values)
-  /\ pc' = IF plan'.deleted # {} THEN "RemoveDeleted" ELSE AfterDeleted(plan')
+  /\ pc' = IF Broken = "RemoveDeletedFirst" /\ plan'.deleted # {} THEN "RemoveDeleted" ELSE AfterJudged(plan')
   /\ UNCHANGED <<disk, flusher, op, told, used>>
-
-(* What a prefix deletion left below the log start, the oldest first. *)
-RemoveDeleted ==
-  /\ pc = "RemoveDeleted" /\ plan.deleted # {}
-  /\ names' = Renamed(names, Min(plan.deleted), None)
-  /\ plan' = Update(plan, "deleted", plan.deleted \ {Min(plan.deleted)})
-  /\ UNCHANGED <<slots, pc, flusher, op, told, used>>
-SyncDeleted ==
-  /\ pc = "RemoveDeleted" /\ plan.deleted = {}
-  /\ SyncDirectory(AfterDeleted(plan))
 
 (* Segments behind the log's end, the newest first. *)
 RemoveBeyond ==
@@ -388,7 +378,17 @@ StoreState ==
                      pend |-> "none", to |-> 0, start |-> plan.start, fresh |-> TRUE])
   /\ UNCHANGED <<names, flusher, op, plan, told, used>>
 
-SyncState == pc = "StateStored" /\ UpdateState("Install")
+SyncState == pc = "StateStored" /\ UpdateState(IF plan.deleted # {} THEN "RemoveDeleted" ELSE "Install")
+
+(* What a prefix deletion left below the log start, the oldest first, when the state says where the log starts. *)
+RemoveDeleted ==
+  /\ pc = "RemoveDeleted" /\ plan.deleted # {}
+  /\ names' = Renamed(names, Min(plan.deleted), None)
+  /\ plan' = Update(plan, "deleted", plan.deleted \ {Min(plan.deleted)})
+  /\ UNCHANGED <<slots, pc, flusher, op, told, used>>
+SyncDeleted ==
+  /\ pc = "RemoveDeleted" /\ plan.deleted = {}
+  /\ SyncDirectory(IF Broken = "RemoveDeletedFirst" THEN AfterJudged(plan) ELSE "Install")
 
 (* The log is open, and all that it holds is durable. *)
 Install ==
@@ -426,8 +426,8 @@ Next ==
   \/ TruncateTo \/ MoveLogStart \/ Announce
   \/ LoadLog \/ CompletePending \/ RemoveSegmentFiles \/ SyncRemovals \/ CutAtPoint \/ SyncCut
   \/ ClearIntent \/ SyncCleared \/ DropPrefix
-  \/ MakeLoadPlan \/ RemoveDeleted \/ SyncDeleted \/ RemoveBeyond \/ SyncBeyond \/ CutTail \/ SyncTail
-  \/ SyncUnsynced \/ SyncUnsyncedNames \/ StoreState \/ SyncState \/ Install
+  \/ MakeLoadPlan \/ RemoveBeyond \/ SyncBeyond \/ CutTail \/ SyncTail
+  \/ SyncUnsynced \/ SyncUnsyncedNames \/ StoreState \/ SyncState \/ RemoveDeleted \/ SyncDeleted \/ Install
   \/ ProcessDeath \/ PowerLoss
 
 Spec == Init /\ [][Next]_vars
