@@ -42,7 +42,8 @@ bool NobodyReadsStandardOutput() {
 }
 
 void CatchInterrupts() {
-  if (pipe2(wake_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;  // then an interrupt ends the process, as ever
+  const bool has_pipe = wake_pipe[0] >= 0 || pipe2(wake_pipe.data(), O_CLOEXEC | O_NONBLOCK) == 0;
+  if (!has_pipe) return;  // then an interrupt ends the process, as ever
   struct sigaction action = {};
   action.sa_handler = NoteInterrupt;
   action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);

@@ -1,4 +1,5 @@
-// The targets of decoders.cc, log_directory.cc and, where the command is built, record_lines.cc; see FuzzTarget.
+// The targets of decoders.cc, log_directory.cc, record_lines.cc and, where the command is built, command_line.cc; see
+// FuzzTarget.
 #ifndef VARVE_TESTS_FUZZ_DECODERS_H_
 #define VARVE_TESTS_FUZZ_DECODERS_H_
 
@@ -17,6 +18,7 @@ void FuzzLeaderEpochs(Input input);
 void FuzzPartitionMetadata(Input input);
 void FuzzLogDirectory(Input input);
 void FuzzRecordLines(Input input);
+void FuzzCommandLine(Input input);
 
 }  // namespace varve::fuzz
 

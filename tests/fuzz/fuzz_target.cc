@@ -21,6 +21,9 @@ const std::vector<FuzzTarget>& FuzzTargets() {
       {"partition_metadata", FuzzPartitionMetadata, {}},
       {"log_directory", FuzzLogDirectory, {}},
       {"record_lines", FuzzRecordLines, {}},
+#ifdef VARVE_FUZZ_COMMAND_LINE
+      {"command_line", FuzzCommandLine, {}},
+#endif
   };
   return targets;
 }

@@ -57,13 +57,43 @@ const std::vector<std::string_view>& Lines() {
   return lines;
 }
 
+// See DecodeCommandLine, and CommandDirectory for the names.
+const std::vector<std::string_view>& CommandLines() {
+  static const std::vector<std::string_view> lines = {
+      "append\norders-0\nlines.txt\n--ack=durable\n--compression\nzstd\n--json",
+      "append\nnew-0\n--format\njsonl\n--batch-records=2\n--segment-bytes\n64KiB\n--io=write\n\n{\"key\":\"k\","
+      "\"value\":\"v\"}",
+      "append\norders-0\n-\n--key-separator\n:\n--timestamp-format\n%Y-%m-%d\n\n2024-02-29 k:v\n",
+      "read\norders-0\n--from\n3\n--json",
+      "find\norders-0\n--time\n2023-11-14T22:00:00Z",
+      "stat\n.\n--json",
+      "dump\ndamaged-0\n--as-opened\n--full",
+      "dump\norders-0/00000000000000000000.timeindex\n--json",
+      "verify\norders-0\ndamaged-0\ntorn-0",
+      "repair\ntorn-0\n--on-damage=quarantine\n--all\n--json",
+      "repair\ndamaged-0\n--dry-run\n--on-damage\ntruncate",
+      "explain\ntorn-0",
+      "truncate\norders-0\n--to=7\n--whole-batch",
+      "retain\norders-0\n--retention-bytes=1KiB\n--retention-ms\n0\n--before-offset\n5\n--now=1700000000000",
+      "compact\norders-0\n--delete-retention-ms=0\n--map-bytes\n1MiB\n--drop-unkeyed",
+      "adopt\norders-0\n--into=kafka\n--move\n--replication-factor=1\n--retention-ms=-1",
+      "export\nkafka/lines-0\n--to=exported-0\n--dry-run",
+      "--version",
+      "append\n--help"};
+  return lines;
+}
+
+void AddTexts(const std::vector<std::string_view>& texts, Seeds* seeds) {
+  for (const std::string_view text : texts) seeds->emplace(text, Copy(internal::AsBytes(text)));
+}
+
 }  // namespace
 
 Seeds GoldenSeeds(const FuzzTarget& target) {
   Seeds seeds;
   // Of these there is none among the golden files.
-  if (target.name == "record_lines") {
-    for (const std::string_view line : Lines()) seeds.emplace(line, Copy(internal::AsBytes(line)));
+  if (target.name == "record_lines" || target.name == "command_line") {
+    AddTexts(target.name == "record_lines" ? Lines() : CommandLines(), &seeds);
     return seeds;
   }
   if (target.name == "partition_metadata") {
