@@ -45,7 +45,7 @@ FIGURES = {
     "R9": [Part("executions", long=10**9, kept_as="fuzz", command="tests/fuzz/long BUILD")],
     "R10": [Part("rounds under the thread sanitizer", long=ALL, kept_as="threads", command="tests/threads")],
     "R11": [Part("full disks", r"full disk on \w+", 1000, 1000, **BY_FILE_SYSTEMS)],
-    "R12": [Part("recoveries", long=ALL, kept_as="recovery")],
+    "R12": [Part("bounds of recovery", long=ALL, kept_as="recovery", command="bench/recovery BUILD")],
     "R13": [Part("branches of the core", "branches of the core", long=0.95, **BY_COVERAGE),
             Part("branches of recovery", "branches of recovery", long=ALL, **BY_COVERAGE),
             Part("mutants noticed", "mutants noticed", long=0.9, kept_as="mutants", command="tests/mutants/long BUILD")],

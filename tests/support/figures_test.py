@@ -32,11 +32,14 @@ class FiguresTest(FiguresCase):
                                           "BUILD makes it | crash states in long runs: 1,000,000 asked, not measured; "
                                           "tests/crash/long BUILD makes it")
         self.assertEqual(told["R12"].text,
-                         "recoveries in long runs: 100 % asked, not measured; nothing makes recovery.json yet")
+                         "bounds of recovery in long runs: 100 % asked, not measured; bench/recovery BUILD makes it")
+        unmade = figures.tell_part(figures.Part("wonders", long=7, kept_as="wonders"), figures.Evidence())
+        self.assertEqual([one.text for one in unmade],
+                         ["wonders in long runs: 7 asked, not measured; nothing makes wonders.json yet"])
 
     def test_each_command_is_there_or_said_not_to_be(self):
         for name, told in figures.tell_all():
-            for command in re.findall(r"not measured; (tests/\S+)[\w -]* makes it", told.text):
+            for command in re.findall(r"not measured; ((?:tests|bench)/\S+)[\w -]* makes it", told.text):
                 self.assertTrue((results.ROOT / command).exists(), f"{name}: {command}")
 
     def test_the_share_reached_is_told_with_its_seeds(self):
