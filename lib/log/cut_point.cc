@@ -39,11 +39,6 @@ absl::StatusOr<int64_t> WalkStart(const OpenSegment& segment, int64_t offset, Pu
   return before->has_value() ? (*before)->floor.position : 0;
 }
 
-class NoVisitor : public BatchVisitor {
- public:
-  absl::Status Visit(const BatchHeader&, std::span<const std::byte>) override { return absl::OkStatus(); }
-};
-
 }  // namespace
 
 absl::StatusOr<DurablePoint> PointBelow(const OpenSegment& segment, int64_t offset) {

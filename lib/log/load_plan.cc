@@ -51,6 +51,7 @@ struct RequiredEnd {
   int64_t offset = 0;
   std::optional<int64_t> segment = std::nullopt;  // absent: only the offset is known
   int64_t position = 0;
+  bool is_hint = false;  // of a live line
 };
 
 constexpr int64_t kUnknown = -1;
@@ -215,7 +216,9 @@ class Planner {
     // A line that is behind the durable point, or in a segment that is not there, says nothing.
     const bool counts =
         live.has_value() && live->end_offset >= required.offset && listing_.segments.contains(live->active_base);
-    if (counts) required = {.offset = live->end_offset, .segment = live->active_base, .position = live->end_position};
+    if (counts)
+      required = {
+          .offset = live->end_offset, .segment = live->active_base, .position = live->end_position, .is_hint = true};
     return required;
   }
 
@@ -258,6 +261,7 @@ class Planner {
       input.durable_position = required.position;
       input.durable_offset = required.offset;
       input.durable_point_is_boundary = true;
+      input.durable_point_is_hint = required.is_hint;
     } else if (!required.segment.has_value()) {
       input.durable_offset = required.offset;
     }

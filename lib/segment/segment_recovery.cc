@@ -27,7 +27,10 @@ class Recovery {
         input_(input),
         visitor_(visitor),
         raw_(&log, input.size_bytes),
-        indexes_(input.base_offset, input.index_interval_bytes, input.segment_index_bytes) {
+        indexes_(input.base_offset, input.index_interval_bytes, input.segment_index_bytes),
+        durable_position_(input.durable_position),
+        durable_offset_(input.durable_offset),
+        durable_point_is_boundary_(input.durable_point_is_boundary) {
     result_.next_offset = input.base_offset;
     result_.last_epoch = input.previous_epoch;
   }
@@ -142,21 +145,44 @@ class Recovery {
   bool IsDoubtful(const BatchHeader& header) const {
     if (!MayMend()) return false;
     const int64_t end = position_ + static_cast<int64_t>(header.size_bytes);
-    const bool misses_boundary = EndsAtBoundary(end) && header.next_offset() != input_.durable_offset;
+    const bool misses_boundary = EndsAtBoundary(end) && header.next_offset() != durable_offset_;
     return misses_boundary || header.base_offset != result_.next_offset ||
            (result_.last_epoch != kUnknownEpoch && header.leader_epoch != result_.last_epoch);
   }
 
+  // A batch right behind the one before it is where it belongs. A hint that has another offset at its end is the wrong one.
+  void DropHintThatContradicts(const BatchHeader& header) {
+    const int64_t end = position_ + static_cast<int64_t>(header.size_bytes);
+    if (!input_.durable_point_is_hint || header.base_offset != result_.next_offset || !EndsAtBoundary(end) ||
+        header.next_offset() == durable_offset_) {
+      return;
+    }
+    DropHint();
+  }
+
+  // All offsets that a hint tells of are there, and nothing behind them: it is wrong about where they end.
+  absl::Status DropHintBehindTheEnd() {
+    if (!input_.durable_point_is_hint || result_.next_offset != durable_offset_) return absl::OkStatus();
+    VARVE_ASSIGN_OR_RETURN(const bool only_zeros, raw_.OnlyZerosFrom(position_));
+    if (only_zeros) DropHint();
+    return absl::OkStatus();
+  }
+
+  void DropHint() {
+    durable_position_ = durable_offset_ = 0;
+    durable_point_is_boundary_ = false;
+  }
+
   bool MayMend() const { return IsBelowDurablePoint() || input_.cache_survived || input_.durable_point_is_lost; }
-  bool EndsAtBoundary(int64_t end) const { return input_.durable_point_is_boundary && end == input_.durable_position; }
+  bool EndsAtBoundary(int64_t end) const { return durable_point_is_boundary_ && end == durable_position_; }
 
   bool IsBelowDurablePoint() const {
-    return position_ < input_.durable_position ||
-           (!input_.durable_point_is_boundary && result_.next_offset < input_.durable_offset);
+    return position_ < durable_position_ || (!durable_point_is_boundary_ && result_.next_offset < durable_offset_);
   }
 
   // False if the batch contradicts its neighbours and cannot be mended.
   absl::StatusOr<bool> AcceptOrMend(const BatchHeader& header, std::span<const std::byte> bytes) {
+    DropHintThatContradicts(header);
     if (!IsDoubtful(header)) {
       VARVE_RETURN_IF_ERROR(Accept(header, bytes));
       return true;
@@ -164,10 +190,13 @@ class Recovery {
     const int64_t end = position_ + static_cast<int64_t>(header.size_bytes);
     VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> next, raw_.ValidBatchAt(end));
     BatchNeighbours neighbours{.expected_offset = result_.next_offset, .previous_epoch = result_.last_epoch};
-    // A successor that lies below what comes before this batch is itself the wrong one.
-    if (next.has_value() && next->base_offset > result_.next_offset) neighbours.next_base_offset = next->base_offset;
+    // A successor that lies below what comes before this batch is itself the wrong one. So is one that lies within this
+    // batch, where that cannot begin further down.
+    const bool follows_closely = header.base_offset == result_.next_offset;
+    const int64_t least_next_offset = follows_closely ? header.next_offset() : result_.next_offset + 1;
+    if (next.has_value() && next->base_offset >= least_next_offset) neighbours.next_base_offset = next->base_offset;
     if (next.has_value()) neighbours.next_epoch = next->leader_epoch;
-    if (EndsAtBoundary(end)) neighbours.exact_next_offset = input_.durable_offset;
+    if (EndsAtBoundary(end)) neighbours.exact_next_offset = durable_offset_;
     BatchHeader mended = header;
     if (!BaseOffsetFits(header, neighbours)) {
       const std::optional<int64_t> base_offset = MendBaseOffset(header, neighbours);
@@ -223,6 +252,7 @@ class Recovery {
 
   // True if the scan goes on at position_, false if the log or the segment ends.
   absl::StatusOr<bool> Judge(const Stop& stop) {
+    VARVE_RETURN_IF_ERROR(DropHintBehindTheEnd());
     const bool below = IsBelowDurablePoint();
     const bool lost = input_.durable_point_is_lost;
     if (!below && !lost && !input_.cache_survived && !stop.unreadable) return EndLog(LogEnd::kAtInvalid, stop.reason);
@@ -247,8 +277,8 @@ class Recovery {
                     .next_segment_base_offset = input_.next_segment_base_offset,
                     .boundary = std::nullopt,
                     .index_entries = input_.index_entries};
-    if (input_.durable_point_is_boundary && input_.durable_position > position_) {
-      site.boundary = {.position = input_.durable_position, .offset = input_.durable_offset};
+    if (durable_point_is_boundary_ && durable_position_ > position_) {
+      site.boundary = {.position = durable_position_, .offset = durable_offset_};
     }
     return site;
   }
@@ -270,7 +300,8 @@ class Recovery {
   absl::StatusOr<bool> SkipDamage(int64_t resume_position, const std::string& reason) {
     const int64_t next_offset = result_.next_offset;
     int64_t resume_offset = std::max(next_offset, OffsetBehindDamage());
-    if (resume_position == input_.size_bytes && !input_.next_segment_base_offset.has_value()) {
+    const bool is_lost_tail = resume_position == input_.size_bytes && !input_.next_segment_base_offset.has_value();
+    if (is_lost_tail && !EndsAtBoundary(resume_position)) {
       VARVE_ASSIGN_OR_RETURN(const int64_t least, OffsetBehindLostTail());
       resume_offset = std::max(resume_offset, least);
     }
@@ -279,7 +310,7 @@ class Recovery {
       if (next.has_value()) {
         resume_offset = std::max(next_offset, next->base_offset);
       } else if (EndsAtBoundary(resume_position)) {
-        resume_offset = std::max(next_offset, input_.durable_offset);
+        resume_offset = std::max(next_offset, durable_offset_);
       }
     }
     result_.damage.push_back({.segment = input_.base_offset,
@@ -295,7 +326,7 @@ class Recovery {
   }
 
   // What the damage at the end of a segment may have held: everything up to the next segment or the durable point.
-  int64_t OffsetBehindDamage() const { return input_.next_segment_base_offset.value_or(input_.durable_offset); }
+  int64_t OffsetBehindDamage() const { return input_.next_segment_base_offset.value_or(durable_offset_); }
 
   // An offset that nothing lost at the end of the log can have had, as far as it shows: at least one batch was lost,
   // and those that still look good are counted in. So no lost offset is given out again, and the next segment has a new
@@ -310,7 +341,7 @@ class Recovery {
   // Offsets below the durable point that the file ends before.
   void NoteMissingTail() {
     if (result_.log_end != LogEnd::kNowhere || input_.next_segment_base_offset.has_value() ||
-        result_.next_offset >= input_.durable_offset) {
+        result_.next_offset >= durable_offset_) {
       return;
     }
     result_.damage.push_back(
@@ -318,9 +349,9 @@ class Recovery {
          .position = input_.size_bytes,
          .bytes = 0,
          .first_offset = result_.next_offset,
-         .last_offset = input_.durable_offset - 1,
-         .reason = fmt::format("batches up to offset {} expected, the file ends", input_.durable_offset - 1)});
-    result_.next_offset = input_.durable_offset;
+         .last_offset = durable_offset_ - 1,
+         .reason = fmt::format("batches up to offset {} expected, the file ends", durable_offset_ - 1)});
+    result_.next_offset = durable_offset_;
   }
 
   const File& file_;
@@ -329,6 +360,10 @@ class Recovery {
   RawLog raw_;
   IndexRebuilder indexes_;
   SegmentRecovery result_;
+  // The input's, until a hint turns out to be wrong.
+  int64_t durable_position_;
+  int64_t durable_offset_;
+  bool durable_point_is_boundary_;
   int64_t position_ = 0;
   int64_t excised_bytes_ = 0;
 };

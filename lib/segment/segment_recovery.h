@@ -40,6 +40,12 @@ class BatchVisitor {
   [[nodiscard]] virtual absl::Status Visit(const BatchHeader& header, std::span<const std::byte> bytes) = 0;
 };
 
+// For those whom only the judgement concerns.
+class NoVisitor : public BatchVisitor {
+ public:
+  absl::Status Visit(const BatchHeader&, std::span<const std::byte>) override { return absl::OkStatus(); }
+};
+
 struct SegmentRecoveryInput {
   int64_t base_offset = 0;
   int64_t size_bytes = 0;
@@ -52,6 +58,8 @@ struct SegmentRecoveryInput {
   int64_t durable_offset = 0;
   // Set where durable_position is the end of a batch, at which the log stood at durable_offset.
   bool durable_point_is_boundary = false;
+  // Set where nothing but a live line says so, which has no checksum: batches that follow one another count for more.
+  bool durable_point_is_hint = false;
   bool cache_survived = false;
   // Set where what is on stable storage was known once and no longer is: whatever is invalid may lie below it.
   bool durable_point_is_lost = false;

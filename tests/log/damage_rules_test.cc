@@ -199,6 +199,36 @@ TEST(DamageRulesTest, BatchesInTheValueOfABatchWithoutAHeaderAreNotTheLogsOwn) {
   }
 }
 
+// The first batch of an epoch is looked at more closely than others, beside the one behind it.
+TEST(DamageRulesTest, ABaseOffsetWithinTheBatchBeforeIsNotThatBatchsFault) {
+  const std::string front = BatchesBytes(0, 5);
+  const std::string first_of_epoch = BatchBytes({.base_offset = 5, .record_count = 2, .leader_epoch = 1});
+  const std::string all = front + first_of_epoch + BatchesBytes(7, 10, /*leader_epoch=*/1);
+  Partition partition;
+  partition.AddSegment(0, all);
+  partition.SetDurablePoint(0, SizeOf(all), 10, /*survived=*/true);
+  partition.FlipBit(kFirstLog, SizeOf(front + first_of_epoch) + 7, 0);  // 7 becomes 6
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+  EXPECT_THAT(loaded.report.damage, IsEmpty());
+  EXPECT_TRUE(ServedBatches(partition.fs.get(), loaded) == SplitBatches(all));
+}
+
+// What is closed at an offset lost none behind it, whatever stands in the values of its last batch.
+TEST(DamageRulesTest, ADamagedLastBatchBelowTheDurablePointLosesItsOwnOffsetsAlone) {
+  const std::string all = BatchesBytes(0, 5) + BatchBytes({.base_offset = 5, .value = kInner});
+  for (const bool survived : {true, false}) {
+    Partition partition;
+    partition.AddSegment(0, all);
+    partition.SetDurablePoint(0, SizeOf(all), 6, survived);
+    partition.FlipBit(kFirstLog, SizeOf(all) - 1);
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_end_offset, 6);
+    ASSERT_EQ(loaded.report.damage.size(), 1u);
+    EXPECT_EQ(loaded.report.damage[0].first_offset, 5);
+    EXPECT_EQ(loaded.report.damage[0].last_offset, 5);
+  }
+}
+
 TEST(DamageRulesTest, AnAppendedBatchCutShortHidesTheBatchesInItsValue) {
   const std::string front = BatchesBytes(0, 5);
   const std::string torn = BatchBytes({.base_offset = 5, .value = kInner + BatchesBytes(8, 12)});

@@ -68,6 +68,40 @@ TEST_F(PublishedEndTest, WithoutTheLineItIsATornTail) {
   EXPECT_TRUE(log->damage().empty());
 }
 
+// The line has no checksum: it moves no batch, and makes up no lost one.
+class WrongLineTest : public LogTest {};
+
+TEST_F(WrongLineTest, MovesNothingAndLosesNothing) {
+  constexpr uint64_t kEndPosition = 24;
+  constexpr uint64_t kEndOffset = 32;
+  options_.segment_bytes = 1 << 16;
+  for (const IoMode io_mode : {IoMode::kMapped, IoMode::kWrite}) {
+    MemoryFileSystem fresh;
+    options_.file_system = &fresh;
+    options_.io_mode = io_mode;
+    const std::unique_ptr<Log> log = Open();
+    AppendMany(log.get(), kEnd);
+    for (const uint64_t word : {kEndPosition, kEndOffset}) {
+      for (uint64_t bit = 0; bit < 64; ++bit) {
+        SCOPED_TRACE(testing::Message() << "word at " << word << ", bit " << bit);
+        const auto dead = fresh.CloneAfterProcessDeath();
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto line, dead->Open("orders-0/varve.live", OpenMode::kReadWrite));
+        std::byte byte{};
+        VARVE_ASSERT_OK(line->ReadAt(word + bit / 8, {&byte, 1}));
+        byte ^= std::byte{1} << bit % 8;
+        VARVE_ASSERT_OK(line->WriteAt(word + bit / 8, {&byte, 1}));
+        LogOptions options = options_;
+        options.file_system = dead.get();
+        const std::unique_ptr<Log> found = OpenLog(directory_, options);
+        ASSERT_NE(found, nullptr);
+        ASSERT_EQ(found->log_end_offset(), kEnd);
+        ASSERT_TRUE(found->damage().empty());
+        ASSERT_NO_FATAL_FAILURE(ExpectRecords(*found, 0, kEnd));
+      }
+    }
+  }
+}
+
 // A process without a descriptor to spare must not judge as if there were no line.
 TEST_F(PublishedEndTest, ALineThatCannotBeOpenedNowIsAnError) {
   for (const FileOperation operation : {FileOperation::kOpen, FileOperation::kInfo, FileOperation::kMap}) {
