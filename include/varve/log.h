@@ -237,8 +237,9 @@ class Log {
   [[nodiscard]] const std::string& directory() const;
   [[nodiscard]] const LogOptions& options() const;
   [[nodiscard]] const RecoveryReport& recovery_report() const;
-  // Damaged ranges that stay: those that this opening found, or an earlier one (varve.damage). What went bad since is
-  // met by whoever reads it: kDataLoss, or a batch whose checksum does not match.
+  // Damaged ranges that stay: those that this opening found, or an earlier one (varve.damage), and what readers have met
+  // since. Opening reads nothing of most segments; who reads of one first tests it there (log_reader.h). What goes bad
+  // after that is met by whoever reads it: kDataLoss, or a batch whose checksum does not match.
   [[nodiscard]] std::vector<DamagedRange> damage() const;
   [[nodiscard]] std::vector<LogSegmentInfo> segments() const;
   [[nodiscard]] std::vector<LeaderEpoch> leader_epochs() const;

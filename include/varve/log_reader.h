@@ -3,6 +3,13 @@
 // A LogReader caches the list of segments and its hold on the last ones used, and checks one word per call whether they
 // are still the log's. It allocates nothing and asks the kernel nothing once the segments it reads are open.
 //
+// Opening a log believes most segments unread. So the first read of bytes that were there then tests them, checksums and
+// all, from one index entry to the next (index_interval_bytes, or the length of a batch). Where they are not as they were
+// written, the whole segment is read once, by the rules of recovery: the damaged batch is kDataLoss from then on, those on
+// either side of it are served, and bytes within a record are never taken for batches. A header that an opening could mend
+// is damage until then (LogOptions::recover_all). Should that reading fail, its error is the answer, and the next read
+// tries again.
+//
 // Thread rules: one thread at a time per handle; make one for each thread by Log::NewReader. Handles may outlive Close
 // and the Log itself; what they serve then is the log as it was.
 //
@@ -145,9 +152,8 @@ class LogScan {
 
   // OK, or why the scan ended early (kDataLoss, kOutOfRange, …).
   [[nodiscard]] const absl::Status& status() const { return status_; }
-  // The offset to go on from: behind the last record given out, or behind the damage where `status` is kDataLoss. That
-  // of a header that has become unreadable since the log was opened reaches nobody knows how far: there it is the
-  // offset that could not be read.
+  // The offset to go on from: behind the last record given out, or behind the damage where `status` is kDataLoss. Where
+  // the system does not let the damaged file be read anew, it is the offset that could not be read.
   [[nodiscard]] int64_t next_offset() const { return next_offset_; }
 
  private:

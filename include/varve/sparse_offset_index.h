@@ -128,6 +128,7 @@ class SparseOffsetIndexBuilder {
   [[nodiscard]] OffsetPosition entry(size_t entry_index) const;
   [[nodiscard]] OffsetPosition last_entry() const;
   [[nodiscard]] OffsetPosition Floor(int64_t target) const;
+  [[nodiscard]] std::optional<size_t> FloorIndex(int64_t target) const { return FloorIndex(entry_count(), target); }
   [[nodiscard]] OffsetBracket FloorAndNext(int64_t target) const;
   [[nodiscard]] std::optional<OffsetPosition> FirstAtOrAfterPosition(int64_t position) const;
 

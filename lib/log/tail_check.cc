@@ -1,5 +1,7 @@
 #include "log/tail_check.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <string_view>
@@ -39,10 +41,40 @@ std::vector<OffsetPosition> RisingEntries(const FoundSegment& segment, std::stri
   return entries;
 }
 
-// What is wrong with the last segment's indexes, of which `offsets` is the .index; `tail` tells where the log ends.
-absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std::string& directory,
+// What is wrong with the last entry of a time index: the batch that it names has another timestamp, or one on the way
+// there, from the entry of the .index before it, has a larger one.
+absl::StatusOr<std::string> LastTimeFault(const File& log, const FoundSegment& segment,
+                                          const std::vector<OffsetPosition>& entries, TimestampOffset last) {
+  const auto above = std::ranges::upper_bound(entries, last.offset, {}, &OffsetPosition::offset);
+  const int64_t start = above == entries.begin() ? 0 : std::prev(above)->position;
+  BatchScanner scanner(&log, static_cast<uint64_t>(start), static_cast<uint64_t>(segment.size_bytes));
+  bool named = last.timestamp_ms < 0;
+  while (true) {
+    const absl::StatusOr<bool> found = scanner.Next();
+    if (absl::IsInternal(found.status()) || absl::IsUnimplemented(found.status())) {
+      return std::string(found.status().message());
+    }
+    VARVE_RETURN_IF_ERROR(found.status());
+    if (!*found) break;
+    const BatchHeader& header = scanner.header();
+    if (header.base_offset > last.offset) break;
+    named = named || (header.max_timestamp_ms == last.timestamp_ms && header.base_offset <= last.offset &&
+                      last.offset <= header.last_offset());
+    if (header.max_timestamp_ms > last.timestamp_ms) {
+      return fmt::format("the largest timestamp in the last entry expected, found {}, and {} at offset {}",
+                         last.timestamp_ms, header.max_timestamp_ms, header.base_offset);
+    }
+  }
+  if (named) return std::string();
+  return fmt::format("the last entry with the timestamp of its batch expected, found {} with offset {}",
+                     last.timestamp_ms, last.offset);
+}
+
+// What is wrong with the last segment's indexes, of which `offsets` is the .index and `entries` what rises in it; `tail`
+// tells where the log ends.
+absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std::string& directory, const File& log,
                                               const FoundSegment& segment, const absl::StatusOr<std::string>& offsets,
-                                              const SegmentTail& tail) {
+                                              const std::vector<OffsetPosition>& entries, const SegmentTail& tail) {
   if (IsFaultOfFile(offsets.status())) return std::string(offsets.status().message());
   VARVE_RETURN_IF_ERROR(offsets.status());
   absl::Status checked = SparseOffsetIndex(segment.base_offset, AsBytes(*offsets)).Check(segment.size_bytes);
@@ -51,9 +83,10 @@ absl::StatusOr<std::string> IndexContentFault(FileSystem* file_system, const std
       ReadIndex(file_system, directory, segment.base_offset, SegmentFileKind::kTimeIndex);
   if (IsFaultOfFile(times.status())) return std::string(times.status().message());
   VARVE_RETURN_IF_ERROR(times.status());
-  checked = TimeIndex(segment.base_offset, AsBytes(*times)).Check(tail.next_offset);
+  const TimeIndex time_index(segment.base_offset, AsBytes(*times));
+  checked = time_index.Check(tail.next_offset);
   if (!checked.ok()) return std::string(checked.message());
-  return std::string();
+  return LastTimeFault(log, segment, entries, time_index.last_entry());
 }
 
 // Reads the batches from `position` on.
@@ -112,7 +145,12 @@ absl::StatusOr<SegmentTail> CheckTail(FileSystem* file_system, const std::string
   VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, TailStart(*log, segment, entries));
   VARVE_RETURN_IF_ERROR(ReadTail(*log, segment, start.position, &tail));
   if (!tail.fault.empty()) return tail;
-  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexContentFault(file_system, directory, segment, offsets, tail));
+  if (!entries.empty() && start != entries.back()) {
+    tail.fault = fmt::format("a batch that ends at offset {} expected at position {}", entries.back().offset,
+                             entries.back().position);
+    return tail;
+  }
+  VARVE_ASSIGN_OR_RETURN(tail.fault, IndexContentFault(file_system, directory, *log, segment, offsets, entries, tail));
   return tail;
 }
 

@@ -25,8 +25,9 @@ struct SegmentTail {
   int64_t bytes_scanned = 0;
 };
 
-// Checks both indexes of the last segment whole, and every batch from the last index entry on: checksum, offsets, and
-// that the last one ends with the file. kUnimplemented: magic 0 or 1. Errors: as the file system.
+// Checks both indexes of the last segment whole, that their last entries agree with the log, and every batch from the
+// last index entry on: checksum, offsets, and that the last one ends with the file. kUnimplemented: magic 0 or 1. Errors:
+// as the file system.
 [[nodiscard]] absl::StatusOr<SegmentTail> CheckTail(FileSystem* file_system, const std::string& directory,
                                                     const PartitionListing& listing, const FoundSegment& segment);
 

@@ -110,6 +110,7 @@ absl::Status ActiveSegment::LoadIndexes() {
   VARVE_RETURN_IF_ERROR(live_->times.Load(times));
   offset_entries_written_ = offsets.entry_count();
   time_entries_written_ = times.entry_count();
+  open_->TookFromFiles(end_);
   counters_.largest = times.last_entry();
   published_counters_ = counters_;
   open_->SetLargestTimestamp(counters_.largest);

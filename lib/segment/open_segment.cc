@@ -41,8 +41,6 @@ size_t CountAtOrBefore(const Index& index, int64_t position) {
   return low;
 }
 
-constexpr size_t kBitsPerWord = 64;
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
@@ -76,8 +74,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   segment->ReleaseFile(info.identity);
   segment->offset_index_ =
       UsableOffsetIndex(file_system.get(), path_of(SegmentFileKind::kOffsetIndex), base_offset, end.end_position);
-  segment->trusted_ =
-      std::make_unique<std::atomic<uint64_t>[]>(segment->offset_index_.entry_count() / kBitsPerWord + 1);
+  segment->TookFromFiles(end);
   segment->time_index_ =
       UsableTimeIndex(file_system.get(), path_of(SegmentFileKind::kTimeIndex), base_offset, end.next_offset);
   segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
@@ -100,34 +97,88 @@ OpenSegment::OpenSegment(std::shared_ptr<FileSystem> file_system, std::string pa
       largest_timestamp_offset_(base_offset),
       file_(std::move(file)) {}
 
-OpenSegment::IndexHint OpenSegment::HintOf(size_t number) const {
-  if (live_ != nullptr) return {.entry = live_->offsets.entry(number), .number = number};
-  const uint64_t word = trusted_[number / kBitsPerWord].load(std::memory_order_relaxed);
-  IndexHint hint{
-      .entry = offset_index_.entry(number), .number = number, .trusted = (word >> (number % kBitsPerWord) & 1) != 0};
-  if (!hint.trusted && number + 1 < offset_index_.entry_count()) hint.next = offset_index_.entry(number + 1);
-  return hint;
+void OpenSegment::TookFromFiles(PublishedEnd end) {
+  if (end.end_position == 0) return;
+  file_entries_ = offset_entry_count();
+  file_end_ = end;
+  tested_ = std::make_unique<std::atomic<uint64_t>[]>(file_entries_ / kBitsPerWord + 1);
+}
+
+OffsetPosition OpenSegment::Entry(size_t number) const {
+  return live_ != nullptr ? live_->offsets.entry(number) : offset_index_.entry(number);
+}
+
+// Stretch n lies behind entry n - 1.
+template <typename CountNotAbove>
+OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
+  const size_t stretch = live_ != nullptr ? count_not_above(live_->offsets) : count_not_above(offset_index_);
+  const bool trusted = IsTested(stretch) && IsTested(stretch + 1);
+  if (!trusted && judged()) [[unlikely]] {
+    const size_t count = count_not_above(judged_index_);
+    return {.entry = count > 0 ? judged_index_.entry(count - 1) : OffsetPosition{base_offset_, 0}};
+  }
+  return {.entry = stretch == 0 ? OffsetPosition{base_offset_, 0} : Entry(stretch - 1),
+          .stretch = stretch,
+          .trusted = trusted};
 }
 
 OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
-  const IndexHint none{.entry = {base_offset_, 0}};
-  if (distrusted()) return none;
-  if (live_ != nullptr) return {.entry = live_->offsets.Floor(target)};
-  const std::optional<size_t> number = offset_index_.FloorIndex(target);
-  return number.has_value() ? HintOf(*number) : none;
+  return Floor([target](const auto& index) {
+    const std::optional<size_t> number = index.FloorIndex(target);
+    return number.has_value() ? *number + 1 : 0;
+  });
 }
 
 OpenSegment::IndexHint OpenSegment::FloorPosition(int64_t position) const {
-  const IndexHint none{.entry = {base_offset_, 0}};
-  if (distrusted()) return none;
-  const size_t count =
-      live_ != nullptr ? CountAtOrBefore(live_->offsets, position) : CountAtOrBefore(offset_index_, position);
-  return count > 0 ? HintOf(count - 1) : none;
+  return Floor([position](const auto& index) { return CountAtOrBefore(index, position); });
+}
+
+void OpenSegment::MarkTested(size_t stretch) const {
+  tested_[stretch / kBitsPerWord].fetch_or(uint64_t{1} << (stretch % kBitsPerWord), std::memory_order_relaxed);
+}
+
+std::optional<size_t> OpenSegment::FirstUntested(int64_t from, int64_t to) const {
+  if (from >= file_end_.end_position || judged()) return std::nullopt;
+  for (size_t stretch = FloorPosition(from).stretch; stretch <= file_entries_; ++stretch) {
+    if (stretch > 0 && Entry(stretch - 1).position >= to) break;
+    if (!IsTested(stretch)) return stretch;
+  }
+  return std::nullopt;
+}
+
+OpenSegment::Stretch OpenSegment::StretchAt(size_t stretch) const {
+  return {.entry = stretch == 0 ? OffsetPosition{base_offset_, 0} : Entry(stretch - 1),
+          .previous_position = stretch > 1 ? Entry(stretch - 2).position : 0,
+          .end_position = stretch < file_entries_ ? Entry(stretch).position : file_end_.end_position};
+}
+
+absl::Status OpenSegment::Populate(int64_t from, int64_t to) const {
+  if (live_ != nullptr) return absl::OkStatus();
+  return mapping_->Populate(static_cast<size_t>(from), static_cast<size_t>(to - from));
+}
+
+absl::Status OpenSegment::Judge() const {
+  const absl::MutexLock lock(&judge_mutex_);
+  if (judged()) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(unsupported_);
+  const std::shared_ptr<const File> file = Reopened();
+  if (file == nullptr) {
+    return Error(absl::StatusCode::kDataLoss,
+                 "{}: its batches are not as its index says, and it cannot be opened again", path_);
+  }
+  std::vector<OffsetPosition> entries;
+  for (size_t number = 0; number < file_entries_; ++number) entries.push_back(Entry(number));
+  absl::StatusOr<SegmentJudgement> found =
+      JudgeSegment(*file, base_offset_, file_end_.end_position, file_end_.next_offset, damage_, std::move(entries));
+  if (absl::IsUnimplemented(found.status())) unsupported_ = found.status();
+  VARVE_RETURN_IF_ERROR(found.status());
+  judgement_ = *std::move(found);
+  judged_index_ = SparseOffsetIndex(base_offset_, judgement_.index);
+  judged_.store(true, std::memory_order_release);
+  return absl::OkStatus();
 }
 
 TimestampOffset OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const {
-  const TimestampOffset none{kNoTimestampYet, base_offset_};
-  if (distrusted()) return none;
   if (live_ == nullptr) return time_index_.Floor(timestamp_ms);
   const TimestampOffset floor = live_->times.Floor(timestamp_ms);
   if (floor.offset < next_offset) [[likely]] {
@@ -136,11 +187,7 @@ TimestampOffset OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_o
   // More was published since the caller loaded its end: the few newest entries are not for it.
   size_t count = live_->times.entry_count();
   while (count > 0 && live_->times.entry(count - 1).offset >= next_offset) --count;
-  return count > 0 ? live_->times.entry(count - 1) : none;
-}
-
-void OpenSegment::Trust(size_t number) const {
-  trusted_[number / kBitsPerWord].fetch_or(uint64_t{1} << (number % kBitsPerWord), std::memory_order_relaxed);
+  return count > 0 ? live_->times.entry(count - 1) : TimestampOffset{kNoTimestampYet, base_offset_};
 }
 
 TimestampOffset OpenSegment::largest_timestamp() const {

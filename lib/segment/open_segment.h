@@ -5,9 +5,11 @@
 // one's are the writer's builders, which readers search while entries are added; they stay when the segment is sealed,
 // so nobody has to let go of anything at a roll.
 //
-// An index is a hint. Check refuses one that is out of order or points outside the log; FindBatch (segment_lookup.h)
-// tests an entry of a file against the log before its first use; whoever finds the index wrong calls Distrust, and
-// searches start at position 0.
+// An index is a hint, and a segment that opening believed unread is one too. Check refuses an index that is out of order
+// or points outside the log. Its entries divide the log into stretches, from one entry to the next; whoever reads
+// (segment_lookup.h) tests a stretch that comes from files before its first use, checksums and all. Whoever finds one
+// wrong calls Judge: the whole segment is read, and what that finds is added to the known damage, and takes the place of
+// the index in stretches that nobody has tested.
 //
 // Thread rules: any thread, except where a function names the writer. Lifetime: shared by whoever reads; deleting,
 // truncating or replacing the files takes nothing away from those who hold one.
@@ -30,6 +32,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "segment/segment_files.h"
+#include "segment/segment_judgement.h"
 #include "varve/damaged_range.h"
 #include "varve/file_system.h"
 #include "varve/sparse_offset_index.h"
@@ -87,18 +90,46 @@ class OpenSegment {
         std::memory_order_release);
   }
 
-  // An index entry, and whether it is known to be true: those of a segment written in this process are, one from a file
-  // is once somebody has followed the batches from it to the next entry and called Trust.
+  // Where to begin a search: an index entry and the stretch that it leads to. It is trusted if this stretch and the one
+  // behind it are as the index says: an entry names its batch by the last offset, so the others of the batch are looked
+  // for from the entry before.
   struct IndexHint {
-    OffsetPosition entry;  // {base offset, 0} where the index has none
-    size_t number = 0;     // of the entry
+    OffsetPosition entry;  // {base offset, 0} for the first stretch, which no entry leads to
+    size_t stretch = 0;    // its number
     bool trusted = true;
-    std::optional<OffsetPosition> next = std::nullopt;  // the entry behind it; only where it is not trusted
   };
+  // The stretch in which `target` lies by the last entry that is not above it.
   [[nodiscard]] IndexHint FloorOffset(int64_t target) const;
-  // The last entry that points at or before `position`.
+  // The one in which `position` lies.
   [[nodiscard]] IndexHint FloorPosition(int64_t position) const;
-  void Trust(size_t number) const;
+
+  // True if a stretch is known to be as the index says: what was written in this process is, one that comes from files
+  // is once somebody has tested it and called MarkTested.
+  [[nodiscard]] bool IsTested(size_t stretch) const {
+    if (tested_ == nullptr || stretch > file_entries_) return true;
+    return (tested_[stretch / kBitsPerWord].load(std::memory_order_relaxed) >> (stretch % kBitsPerWord) & 1) != 0;
+  }
+  void MarkTested(size_t stretch) const;
+  // The first stretch with a byte in [from, to) that nobody has tested; absent, too, once the segment was judged.
+  [[nodiscard]] std::optional<size_t> FirstUntested(int64_t from, int64_t to) const;
+
+  // A stretch of what comes from files, and where the one before it begins.
+  struct Stretch {
+    OffsetPosition entry;
+    int64_t previous_position = 0;
+    int64_t end_position = 0;
+  };
+  [[nodiscard]] Stretch StretchAt(size_t stretch) const;
+  // Of all that comes from files: {0, base offset} where everything was written in this process.
+  [[nodiscard]] PublishedEnd file_end() const { return file_end_; }
+
+  // Makes the bytes from files in [from, to) present, so that reading them is no SIGBUS where the device fails: that is
+  // an error here. kUnimplemented where the kernel cannot. Nothing is done for a segment that is open for writing.
+  [[nodiscard]] absl::Status Populate(int64_t from, int64_t to) const;
+
+  // Reads all that comes from files, unless that was done, and goes by what it finds from now on. Errors: as JudgeSegment;
+  // kDataLoss where the file is gone or cannot be opened. They change nothing: the next call tries again.
+  [[nodiscard]] absl::Status Judge() const;
 
   // The last entry of the time index whose timestamp is not above `timestamp_ms` and whose offset lies below
   // `next_offset`, up to which the caller reads; {kNoTimestampYet, base offset} where there is none.
@@ -107,12 +138,14 @@ class OpenSegment {
     return live_ != nullptr ? live_->offsets.entry_count() : offset_index_.entry_count();
   }
 
-  // No index entry of this segment is believed any more. Any thread.
-  void Distrust() const { distrusted_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool distrusted() const { return distrusted_.load(std::memory_order_relaxed); }
+  // True once something was not as the index says, and the segment was judged.
+  [[nodiscard]] bool judged() const { return judged_.load(std::memory_order_acquire); }
 
-  // Sorted by position. Empty nearly always.
-  [[nodiscard]] const std::vector<DamagedRange>& damage() const { return damage_; }
+  // Sorted by position. Empty nearly always. What is judged is added.
+  [[nodiscard]] const std::vector<DamagedRange>& damage() const { return judged() ? judgement_.damage : damage_; }
+
+  // What the live indexes hold now, up to `end`, comes from files. Writer only, before there are readers.
+  void TookFromFiles(PublishedEnd end);
 
   // The largest timestamp in the segment and the last offset of the first batch that has it; {-1, base offset} if no
   // record has one.
@@ -130,7 +163,12 @@ class OpenSegment {
   static constexpr int64_t kNoTimestampYet = -1;
 
  private:
-  [[nodiscard]] IndexHint HintOf(size_t number) const;
+  static constexpr size_t kBitsPerWord = 64;
+
+  // `count_not_above` answers how many entries of an index, of any form, are not above the target.
+  template <typename CountNotAbove>
+  [[nodiscard]] IndexHint Floor(CountNotAbove count_not_above) const;
+  [[nodiscard]] OffsetPosition Entry(size_t number) const;
 
   // The file's descriptor, opened again if it was closed to save descriptors, as .swap while compaction gives it its
   // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now (then
@@ -149,8 +187,15 @@ class OpenSegment {
   std::atomic<uint64_t> published_{0};
   std::atomic<int64_t> largest_timestamp_ms_{kNoTimestampYet};
   std::atomic<int64_t> largest_timestamp_offset_;
-  mutable std::atomic<bool> distrusted_{false};
-  std::unique_ptr<std::atomic<uint64_t>[]> trusted_;  // a bit for each entry of offset_index_
+  // What comes from files: so many entries, up to this end, with a bit for each stretch. None where all was written here.
+  size_t file_entries_ = 0;
+  PublishedEnd file_end_;
+  std::unique_ptr<std::atomic<uint64_t>[]> tested_;
+  mutable absl::Mutex judge_mutex_;
+  mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
+  mutable std::atomic<bool> judged_{false};
+  mutable SegmentJudgement judgement_;  // these two stay as they are once judged_ is set
+  mutable SparseOffsetIndex judged_index_;
   mutable absl::Mutex file_mutex_;
   mutable std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
   mutable FileIdentity identity_ ABSL_GUARDED_BY(file_mutex_);  // of the file that is mapped

@@ -1,6 +1,7 @@
 #include "segment/segment_lookup.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "base/bytes.h"
@@ -33,6 +34,10 @@ HeaderPeek Peek(const std::byte* batch, int64_t available) {
   return peek;
 }
 
+RecordBatchView BatchOf(const OpenSegment& segment, int64_t position, const HeaderPeek& peek) {
+  return RecordBatchView(std::span(segment.log() + position, static_cast<size_t>(peek.size_bytes)));
+}
+
 absl::Status NotABatch(const OpenSegment& segment, int64_t position) {
   return Error(
       absl::StatusCode::kDataLoss,
@@ -55,67 +60,87 @@ const DamagedRange* DamageAt(const OpenSegment& segment, int64_t position) {
   return nullptr;
 }
 
-// True if whole batches with rising offsets lead from `position` exactly to `goal`.
-bool BatchesLeadTo(const OpenSegment& segment, int64_t position, int64_t goal, PublishedEnd end) {
+// True if good batches with rising offsets lead from `position` past the stretch's entry, where one of them begins, to
+// the end of the stretch, and what begins there goes on. A length or an offset that has changed leads elsewhere, and so
+// does one that leads into a record's value, which may be batches of its own: the checksum of the batch that leads there
+// tells.
+bool BatchesLeadOn(const OpenSegment& segment, int64_t position, const OpenSegment::Stretch& stretch) {
+  const PublishedEnd files = segment.file_end();
   int64_t expected_offset = segment.base_offset();
-  while (position < goal) {
-    const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
+  bool passed = false;
+  while (position < stretch.end_position) {
+    passed = passed || position == stretch.entry.position;
+    if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
+      position = range->position + range->bytes;
+      expected_offset = std::max(expected_offset, range->last_offset + 1);
+      continue;
+    }
+    const HeaderPeek peek = Peek(segment.log() + position, stretch.end_position - position);
     if (!peek.plausible || peek.base_offset < expected_offset) return false;
+    if (!BatchOf(segment, position, peek).CrcMatches()) return false;
     expected_offset = peek.last_offset + 1;
     position += peek.size_bytes;
   }
-  return position == goal;
+  if (position != stretch.end_position || !passed) return false;
+  if (position == files.end_position) return expected_offset <= files.next_offset;
+  if (DamageAt(segment, position) != nullptr) return true;
+  return Peek(segment.log() + position, files.end_position - position).base_offset >= expected_offset;
 }
 
-// True if the log bears an index entry out: a batch begins where it points, no offset up to the entry's can lie before
-// it, and from there batches lead to the next entry. Bytes inside a value, which may be batches of their own, never
-// lead there. (An entry of older Kafka names the last offset of several batches.) Paid once for each entry of a file;
-// where the segment is damaged, recovery has made the index and the way to the next entry may be barred.
-bool EntryHolds(const OpenSegment& segment, const OpenSegment::IndexHint& hint, PublishedEnd end) {
-  if (hint.trusted) [[likely]] {
-    return hint.entry.position < end.end_position;
+// True if the log bears a stretch out: a batch begins where its entry points, no offset up to the entry's can lie before
+// it, and from there good batches lead to the next entry. Paid once for each stretch that comes from files.
+bool StretchHolds(const OpenSegment& segment, size_t number) {
+  if (segment.IsTested(number)) return true;
+  const OpenSegment::Stretch stretch = segment.StretchAt(number);
+  const int64_t behind =
+      std::min(stretch.end_position + static_cast<int64_t>(kBatchHeaderBytes), segment.file_end().end_position);
+  const absl::Status present = segment.Populate(stretch.previous_position, behind);
+  if (!present.ok() && !absl::IsUnimplemented(present)) return false;
+  const int64_t position = stretch.entry.position;
+  int64_t from = position;
+  if (number > 0 && DamageAt(segment, position) == nullptr) {
+    const HeaderPeek peek = Peek(segment.log() + position, stretch.end_position - position);
+    if (!peek.plausible || peek.last_offset > stretch.entry.offset) return false;
+    // An entry of older Kafka names the last offset of several batches. Should it be of one, its offsets are too low.
+    if (peek.last_offset != stretch.entry.offset) from = stretch.previous_position;
   }
-  if (hint.entry.position >= end.end_position) return false;
-  const HeaderPeek peek = Peek(segment.log() + hint.entry.position, end.end_position - hint.entry.position);
-  if (!peek.plausible || peek.base_offset < segment.base_offset() || peek.base_offset > hint.entry.offset ||
-      peek.last_offset > hint.entry.offset) {
-    return false;
-  }
-  const int64_t goal = hint.next.has_value() ? hint.next->position : end.end_position;
-  if (segment.damage().empty() && !BatchesLeadTo(segment, hint.entry.position, goal, end)) return false;
-  segment.Trust(hint.number);
+  if (!BatchesLeadOn(segment, from, stretch)) return false;
+  segment.MarkTested(number);
   return true;
 }
 
-// Where to begin the scan for `target`. More may have been published since `end` was loaded: an entry for an offset
-// beyond it is passed by, as it would lead nowhere. An entry of a file that the log does not bear out spoils the whole
-// index.
-OffsetPosition ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
-  const OpenSegment::IndexHint floor = segment.FloorOffset(std::min(target, end.next_offset - 1));
-  if (floor.entry.position == 0 || EntryHolds(segment, floor, end)) return floor.entry;
-  if (!floor.trusted && DamageAt(segment, floor.entry.position) == nullptr) segment.Distrust();
-  return {segment.base_offset(), 0};
+// True if every stretch with a byte in [from, to) holds, or the segment has been judged.
+bool AllHolds(const OpenSegment& segment, int64_t from, int64_t to) {
+  while (const std::optional<size_t> stretch = segment.FirstUntested(from, to)) {
+    if (!StretchHolds(segment, *stretch)) return false;
+    from = segment.StretchAt(*stretch).end_position;
+  }
+  return true;
 }
 
-// The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
-// `known` names, with that timestamp.
-TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, TimestampOffset known, PublishedEnd end,
-                            bool* borne_out) {
-  TimestampOffset largest = known;
-  while (position < end.end_position) {
-    if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
-      position = range->position + range->bytes;
-      continue;
-    }
-    const std::byte* const batch = segment.log() + position;
-    const HeaderPeek peek = Peek(batch, end.end_position - position);
-    if (!peek.plausible) break;  // whoever reads there is told
-    const TimestampOffset of_batch{LoadBigEndian<int64_t>(batch + kMaxTimestampPosition), peek.last_offset};
-    if (of_batch == known) *borne_out = true;
-    if (of_batch.timestamp_ms > largest.timestamp_ms) largest = of_batch;
-    position += peek.size_bytes;
+// Tests the stretch of a hint and the one behind it, and has the segment judged where they do not hold: then a hint that
+// is asked for anew is another.
+absl::Status Test(const OpenSegment& segment, const OpenSegment::IndexHint& hint) {
+  if (StretchHolds(segment, hint.stretch) && StretchHolds(segment, hint.stretch + 1)) return absl::OkStatus();
+  return segment.Judge();
+}
+
+// Where to begin the scan for `target`. More may have been published since `end` was loaded: an entry for an offset
+// beyond it is passed by, as it would lead nowhere.
+absl::StatusOr<OffsetPosition> ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
+  const int64_t offset = std::min(target, end.next_offset - 1);
+  OpenSegment::IndexHint hint = segment.FloorOffset(offset);
+  if (!hint.trusted) [[unlikely]] {
+    VARVE_RETURN_IF_ERROR(Test(segment, hint));
+    hint = segment.FloorOffset(offset);
   }
-  return largest;
+  return hint.entry.position < end.end_position ? hint.entry : OffsetPosition{segment.base_offset(), 0};
+}
+
+// Somebody has met what is no batch. OK if the search is to begin anew, as the segment has been judged now.
+absl::Status MeetNoBatch(const OpenSegment& segment, int64_t position) {
+  if (segment.judged() || position >= segment.file_end().end_position) return NotABatch(segment, position);
+  return segment.Judge();
 }
 
 FoundBatch Found(const HeaderPeek& peek, int64_t position, OffsetPosition floor, int64_t batches_scanned) {
@@ -130,7 +155,7 @@ FoundBatch Found(const HeaderPeek& peek, int64_t position, OffsetPosition floor,
 }  // namespace
 
 absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, int64_t target, PublishedEnd end) {
-  const OffsetPosition floor = ScanStart(segment, target, end);
+  VARVE_ASSIGN_OR_RETURN(const OffsetPosition floor, ScanStart(segment, target, end));
   int64_t batches_scanned = 0;
   int64_t expected_offset = segment.base_offset();  // continuity: base offsets are outside the checksum
   for (int64_t position = floor.position; position < end.end_position;) {
@@ -143,7 +168,8 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
       }
     }
     if (!peek.plausible || peek.base_offset < expected_offset || peek.last_offset >= end.next_offset) [[unlikely]] {
-      return NotABatch(segment, position);
+      VARVE_RETURN_IF_ERROR(MeetNoBatch(segment, position));
+      return FindBatch(segment, target, end);
     }
     ++batches_scanned;
     expected_offset = peek.last_offset + 1;
@@ -157,8 +183,9 @@ absl::StatusOr<std::optional<FoundBatch>> BatchAt(const OpenSegment& segment, in
   while (const DamagedRange* range = DamageAt(segment, position)) position = range->position + range->bytes;
   if (position >= end.end_position) return std::nullopt;
   const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
-  if (!peek.plausible) return NotABatch(segment, position);
-  return Found(peek, position, {segment.base_offset(), 0}, 1);
+  if (peek.plausible) return Found(peek, position, {segment.base_offset(), 0}, 1);
+  VARVE_RETURN_IF_ERROR(MeetNoBatch(segment, position));
+  return BatchAt(segment, position, end);
 }
 
 absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBatch& first, int64_t max_bytes,
@@ -170,16 +197,22 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
       break;
     }
   }
-  if (limit == end.end_position && limit - first.position <= max_bytes) return end;
   limit = std::min(limit, first.position + std::max(max_bytes, first.size_bytes));
+  // The index leaps over most of a long run: its entries are batch boundaries. One at the end itself names a batch
+  // published since, one where damage begins a batch that is none.
+  int64_t last = std::min(limit, end.end_position - 1);
+  if (DamageAt(segment, last) != nullptr) --last;
+  if (!AllHolds(segment, first.position, last + 1)) {
+    VARVE_RETURN_IF_ERROR(segment.Judge());
+    return EndOfRun(segment, first, max_bytes, end);  // there may be damage on the way
+  }
+  if (limit == end.end_position) return end;
 
   PublishedEnd run{first.position + first.size_bytes, first.last_offset + 1};
-  // The index leaps over most of a long run: its entries are batch boundaries. One at the end itself names a batch
-  // published since.
-  const OpenSegment::IndexHint leap = segment.FloorPosition(std::min(limit, end.end_position - 1));
-  if (leap.entry.position > run.end_position && EntryHolds(segment, leap, end)) {
-    const HeaderPeek peek = Peek(segment.log() + leap.entry.position, end.end_position - leap.entry.position);
-    run = {leap.entry.position, peek.base_offset};
+  const OffsetPosition leap = segment.FloorPosition(last).entry;
+  if (leap.position > run.end_position) {
+    const HeaderPeek peek = Peek(segment.log() + leap.position, end.end_position - leap.position);
+    run = {leap.position, peek.base_offset};
   }
   while (run.end_position < limit) {
     const HeaderPeek peek = Peek(segment.log() + run.end_position, end.end_position - run.end_position);
@@ -191,6 +224,42 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
 }
 
 namespace {
+
+// The batches from a position on, each stretch tested before the first batch in it.
+class TestedWalk {
+ public:
+  // `position` is a batch's, or damaged.
+  TestedWalk(const OpenSegment& segment, int64_t position, PublishedEnd end)
+      : segment_(segment), position_(position), end_(end) {}
+
+  // As BatchAt.
+  absl::StatusOr<std::optional<FoundBatch>> Next() {
+    if (position_ >= tested_end_) VARVE_RETURN_IF_ERROR(TestStretch());
+    VARVE_ASSIGN_OR_RETURN(std::optional<FoundBatch> found, BatchAt(segment_, position_, end_));
+    if (found.has_value()) position_ = found->position + found->size_bytes;
+    return found;
+  }
+
+ private:
+  absl::Status TestStretch() {
+    const OpenSegment::IndexHint hint = segment_.FloorPosition(position_);
+    if (!hint.trusted) VARVE_RETURN_IF_ERROR(Test(segment_, hint));
+    const bool all_is_known = segment_.judged() || position_ >= segment_.file_end().end_position;
+    tested_end_ = all_is_known ? kNoEnd : segment_.StretchAt(hint.stretch).end_position;
+    return absl::OkStatus();
+  }
+
+  static constexpr int64_t kNoEnd = std::numeric_limits<int64_t>::max();
+
+  const OpenSegment& segment_;
+  int64_t position_;
+  const PublishedEnd end_;
+  int64_t tested_end_ = 0;
+};
+
+int64_t MaxTimestampOf(const OpenSegment& segment, const FoundBatch& batch) {
+  return LoadBigEndian<int64_t>(segment.log() + batch.position + kMaxTimestampPosition);
+}
 
 // The first record of a batch at or above both bounds.
 absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegment& segment, const FoundBatch& found,
@@ -209,29 +278,44 @@ absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegmen
 
 // Where a scan for `timestamp_ms` may begin: no record before it qualifies. The time index's entry counts only if the
 // batch it names is there and has that timestamp.
-int64_t TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset, PublishedEnd end) {
+absl::StatusOr<OffsetPosition> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
+                                             PublishedEnd end) {
   const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms, end.next_offset);
   int64_t target = segment.base_offset();
   if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
     const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, floor.offset, end);
     if (named.ok() && named->has_value() && (*named)->base_offset <= floor.offset &&
-        LoadBigEndian<int64_t>(segment.log() + (*named)->position + kMaxTimestampPosition) == floor.timestamp_ms) {
+        MaxTimestampOf(segment, **named) == floor.timestamp_ms) {
       target = floor.offset;
     }
   }
-  return ScanStart(segment, std::max(target, min_offset), end).position;
+  return ScanStart(segment, std::max(target, min_offset), end);
+}
+
+// The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
+// `known` names, with that timestamp.
+TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, TimestampOffset known, PublishedEnd end,
+                            bool* borne_out) {
+  TimestampOffset largest = known;
+  TestedWalk walk(segment, position, end);
+  while (true) {
+    const absl::StatusOr<std::optional<FoundBatch>> found = walk.Next();
+    if (!found.ok() || !found->has_value()) return largest;  // whoever reads there is told
+    const TimestampOffset of_batch{MaxTimestampOf(segment, **found), (*found)->last_offset};
+    if (of_batch == known) *borne_out = true;
+    if (of_batch.timestamp_ms > largest.timestamp_ms) largest = of_batch;
+  }
 }
 
 }  // namespace
 
 absl::StatusOr<std::optional<FoundRecord>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
                                                          int64_t min_offset, PublishedEnd end, DecodeBuffer* scratch) {
-  for (int64_t position = TimeScanStart(segment, timestamp_ms, min_offset, end);;) {
-    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
+  VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, TimeScanStart(segment, timestamp_ms, min_offset, end));
+  for (TestedWalk walk(segment, start.position, end);;) {
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, walk.Next());
     if (!found.has_value()) return std::nullopt;
-    position = found->position + found->size_bytes;
-    const int64_t max_timestamp_ms = LoadBigEndian<int64_t>(segment.log() + found->position + kMaxTimestampPosition);
-    if (max_timestamp_ms < timestamp_ms || found->last_offset < min_offset) continue;
+    if (MaxTimestampOf(segment, *found) < timestamp_ms || found->last_offset < min_offset) continue;
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> record,
                            FirstRecordAtOrAfter(segment, *found, timestamp_ms, min_offset, scratch));
     if (record.has_value()) return record;
@@ -242,10 +326,10 @@ absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegmen
                                                                 int64_t min_offset, PublishedEnd end,
                                                                 DecodeBuffer* scratch) {
   std::optional<FoundRecord> largest;
-  for (int64_t position = ScanStart(segment, min_offset, end).position;;) {
-    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, BatchAt(segment, position, end));
+  VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, ScanStart(segment, min_offset, end));
+  for (TestedWalk walk(segment, start.position, end);;) {
+    VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, walk.Next());
     if (!found.has_value()) return largest;
-    position = found->position + found->size_bytes;
     const RecordBatchView batch(std::span(segment.log() + found->position, static_cast<size_t>(found->size_bytes)));
     if (batch.max_timestamp_ms() <= above_ms || found->last_offset < min_offset) continue;
     RecordCursor cursor(batch, scratch);
@@ -260,9 +344,9 @@ absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegmen
 
 TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end) {
   if (last_entry.timestamp_ms != OpenSegment::kNoTimestampYet) {
-    const int64_t position = ScanStart(segment, last_entry.offset, end).position;
+    const absl::StatusOr<OffsetPosition> start = ScanStart(segment, last_entry.offset, end);
     bool borne_out = false;
-    const TimestampOffset largest = LargestFrom(segment, position, last_entry, end, &borne_out);
+    const TimestampOffset largest = LargestFrom(segment, start.ok() ? start->position : 0, last_entry, end, &borne_out);
     if (borne_out) return largest;
   }
   bool ignored = false;

@@ -1,6 +1,8 @@
 // Finding a batch or a record in one open segment: the sparse index's floor, then a short scan of batch headers (Kafka
 // LogSegment.translateOffset, findOffsetByTimestamp; format notes §4). Reads mapped memory: no allocation and no system
-// call unless something is wrong.
+// call unless something is wrong. The first search in a stretch between two index entries of a file reads the batches in
+// it, checksums and all: a header that has changed must cost its batch alone, and invent none. Where one has, the segment
+// is judged (segment_judgement.h) and the search done again; all answer the errors of that, too.
 #ifndef VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
 #define VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
 
@@ -41,7 +43,7 @@ struct FoundRecord : TimestampOffset {
                                                                 PublishedEnd end);
 
 // Where a run of whole batches from `position` on ends that holds at most max_bytes, and at least the first batch:
-// {position behind its last batch, next offset}. Damaged ranges end a run.
+// {position behind its last batch, next offset}. Damaged ranges end a run, of which every batch was tested once.
 [[nodiscard]] absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBatch& first,
                                                     int64_t max_bytes, PublishedEnd end);
 

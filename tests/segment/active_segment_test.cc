@@ -172,7 +172,7 @@ TEST_P(ActiveSegmentPlaceTest, ASealedSegmentTakesAppendsAndIsSealedAgain) {
       ASSERT_TRUE(found.ok() && found->has_value());
       ASSERT_EQ((*found)->position, expected.FindBatch(offset)->position);
     }
-    EXPECT_FALSE(sealed->distrusted());
+    EXPECT_FALSE(sealed->judged());
   }
 }
 

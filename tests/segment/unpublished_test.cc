@@ -68,7 +68,7 @@ class UnpublishedTest : public ::testing::Test {
       VARVE_ASSERT_OK_AND_ASSIGN(const PublishedEnd run, EndOfRun(open, **found, 4 << 20, end));
       ASSERT_EQ(run, end);
     }
-    ASSERT_FALSE(open.distrusted());
+    ASSERT_FALSE(open.judged());
   }
 
   ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
