@@ -54,6 +54,23 @@ pathlib.Path(os.environ["VARVE_FILE_SYSTEMS_REPORT"], "x.json").write_text(json.
 print("record 5 is lost" if failed else "")
 sys.exit(failed)
 """
+# A chunk of three bits, of twelve.
+EVERY_BIT = """\
+#!/usr/bin/env python3
+import json, os, pathlib, sys
+here = pathlib.Path(__file__).parent
+stop, chunk = sys.argv[1].rsplit("/")[-1], os.environ["VARVE_BITS_SEED"]
+with open(here / "asked", "a") as file:
+    print(stop, chunk, os.environ["VARVE_BITS_ONE_IN"], file=file)
+fail = (here / "fail").read_text() if (here / "fail").exists() else ""
+if fail == f"{stop} {chunk} crashes":
+    sys.exit("killed")
+failed = fail == f"{stop} {chunk}"
+print("byte 7, bit 3: a record is lost" if failed else "")
+pathlib.Path(os.environ["VARVE_BITS_REPORT"]).write_text(json.dumps(
+    {"stop": stop, "one_in": 4, "bits": 12, "flips": 3, "failures": 2 if failed else 0}))
+sys.exit(failed)
+"""
 FUZZ = """\
 #!/usr/bin/env python3
 import os, pathlib, sys
@@ -157,6 +174,56 @@ class CrashTest(LongRunsCase):
         run = self.crash()
         self.assertIn("--anew", run.stderr)
         self.assertEqual(run.returncode, 1)
+
+
+class EveryBitTest(LongRunsCase):
+    def setUp(self):
+        super().setUp()
+        self.put("tests/faults/every_bit_test", EVERY_BIT)
+
+    def turn(self, *arguments):
+        return self.run_script("tests/faults/long", "--jobs", "1", "--chunks", "4", *arguments)
+
+    def test_every_chunk_of_each_way_to_stop_is_done_once(self):
+        run = self.turn()
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        stops = ("CleanStop", "ProcessDied", "PowerLost")
+        self.assertEqual(self.asked("tests/faults"), [f"{stop} {chunk} 4" for chunk in range(4) for stop in stops])
+        kept = self.kept("every_bit")
+        self.assertEqual(kept["reached"], [results.one(f"flipped bits after {how}", 12, of=12) for how in
+                                           ("a clean stop", "the death of a process", "a power loss")])
+        self.assertEqual(kept["command"], "tests/faults/long BUILD")
+        self.turn()
+        self.assertEqual(self.asked("tests/faults"), [])
+
+    def test_it_goes_on_where_it_was_stopped(self):
+        self.turn("--minutes", "0")
+        self.assertEqual(self.asked("tests/faults"), [])
+        self.assertFalse((self.results / "every_bit.json").exists())
+        self.put("tests/faults/fail", "PowerLost 1 crashes")
+        run = self.turn()
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("killed", run.stdout)
+        self.assertEqual(self.kept("every_bit")["reached"][0]["count"], 6)
+        self.asked("tests/faults")
+        self.put("tests/faults/fail", "")
+        self.assertEqual(self.turn().returncode, 0)
+        self.assertEqual(self.asked("tests/faults")[0], "PowerLost 1 4")
+
+    def test_a_failure_is_printed_and_stays(self):
+        self.put("tests/faults/fail", "ProcessDied 2")
+        for _ in range(2):
+            self.assertEqual((run := self.turn()).returncode, 1)
+            self.assertEqual(self.kept("every_bit")["reached"][1]["failures"], ["2 bits of chunk ProcessDied 2"])
+            self.put("tests/faults/fail", "")
+        self.assertIn("2 bits of chunk ProcessDied 2", run.stdout)
+        self.assertEqual(self.turn("--anew").returncode, 0)
+
+    def test_other_chunks_do_not_go_on(self):
+        self.turn()
+        run = self.turn("--chunks", "5")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("--anew", run.stderr)
 
 
 class FileSystemsTest(LongRunsCase):
