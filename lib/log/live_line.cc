@@ -50,7 +50,9 @@ constexpr uint64_t kForgotten = std::numeric_limits<uint64_t>::max();
 // std::atomic_ref takes no const before C++26.
 // NOLINTBEGIN(readability-non-const-parameter)
 uint64_t Relaxed(uint64_t* word) { return std::atomic_ref(*word).load(std::memory_order_relaxed); }
-void SetRelaxed(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_relaxed); }
+// Whoever sees the value sees what was stored before it: of a line the sequence that forbids to believe it, at its end the
+// whole line, and the batches that it tells of.
+void Set(uint64_t* word, uint64_t value) { std::atomic_ref(*word).store(value, std::memory_order_release); }
 // NOLINTEND(readability-non-const-parameter)
 
 uint64_t Word(int64_t value) { return std::bit_cast<uint64_t>(value); }
@@ -71,7 +73,7 @@ LiveLine::LiveLine(std::unique_ptr<File> written, std::unique_ptr<Mapping> mappi
 
 absl::Status LiveLine::SetWords(size_t first, std::span<const uint64_t> values) {
   if (written_ == nullptr) [[likely]] {
-    for (size_t index = 0; index < values.size(); ++index) SetRelaxed(word(first + index), values[index]);
+    for (size_t index = 0; index < values.size(); ++index) Set(word(first + index), values[index]);
     return absl::OkStatus();
   }
   bool changed = false;
@@ -174,10 +176,8 @@ absl::Status LiveLine::Store(const LiveValues& values) {
   const uint64_t before = Relaxed(word(kSequence));
   const uint64_t odd = before == kForgotten ? 1 : before | 1;  // a store that failed has left it odd
   VARVE_RETURN_IF_ERROR(SetWords(kSequence, {{odd}}));
-  std::atomic_thread_fence(std::memory_order_release);
   VARVE_RETURN_IF_ERROR(SetWords(kGeneration, end));
   VARVE_RETURN_IF_ERROR(SetWords(kServedBy, bounds));
-  std::atomic_thread_fence(std::memory_order_release);
   return SetWords(kSequence, {{odd + 1}});
 }
 

@@ -4,46 +4,16 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "base/status.h"
 #include "io/background_thread.h"
+#include "io/wait_word.h"
 #include "store/rest_time.h"
 #include "varve/maintenance.h"
 
 namespace varve {
 
 using internal::BackgroundThread;
-
-namespace {
-
-// Set once; its thread rests on it.
-class StopSign {
- public:
-  void Set() {
-    const absl::MutexLock lock(&mutex_);
-    set_ = true;
-    changed_.SignalAll();
-  }
-
-  [[nodiscard]] bool IsSet() const {
-    const absl::MutexLock lock(&mutex_);
-    return set_;
-  }
-
-  void Await(std::chrono::nanoseconds most) const {
-    const absl::Time deadline = absl::Now() + absl::FromChrono(most);
-    const absl::MutexLock lock(&mutex_);
-    while (!set_ && !changed_.WaitWithDeadline(&mutex_, deadline)) continue;
-  }
-
- private:
-  mutable absl::Mutex mutex_;
-  mutable absl::CondVar changed_;
-  bool set_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
-}  // namespace
+using internal::WaitWord;
 
 class BackgroundRunner::Impl {
  public:
@@ -54,12 +24,14 @@ class BackgroundRunner::Impl {
   void Stop();
 
  private:
-  static void Run(Maintenance* maintenance, double max_share, const StopSign& stop);
+  static void Run(Maintenance* maintenance, double max_share, const WaitWord& stop);
 
   Maintenance& maintenance_;
   const BackgroundRunnerOptions options_;
   absl::Mutex mutex_;
-  std::unique_ptr<StopSign> stop_ ABSL_GUARDED_BY(mutex_);  // outlives the thread
+  // Not 0: the thread is to end. It outlives the thread, and takes no lock: one that the thread held at a fork() would
+  // stay held in the child.
+  std::unique_ptr<WaitWord> stop_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<BackgroundThread> thread_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -70,32 +42,34 @@ absl::Status BackgroundRunner::Impl::Start() {
   }
   const absl::MutexLock lock(&mutex_);
   if (thread_ != nullptr) return absl::FailedPreconditionError("the background runner is started already");
-  stop_ = std::make_unique<StopSign>();
+  stop_ = std::make_unique<WaitWord>();
   VARVE_ASSIGN_OR_RETURN(thread_, BackgroundThread::Start(options_.thread_name, [this, stop = stop_.get()] {
                            Run(&maintenance_, options_.max_share, *stop);
                          }));
   return absl::OkStatus();
 }
 
-void BackgroundRunner::Impl::Run(Maintenance* maintenance, double max_share, const StopSign& stop) {
-  while (!stop.IsSet()) {
+void BackgroundRunner::Impl::Run(Maintenance* maintenance, double max_share, const WaitWord& stop) {
+  const auto is_stopped = [&stop] { return stop.Load() != 0; };
+  while (!is_stopped()) {
     const MaintenanceStep step = maintenance->RunStep();
-    if (step.worked()) {
-      stop.Await(internal::RestTime(step.took, max_share));
-    } else {
-      maintenance->WaitForWork([&stop] { return stop.IsSet(); });
+    if (!step.worked()) {
+      maintenance->WaitForWork(is_stopped);
+      continue;
     }
+    const internal::Deadline rested = internal::DeadlineAfter(internal::RestTime(step.took, max_share));
+    while (!is_stopped() && stop.WaitWhile(0, rested)) continue;
   }
 }
 
 // Neither the thread nor a callback on it is waited for with the lock held.
 void BackgroundRunner::Impl::Stop() {
-  std::unique_ptr<StopSign> stop;
+  std::unique_ptr<WaitWord> stop;
   std::unique_ptr<BackgroundThread> ending;
   {
     const absl::MutexLock lock(&mutex_);
     if (thread_ == nullptr) return;
-    stop_->Set();
+    stop_->Advance();
     if (thread_->IsCurrent()) return;
     stop = std::move(stop_);
     ending = std::move(thread_);

@@ -21,7 +21,7 @@ bool IsSame(const std::array<std::byte, kSize>& one, const std::array<std::byte,
 size_t MemoryFileImage::Read(uint64_t position, std::span<std::byte> out) const {
   if (position >= size()) return 0;
   const size_t count = std::min<uint64_t>(out.size(), size() - position);
-  if (count > 0) std::memcpy(out.data(), content_.data() + position, count);
+  if (count > 0) content_.Copy(position, out.first(count));
   return count;
 }
 

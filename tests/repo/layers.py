@@ -12,7 +12,7 @@ LAYERS = {
             "varve/file_system.h",
             "varve/clock.h", "varve/overlay_file_system.h"],
     "store": ["log", "state", "segment/segment_files.h", "io/process_user.h", "io/whole_file.h",
-              "io/background_thread.h", "io/fork_mark.h", "varve/file_system.h", "varve/clock.h",
+              "io/background_thread.h", "io/fork_mark.h", "io/wait_word.h", "varve/file_system.h", "varve/clock.h",
               "varve/overlay_file_system.h"],
     "testing": ["io"],
 }
