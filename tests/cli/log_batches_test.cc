@@ -79,8 +79,8 @@ TEST_F(LogBatchesTest, ABatchWithAWrongChecksumIsNotGivenOutAndTheNextIs) {
   LogBatches batches(log_.get(), Isolation::kLogEnd, 4);
   EXPECT_THAT(batches.Next(),
               StatusIs(absl::StatusCode::kDataLoss,
-                       AllOf(HasSubstr("00000000000000000000.log position"), HasSubstr("batch of offsets 4 to 5"),
-                             HasSubstr("expected"), HasSubstr("found"))));
+                       AllOf(HasSubstr("00000000000000000000.log: at position 172"), HasSubstr("offsets 4 to 5"),
+                             HasSubstr("expected, computed"), HasSubstr("reading goes on at offset 6"))));
   EXPECT_EQ(batches.next_offset(), 6);
   EXPECT_THAT(batches.Next(), IsOkAndHolds(true));
   EXPECT_EQ(batches.batch().base_offset(), 6);
