@@ -405,9 +405,13 @@ void ModelRun::Compact() {
   const CompactionOptions options = RandomPass();
   compacting_ = true;
   VARVE_ASSERT_OK_AND_ASSIGN(const CompactionResult result, log_->Compact(options));
+  const bool due = WasDue(result.reason);
+  // What it took out is known once the log has been read, which may crash as well.
+  if (due) {
+    ASSERT_NO_FATAL_FAILURE(TakeOut(clock_.WallMs() + *options.delete_retention_ms));
+  }
   compacting_ = false;
-  if (!WasDue(result.reason)) return;
-  ASSERT_NO_FATAL_FAILURE(TakeOut(clock_.WallMs() + *options.delete_retention_ms));
+  if (!due) return;
   // A truncation may have brought the mark into the active segment, which a pass leaves alone.
   CheckCompacted(std::min(result.end_offset, result.first_uncleanable_offset));
 }
@@ -424,8 +428,8 @@ void ModelRun::CompactInSteps() {
   while (Pick(20) != 0) {
     compacting_ = true;
     VARVE_ASSERT_OK_AND_ASSIGN(const bool done, pass->Step({.bytes = 1 + Pick(500)}));
-    compacting_ = false;
     ASSERT_NO_FATAL_FAILURE(TakeOut(horizon_ms));
+    compacting_ = false;
     if (done) return;
     ASSERT_NO_FATAL_FAILURE((this->*kMeanwhile[Pick(std::ssize(kMeanwhile))])());
     ASSERT_NO_FATAL_FAILURE(CheckRecords());
