@@ -137,13 +137,8 @@ void OpenSegment::MarkTested(size_t stretch) const {
   tested_[stretch / kBitsPerWord].fetch_or(uint64_t{1} << (stretch % kBitsPerWord), std::memory_order_relaxed);
 }
 
-std::optional<size_t> OpenSegment::FirstUntested(int64_t from, int64_t to) const {
-  if (from >= file_end_.end_position || judged()) return std::nullopt;
-  for (size_t stretch = FloorPosition(from).stretch; stretch <= file_entries_; ++stretch) {
-    if (stretch > 0 && Entry(stretch - 1).position >= to) break;
-    if (!IsTested(stretch)) return stretch;
-  }
-  return std::nullopt;
+size_t OpenSegment::StretchOf(int64_t position) const {
+  return live_ != nullptr ? CountAtOrBefore(live_->offsets, position) : CountAtOrBefore(offset_index_, position);
 }
 
 OpenSegment::Stretch OpenSegment::StretchAt(size_t stretch) const {

@@ -110,8 +110,10 @@ class OpenSegment {
     return (tested_[stretch / kBitsPerWord].load(std::memory_order_relaxed) >> (stretch % kBitsPerWord) & 1) != 0;
   }
   void MarkTested(size_t stretch) const;
-  // The first stretch with a byte in [from, to) that nobody has tested; absent, too, once the segment was judged.
-  [[nodiscard]] std::optional<size_t> FirstUntested(int64_t from, int64_t to) const;
+  // The number of the last stretch that comes from files, where there is one.
+  [[nodiscard]] size_t last_from_files() const { return file_entries_; }
+  // The number of the stretch with this byte.
+  [[nodiscard]] size_t StretchOf(int64_t position) const;
 
   // A stretch of what comes from files, and where the one before it begins.
   struct Stretch {

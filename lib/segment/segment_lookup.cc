@@ -87,33 +87,33 @@ bool BatchesLeadOn(const OpenSegment& segment, int64_t position, const OpenSegme
   return Peek(segment.log() + position, files.end_position - position).base_offset >= expected_offset;
 }
 
-// True if the log bears a stretch out: a batch begins where its entry points, no offset up to the entry's can lie before
-// it, and from there good batches lead to the next entry. Paid once for each stretch that comes from files.
-bool StretchHolds(const OpenSegment& segment, size_t number) {
-  if (segment.IsTested(number)) return true;
-  const OpenSegment::Stretch stretch = segment.StretchAt(number);
-  const int64_t behind =
-      std::min(stretch.end_position + static_cast<int64_t>(kBatchHeaderBytes), segment.file_end().end_position);
-  const absl::Status present = segment.Populate(stretch.previous_position, behind);
-  if (!present.ok() && !absl::IsUnimplemented(present)) return false;
+// True if the log bears a stretch out, whose bytes are present: a batch begins where its entry points, no offset up to the
+// entry's can lie before it, and from there good batches lead to the next entry.
+bool StretchHolds(const OpenSegment& segment, const OpenSegment::Stretch& stretch) {
   const int64_t position = stretch.entry.position;
   int64_t from = position;
-  if (number > 0 && DamageAt(segment, position) == nullptr) {
+  if (position > 0 && DamageAt(segment, position) == nullptr) {
     const HeaderPeek peek = Peek(segment.log() + position, stretch.end_position - position);
     if (!peek.plausible || peek.last_offset > stretch.entry.offset) return false;
     // An entry of older Kafka names the last offset of several batches. Should it be of one, its offsets are too low.
     if (peek.last_offset != stretch.entry.offset) from = stretch.previous_position;
   }
-  if (!BatchesLeadOn(segment, from, stretch)) return false;
-  segment.MarkTested(number);
-  return true;
+  return BatchesLeadOn(segment, from, stretch);
 }
 
-// True if every stretch with a byte in [from, to) holds, or the segment has been judged.
-bool AllHolds(const OpenSegment& segment, int64_t from, int64_t to) {
-  while (const std::optional<size_t> stretch = segment.FirstUntested(from, to)) {
-    if (!StretchHolds(segment, *stretch)) return false;
-    from = segment.StretchAt(*stretch).end_position;
+// True if the log bears out all stretches from `first` to `last` that come from files. Paid once for each of them.
+bool AllHold(const OpenSegment& segment, size_t first, size_t last) {
+  last = std::min(last, segment.last_from_files());
+  while (first <= last && segment.IsTested(first)) ++first;
+  if (first > last) return true;
+  const int64_t end_with_header = segment.StretchAt(last).end_position + static_cast<int64_t>(kBatchHeaderBytes);
+  const absl::Status present = segment.Populate(segment.StretchAt(first).previous_position,
+                                                std::min(end_with_header, segment.file_end().end_position));
+  if (!present.ok() && !absl::IsUnimplemented(present)) return false;
+  for (size_t number = first; number <= last; ++number) {
+    if (segment.IsTested(number)) continue;
+    if (!StretchHolds(segment, segment.StretchAt(number))) return false;
+    segment.MarkTested(number);
   }
   return true;
 }
@@ -121,8 +121,7 @@ bool AllHolds(const OpenSegment& segment, int64_t from, int64_t to) {
 // Tests the stretch of a hint and the one behind it, and has the segment judged where they do not hold: then a hint that
 // is asked for anew is another.
 absl::Status Test(const OpenSegment& segment, const OpenSegment::IndexHint& hint) {
-  if (StretchHolds(segment, hint.stretch) && StretchHolds(segment, hint.stretch + 1)) return absl::OkStatus();
-  return segment.Judge();
+  return AllHold(segment, hint.stretch, hint.stretch + 1) ? absl::OkStatus() : segment.Judge();
 }
 
 // Where to begin the scan for `target`. More may have been published since `end` was loaded: an entry for an offset
@@ -202,7 +201,8 @@ absl::StatusOr<PublishedEnd> EndOfRun(const OpenSegment& segment, const FoundBat
   // published since, one where damage begins a batch that is none.
   int64_t last = std::min(limit, end.end_position - 1);
   if (DamageAt(segment, last) != nullptr) --last;
-  if (!AllHolds(segment, first.position, last + 1)) {
+  const bool is_believed = first.position < segment.file_end().end_position && !segment.judged();
+  if (is_believed && !AllHold(segment, segment.StretchOf(first.position), segment.StretchOf(last))) {
     VARVE_RETURN_IF_ERROR(segment.Judge());
     return EndOfRun(segment, first, max_bytes, end);  // there may be damage on the way
   }
