@@ -3,9 +3,9 @@
 import json
 import os
 
-# What only other builds compile: the consumers' own, and those with the thread sanitizer or for libFuzzer.
-OTHER_BUILDS = ("tests/consumers/", "tests/support/thread_sanitizer_mutex.cc", "tests/fuzz/libfuzzer_entry.cc",
-                "tests/fuzz/write_seeds.cc")
+# What only other builds compile: the consumers' own, varve's peers, and those with the thread sanitizer or for libFuzzer.
+OTHER_BUILDS = ("bench/compare/", "tests/consumers/", "tests/support/thread_sanitizer_mutex.cc",
+                "tests/fuzz/libfuzzer_entry.cc", "tests/fuzz/write_seeds.cc")
 
 
 def check_build(tree, build_directory):
