@@ -1,5 +1,6 @@
 #include "driver/child_process.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,12 +37,13 @@ std::vector<double> InChild(const std::function<std::vector<double>()>& run) {
   return values;
 }
 
-int64_t ResidentBytes() {
+int64_t PrivateBytes() {
   std::ifstream statm("/proc/self/statm");
   int64_t size_pages = 0;
   int64_t resident_pages = 0;
-  if (!(statm >> size_pages >> resident_pages)) Fail("reading /proc/self/statm");
-  return resident_pages * ::sysconf(_SC_PAGESIZE);
+  int64_t shared_pages = 0;  // of files, and of memory that processes share
+  if (!(statm >> size_pages >> resident_pages >> shared_pages)) Fail("reading /proc/self/statm");
+  return (resident_pages - shared_pages) * ::sysconf(_SC_PAGESIZE);
 }
 
 int64_t DescriptorCount() {
@@ -50,6 +52,13 @@ int64_t DescriptorCount() {
     count += static_cast<int64_t>(!entry.path().empty());
   }
   return count - 1;  // the listing has one itself
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) Fail("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) Fail("setrlimit");
 }
 
 }  // namespace varve::bench

@@ -12,9 +12,12 @@ namespace varve::bench {
 // What `run` answers in a forked child, which then ends without running anything more: no destructor, no Close.
 [[nodiscard]] std::vector<double> InChild(const std::function<std::vector<double>()>& run);
 
-// Of this process: bytes of memory that are its own or of files it has mapped and touched; open descriptors.
-[[nodiscard]] int64_t ResidentBytes();
+// Of this process: bytes of memory that no file holds; open descriptors.
+[[nodiscard]] int64_t PrivateBytes();
 [[nodiscard]] int64_t DescriptorCount();
+
+// Lets this process have as many descriptors as the system allows.
+void RaiseDescriptorLimit();
 
 }  // namespace varve::bench
 

@@ -1,13 +1,13 @@
 // Finding a record by its offset, or by its time, in a large log that is cached, and reading it.
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <thread>
 #include <vector>
 
 #include "driver/failure.h"
 #include "driver/payload.h"
 #include "driver/prepared_log.h"
+#include "driver/random_place.h"
 #include "driver/timing.h"
 #include "driver/work.h"
 
@@ -20,12 +20,6 @@ constexpr char kOverlappingTouch[] = "touch of a mapped record, overlapping";
 constexpr char kPread[] = "pread of a record";
 constexpr char kVarve[] = "varve";
 constexpr char kByOffset[] = "varve by offset";
-
-// A random number below `end`, from a state that is moved on.
-uint64_t Below(uint64_t end, uint64_t* state) {
-  *state = *state * 6364136223846793005U + 1442695040888963407U;
-  return ((*state >> 32U) * end) >> 32U;
-}
 
 class InLargeLog {
  public:

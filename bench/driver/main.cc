@@ -139,7 +139,7 @@ void Serve(const Asked& asked, const Conditions& conditions) {
 std::vector<WorkMaker> AllWorks() {
   std::vector<WorkMaker> all;
   for (const auto& some : {AppendWorks(), PaceWorks(), BatchWorks(), DurableWorks(), LookupWorks(), ScanWorks(),
-                           CodecWorks(), OpeningWorks(), HandOverWorks(), SpaceWorks()}) {
+                           CodecWorks(), OpeningWorks(), HandOverWorks(), SpaceWorks(), GrowthWorks()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

@@ -35,12 +35,12 @@ std::vector<Figure> Figures() { return {{"time", "ms"}, {"memory", "MiB"}, {"des
 Values OpenIt(const std::string& directory, int64_t record_count) {
   ::sync();  // what was prepared is not to be written meanwhile
   return InChild([&]() -> Values {
-    const int64_t bytes_before = ResidentBytes();
+    const int64_t bytes_before = PrivateBytes();
     const int64_t descriptors_before = DescriptorCount();
     const Stopwatch watch;
     const auto log = OpenLog(directory, {.create = false});
     const double ms = watch.ms();
-    const auto memory = static_cast<double>(ResidentBytes() - bytes_before) / kMiB;
+    const auto memory = static_cast<double>(PrivateBytes() - bytes_before) / kMiB;
     const auto descriptors = static_cast<double>(DescriptorCount() - descriptors_before);
     Check(log->log_end_offset() == record_count, "another log end offset");
     for (const int64_t offset : {int64_t{0}, record_count - 1}) {

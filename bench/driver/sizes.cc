@@ -21,7 +21,9 @@ constexpr std::array kNames = {Name{"append_records", &Sizes::append_records},
                                Name{"lookups", &Sizes::lookups},
                                Name{"codec_bytes", &Sizes::codec_bytes},
                                Name{"segments", &Sizes::segments},
-                               Name{"hand_overs", &Sizes::hand_overs}};
+                               Name{"hand_overs", &Sizes::hand_overs},
+                               Name{"growth_bytes", &Sizes::growth_bytes},
+                               Name{"open_logs", &Sizes::open_logs}};
 
 }  // namespace
 
@@ -38,6 +40,8 @@ Sizes Sizes::Full() {
   sizes.codec_bytes = 64 << 20;
   sizes.segments = 10'000;
   sizes.hand_overs = 500'000;
+  sizes.growth_bytes = int64_t{16} << 30;
+  sizes.open_logs = 10'000;
   return sizes;
 }
 
@@ -54,6 +58,8 @@ Sizes Sizes::Tiny() {
   sizes.codec_bytes = 1 << 20;
   sizes.segments = 20;
   sizes.hand_overs = 200;
+  sizes.growth_bytes = 4 << 20;
+  sizes.open_logs = 10;
   return sizes;
 }
 

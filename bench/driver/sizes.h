@@ -23,6 +23,8 @@ struct Sizes {
   int64_t codec_bytes = 16 << 20;       // of records, encoded and decoded
   int64_t segments = 1'000;             // of a log of many segments
   int64_t hand_overs = 50'000;          // from a writer to a reader
+  int64_t growth_bytes = 256 << 20;     // where the curve of a growing log ends
+  int64_t open_logs = 100;              // where that of many open logs does
 
   // The sizes of the report, of a quick try, and of a test that everything runs.
   [[nodiscard]] static Sizes Full();

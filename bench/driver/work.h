@@ -92,6 +92,7 @@ struct WorkMaker {
 [[nodiscard]] std::vector<WorkMaker> OpeningWorks();
 [[nodiscard]] std::vector<WorkMaker> HandOverWorks();
 [[nodiscard]] std::vector<WorkMaker> SpaceWorks();
+[[nodiscard]] std::vector<WorkMaker> GrowthWorks();
 
 }  // namespace varve::bench
 
