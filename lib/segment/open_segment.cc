@@ -41,6 +41,12 @@ size_t CountAtOrBefore(const Index& index, int64_t position) {
   return low;
 }
 
+// The lines of [begin, end) on their way to the cache.
+void Prefetch(const std::byte* begin, const std::byte* end) {
+  constexpr std::ptrdiff_t kLineBytes = 64;
+  for (; begin < end; begin += kLineBytes) __builtin_prefetch(begin);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
@@ -101,7 +107,15 @@ void OpenSegment::TookFromFiles(PublishedEnd end) {
   if (end.end_position == 0) return;
   file_entries_ = offset_entry_count();
   file_end_ = end;
-  tested_ = std::make_unique<std::atomic<uint64_t>[]>(file_entries_ / kBitsPerWord + 1);
+  notes_.reset(static_cast<uint64_t*>(std::calloc(file_entries_ + 1, sizeof(uint64_t))));
+}
+
+// What begins behind a stretch: the next entry, or the end of what comes from files or of all.
+OffsetPosition OpenSegment::EndOf(size_t stretch) const {
+  if (ComesFromFiles(stretch) && stretch == file_entries_) return {file_end_.next_offset, file_end_.end_position};
+  if (stretch < offset_entry_count()) return Entry(stretch);
+  const PublishedEnd end = published();
+  return {end.next_offset, end.end_position};
 }
 
 OffsetPosition OpenSegment::Entry(size_t number) const {
@@ -115,7 +129,7 @@ OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
   const bool trusted = IsTested(stretch) && IsTested(stretch + 1);
   if (!trusted && judged()) [[unlikely]] {
     const size_t count = count_not_above(judged_index_);
-    return {.entry = count > 0 ? judged_index_.entry(count - 1) : OffsetPosition{base_offset_, 0}};
+    return {.entry = count > 0 ? judged_index_.entry(count - 1) : OffsetPosition{base_offset_, 0}, .stretch = kJudged};
   }
   return {.entry = stretch == 0 ? OffsetPosition{base_offset_, 0} : Entry(stretch - 1),
           .stretch = stretch,
@@ -123,18 +137,36 @@ OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
 }
 
 OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
-  return Floor([target](const auto& index) {
+  IndexHint hint = Floor([target](const auto& index) {
     const std::optional<size_t> number = index.FloorIndex(target);
     return number.has_value() ? *number + 1 : 0;
   });
+  if (hint.stretch == kJudged || target < hint.entry.offset) return hint;
+  const OffsetPosition end = EndOf(hint.stretch);
+  if (target >= end.offset) return hint;
+  // Equal batches let it lie there: fetched while the rest is found out, and with it what is walked through on the way.
+  const int64_t guessed_bytes =
+      (end.position - hint.entry.position) * (target - hint.entry.offset) / (end.offset - hint.entry.offset);
+  const std::byte* const begin = log_ + hint.entry.position;
+  Prefetch(begin + guessed_bytes, begin + guessed_bytes + 1);
+  if (ComesFromFiles(hint.stretch)) {
+    hint.skip_bytes = WaypointsOf(hint.stretch).DistanceTo(target, hint.entry.offset, end.offset);
+  }
+  constexpr int64_t kMostBytes = 1024;
+  constexpr int64_t kHeaderWithFirstRecord = 128;
+  Prefetch(begin + hint.skip_bytes,
+           begin + std::min(guessed_bytes + kHeaderWithFirstRecord, hint.skip_bytes + kMostBytes));
+  return hint;
 }
 
 OpenSegment::IndexHint OpenSegment::FloorPosition(int64_t position) const {
   return Floor([position](const auto& index) { return CountAtOrBefore(index, position); });
 }
 
-void OpenSegment::MarkTested(size_t stretch) const {
-  tested_[stretch / kBitsPerWord].fetch_or(uint64_t{1} << (stretch % kBitsPerWord), std::memory_order_relaxed);
+void OpenSegment::MarkTested(size_t stretch, Waypoints waypoints) const {
+  if (notes_ == nullptr) return;
+  waypoints.SetTested();
+  std::atomic_ref(notes_[stretch]).store(waypoints.word(), std::memory_order_relaxed);
 }
 
 size_t OpenSegment::StretchOf(int64_t position) const {
@@ -144,7 +176,7 @@ size_t OpenSegment::StretchOf(int64_t position) const {
 OpenSegment::Stretch OpenSegment::StretchAt(size_t stretch) const {
   return {.entry = stretch == 0 ? OffsetPosition{base_offset_, 0} : Entry(stretch - 1),
           .previous_position = stretch > 1 ? Entry(stretch - 2).position : 0,
-          .end_position = stretch < file_entries_ ? Entry(stretch).position : file_end_.end_position};
+          .end = EndOf(stretch)};
 }
 
 absl::Status OpenSegment::Populate(int64_t from, int64_t to) const {

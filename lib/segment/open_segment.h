@@ -7,8 +7,8 @@
 //
 // An index is a hint, and a segment that opening believed unread is one too. Check refuses an index that is out of order
 // or points outside the log. Its entries divide the log into stretches, from one entry to the next; whoever reads
-// (segment_lookup.h) tests a stretch that comes from files before its first use, checksums and all. Whoever finds one
-// wrong calls Judge: the whole segment is read, and what that finds is added to the known damage, and takes the place of
+// (segment_lookup.h) tests a stretch that comes from files before its first use, checksums and all, and notes
+// waypoints in it (waypoints.h). Whoever finds one wrong calls Judge: the whole segment is read, and what that finds is added to the known damage, and takes the place of
 // the index in stretches that nobody has tested.
 //
 // Thread rules: any thread, except where a function names the writer. Lifetime: shared by whoever reads; deleting,
@@ -19,6 +19,7 @@
 #include <atomic>
 #include <cassert>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@
 #include "absl/synchronization/mutex.h"
 #include "segment/segment_files.h"
 #include "segment/segment_judgement.h"
+#include "segment/waypoints.h"
 #include "varve/damaged_range.h"
 #include "varve/file_system.h"
 #include "varve/sparse_offset_index.h"
@@ -95,9 +97,11 @@ class OpenSegment {
   // for from the entry before.
   struct IndexHint {
     OffsetPosition entry;  // {base offset, 0} for the first stretch, which no entry leads to
-    size_t stretch = 0;    // its number
+    size_t stretch = 0;    // its number; kJudged where the entry is none of the index's
     bool trusted = true;
+    int64_t skip_bytes = 0;  // a batch this far behind the entry serves as well as the one that it points to
   };
+  static constexpr size_t kJudged = std::numeric_limits<size_t>::max();
   // The stretch in which `target` lies by the last entry that is not above it.
   [[nodiscard]] IndexHint FloorOffset(int64_t target) const;
   // The one in which `position` lies.
@@ -106,10 +110,10 @@ class OpenSegment {
   // True if a stretch is known to be as the index says: what was written in this process is, one that comes from files
   // is once somebody has tested it and called MarkTested.
   [[nodiscard]] bool IsTested(size_t stretch) const {
-    if (tested_ == nullptr || stretch > file_entries_) return true;
-    return (tested_[stretch / kBitsPerWord].load(std::memory_order_relaxed) >> (stretch % kBitsPerWord) & 1) != 0;
+    return !ComesFromFiles(stretch) || WaypointsOf(stretch).tested();
   }
-  void MarkTested(size_t stretch) const;
+  // `waypoints`: the batches met on the way.
+  void MarkTested(size_t stretch, Waypoints waypoints) const;
   // The number of the last stretch that comes from files, where there is one.
   [[nodiscard]] size_t last_from_files() const { return file_entries_; }
   // The number of the stretch with this byte.
@@ -119,7 +123,7 @@ class OpenSegment {
   struct Stretch {
     OffsetPosition entry;
     int64_t previous_position = 0;
-    int64_t end_position = 0;
+    OffsetPosition end;  // the entry behind it, or the end of all
   };
   [[nodiscard]] Stretch StretchAt(size_t stretch) const;
   // Of all that comes from files: {0, base offset} where everything was written in this process.
@@ -165,12 +169,23 @@ class OpenSegment {
   static constexpr int64_t kNoTimestampYet = -1;
 
  private:
-  static constexpr size_t kBitsPerWord = 64;
+  struct Free {
+    void operator()(uint64_t* words) const { std::free(words); }
+  };
 
   // `count_not_above` answers how many entries of an index, of any form, are not above the target.
   template <typename CountNotAbove>
   [[nodiscard]] IndexHint Floor(CountNotAbove count_not_above) const;
   [[nodiscard]] OffsetPosition Entry(size_t number) const;
+  [[nodiscard]] OffsetPosition EndOf(size_t stretch) const;
+  [[nodiscard]] bool ComesFromFiles(size_t stretch) const {
+    return stretch <= file_entries_ && file_end_.end_position > 0;
+  }
+  // Of a stretch that comes from files. Without memory for them one is tested at each use.
+  [[nodiscard]] Waypoints WaypointsOf(size_t stretch) const {
+    return notes_ != nullptr ? Waypoints(std::atomic_ref(notes_[stretch]).load(std::memory_order_relaxed))
+                             : Waypoints();
+  }
 
   // The file's descriptor, opened again if it was closed to save descriptors, as .swap while compaction gives it its
   // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now (then
@@ -189,10 +204,11 @@ class OpenSegment {
   std::atomic<uint64_t> published_{0};
   std::atomic<int64_t> largest_timestamp_ms_{kNoTimestampYet};
   std::atomic<int64_t> largest_timestamp_offset_;
-  // What comes from files: so many entries, up to this end, with a bit for each stretch. None where all was written here.
+  // What comes from files: so many entries, up to this end, with a word for each stretch. None where all was written
+  // here.
   size_t file_entries_ = 0;
   PublishedEnd file_end_;
-  std::unique_ptr<std::atomic<uint64_t>[]> tested_;
+  std::unique_ptr<uint64_t[], Free> notes_;  // Waypoints; zeroed by the system, so that few lookups cost few pages
   mutable absl::Mutex judge_mutex_;
   mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
   mutable std::atomic<bool> judged_{false};

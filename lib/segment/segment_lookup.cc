@@ -63,25 +63,29 @@ const DamagedRange* DamageAt(const OpenSegment& segment, int64_t position) {
 // True if good batches with rising offsets lead from `position` past the stretch's entry, where one of them begins, to
 // the end of the stretch, and what begins there goes on. A length or an offset that has changed leads elsewhere, and so
 // does one that leads into a record's value, which may be batches of its own: the checksum of the batch that leads there
-// tells.
-bool BatchesLeadOn(const OpenSegment& segment, int64_t position, const OpenSegment::Stretch& stretch) {
+// tells. The batches of the stretch are noted on the way.
+bool BatchesLeadOn(const OpenSegment& segment, int64_t position, const OpenSegment::Stretch& stretch,
+                   Waypoints* waypoints) {
   const PublishedEnd files = segment.file_end();
   int64_t expected_offset = segment.base_offset();
   bool passed = false;
-  while (position < stretch.end_position) {
+  while (position < stretch.end.position) {
     passed = passed || position == stretch.entry.position;
     if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
       position = range->position + range->bytes;
       expected_offset = std::max(expected_offset, range->last_offset + 1);
       continue;
     }
-    const HeaderPeek peek = Peek(segment.log() + position, stretch.end_position - position);
+    const HeaderPeek peek = Peek(segment.log() + position, stretch.end.position - position);
     if (!peek.plausible || peek.base_offset < expected_offset) return false;
     if (!BatchOf(segment, position, peek).CrcMatches()) return false;
+    if (passed) {
+      waypoints->Note(peek.base_offset, position - stretch.entry.position, stretch.entry.offset, stretch.end.offset);
+    }
     expected_offset = peek.last_offset + 1;
     position += peek.size_bytes;
   }
-  if (position != stretch.end_position || !passed) return false;
+  if (position != stretch.end.position || !passed) return false;
   if (position == files.end_position) return expected_offset <= files.next_offset;
   if (DamageAt(segment, position) != nullptr) return true;
   return Peek(segment.log() + position, files.end_position - position).base_offset >= expected_offset;
@@ -89,16 +93,16 @@ bool BatchesLeadOn(const OpenSegment& segment, int64_t position, const OpenSegme
 
 // True if the log bears a stretch out, whose bytes are present: a batch begins where its entry points, no offset up to the
 // entry's can lie before it, and from there good batches lead to the next entry.
-bool StretchHolds(const OpenSegment& segment, const OpenSegment::Stretch& stretch) {
+bool StretchHolds(const OpenSegment& segment, const OpenSegment::Stretch& stretch, Waypoints* waypoints) {
   const int64_t position = stretch.entry.position;
   int64_t from = position;
   if (position > 0 && DamageAt(segment, position) == nullptr) {
-    const HeaderPeek peek = Peek(segment.log() + position, stretch.end_position - position);
+    const HeaderPeek peek = Peek(segment.log() + position, stretch.end.position - position);
     if (!peek.plausible || peek.last_offset > stretch.entry.offset) return false;
     // An entry of older Kafka names the last offset of several batches. Should it be of one, its offsets are too low.
     if (peek.last_offset != stretch.entry.offset) from = stretch.previous_position;
   }
-  return BatchesLeadOn(segment, from, stretch);
+  return BatchesLeadOn(segment, from, stretch, waypoints);
 }
 
 // True if the log bears out all stretches from `first` to `last` that come from files. Paid once for each of them.
@@ -106,14 +110,15 @@ bool AllHold(const OpenSegment& segment, size_t first, size_t last) {
   last = std::min(last, segment.last_from_files());
   while (first <= last && segment.IsTested(first)) ++first;
   if (first > last) return true;
-  const int64_t end_with_header = segment.StretchAt(last).end_position + static_cast<int64_t>(kBatchHeaderBytes);
+  const int64_t end_with_header = segment.StretchAt(last).end.position + static_cast<int64_t>(kBatchHeaderBytes);
   const absl::Status present = segment.Populate(segment.StretchAt(first).previous_position,
                                                 std::min(end_with_header, segment.file_end().end_position));
   if (!present.ok() && !absl::IsUnimplemented(present)) return false;
   for (size_t number = first; number <= last; ++number) {
     if (segment.IsTested(number)) continue;
-    if (!StretchHolds(segment, segment.StretchAt(number))) return false;
-    segment.MarkTested(number);
+    Waypoints waypoints;
+    if (!StretchHolds(segment, segment.StretchAt(number), &waypoints)) return false;
+    segment.MarkTested(number, waypoints);
   }
   return true;
 }
@@ -124,16 +129,23 @@ absl::Status Test(const OpenSegment& segment, const OpenSegment::IndexHint& hint
   return AllHold(segment, hint.stretch, hint.stretch + 1) ? absl::OkStatus() : segment.Judge();
 }
 
-// Where to begin the scan for `target`. More may have been published since `end` was loaded: an entry for an offset
-// beyond it is passed by, as it would lead nowhere.
-absl::StatusOr<OffsetPosition> ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
+// Where to begin a scan: at a batch at or behind the one that the index entry leads to.
+struct Start {
+  OffsetPosition floor;
+  int64_t position = 0;
+};
+
+// The start of the scan for `target`. More may have been published since `end` was loaded: an entry for an offset beyond
+// it is passed by, as it would lead nowhere.
+absl::StatusOr<Start> ScanStart(const OpenSegment& segment, int64_t target, PublishedEnd end) {
   const int64_t offset = std::min(target, end.next_offset - 1);
   OpenSegment::IndexHint hint = segment.FloorOffset(offset);
   if (!hint.trusted) [[unlikely]] {
     VARVE_RETURN_IF_ERROR(Test(segment, hint));
     hint = segment.FloorOffset(offset);
   }
-  return hint.entry.position < end.end_position ? hint.entry : OffsetPosition{segment.base_offset(), 0};
+  if (hint.entry.position + hint.skip_bytes >= end.end_position) return Start{{segment.base_offset(), 0}, 0};
+  return Start{hint.entry, hint.entry.position + hint.skip_bytes};
 }
 
 // Somebody has met what is no batch. OK if the search is to begin anew, as the segment has been judged now.
@@ -154,10 +166,10 @@ FoundBatch Found(const HeaderPeek& peek, int64_t position, OffsetPosition floor,
 }  // namespace
 
 absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, int64_t target, PublishedEnd end) {
-  VARVE_ASSIGN_OR_RETURN(const OffsetPosition floor, ScanStart(segment, target, end));
+  VARVE_ASSIGN_OR_RETURN(const Start start, ScanStart(segment, target, end));
   int64_t batches_scanned = 0;
   int64_t expected_offset = segment.base_offset();  // continuity: base offsets are outside the checksum
-  for (int64_t position = floor.position; position < end.end_position;) {
+  for (int64_t position = start.position; position < end.end_position;) {
     const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
     if (!segment.damage().empty()) [[unlikely]] {
       if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
@@ -172,7 +184,7 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
     }
     ++batches_scanned;
     expected_offset = peek.last_offset + 1;
-    if (peek.last_offset >= target) return Found(peek, position, floor, batches_scanned);
+    if (peek.last_offset >= target) return Found(peek, position, start.floor, batches_scanned);
     position += peek.size_bytes;
   }
   return std::nullopt;
@@ -245,7 +257,7 @@ class TestedWalk {
     const OpenSegment::IndexHint hint = segment_.FloorPosition(position_);
     if (!hint.trusted) VARVE_RETURN_IF_ERROR(Test(segment_, hint));
     const bool all_is_known = segment_.judged() || position_ >= segment_.file_end().end_position;
-    tested_end_ = all_is_known ? kNoEnd : segment_.StretchAt(hint.stretch).end_position;
+    tested_end_ = all_is_known ? kNoEnd : segment_.StretchAt(hint.stretch).end.position;
     return absl::OkStatus();
   }
 
@@ -278,8 +290,8 @@ absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegmen
 
 // Where a scan for `timestamp_ms` may begin: no record before it qualifies. The time index's entry counts only if the
 // batch it names is there and has that timestamp.
-absl::StatusOr<OffsetPosition> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
-                                             PublishedEnd end) {
+absl::StatusOr<Start> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
+                                    PublishedEnd end) {
   const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms, end.next_offset);
   int64_t target = segment.base_offset();
   if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
@@ -311,7 +323,7 @@ TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, Timest
 
 absl::StatusOr<std::optional<FoundRecord>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
                                                          int64_t min_offset, PublishedEnd end, DecodeBuffer* scratch) {
-  VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, TimeScanStart(segment, timestamp_ms, min_offset, end));
+  VARVE_ASSIGN_OR_RETURN(const Start start, TimeScanStart(segment, timestamp_ms, min_offset, end));
   for (TestedWalk walk(segment, start.position, end);;) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, walk.Next());
     if (!found.has_value()) return std::nullopt;
@@ -326,7 +338,7 @@ absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegmen
                                                                 int64_t min_offset, PublishedEnd end,
                                                                 DecodeBuffer* scratch) {
   std::optional<FoundRecord> largest;
-  VARVE_ASSIGN_OR_RETURN(const OffsetPosition start, ScanStart(segment, min_offset, end));
+  VARVE_ASSIGN_OR_RETURN(const Start start, ScanStart(segment, min_offset, end));
   for (TestedWalk walk(segment, start.position, end);;) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, walk.Next());
     if (!found.has_value()) return largest;
@@ -344,7 +356,7 @@ absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegmen
 
 TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end) {
   if (last_entry.timestamp_ms != OpenSegment::kNoTimestampYet) {
-    const absl::StatusOr<OffsetPosition> start = ScanStart(segment, last_entry.offset, end);
+    const absl::StatusOr<Start> start = ScanStart(segment, last_entry.offset, end);
     bool borne_out = false;
     const TimestampOffset largest = LargestFrom(segment, start.ok() ? start->position : 0, last_entry, end, &borne_out);
     if (borne_out) return largest;

@@ -135,9 +135,10 @@ TEST_F(SegmentLookupTest, AScanBeginsAtTheFloorEntryAndCountsItsHeaders) {
     OffsetPosition floor;
     int64_t batches_scanned;
   };
+  // A waypoint at half of each spares the first header of the two.
   for (const Case& expected :
-       {Case{10, {10, 0}, 1}, Case{11, {10, 0}, 2}, Case{12, {12, segment.batches()[2].position}, 1},
-        Case{13, {12, segment.batches()[2].position}, 2}, Case{15, {14, segment.batches()[4].position}, 2}}) {
+       {Case{10, {10, 0}, 1}, Case{11, {10, 0}, 1}, Case{12, {12, segment.batches()[2].position}, 1},
+        Case{13, {12, segment.batches()[2].position}, 1}, Case{15, {14, segment.batches()[4].position}, 1}}) {
     SCOPED_TRACE(expected.target);
     const auto found = FindBatch(*open, expected.target, open->published());
     ASSERT_TRUE(found.ok() && found->has_value());
