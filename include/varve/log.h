@@ -224,9 +224,9 @@ class Log {
   // Starts a new active segment, if the present one is not empty.
   [[nodiscard]] absl::Status Roll();
 
-  // Read-only logs: looks at the directory again and takes in what the writer did since. Others: does nothing. Waits up
-  // to 100 ms for a writer that recovers the log or replaces files, if it is loaded anew or a read was kAborted because
-  // of that: whoever reads and refreshes in turn does not spin.
+  // Read-only logs: takes in what the writer did since, as its live line or the directory says; that it died may show 2 ms
+  // late. Others: does nothing. Waits up to 100 ms for a writer that recovers the log or replaces files, if it is loaded
+  // anew or a read was kAborted because of that: whoever reads and refreshes in turn does not spin.
   [[nodiscard]] absl::Status Refresh();
 
   // Flushes, trims, writes the producer snapshot and the clean mark. Later appends answer kFailedPrecondition; reads

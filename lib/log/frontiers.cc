@@ -172,6 +172,9 @@ void Frontiers::Close() {
 }
 
 bool Frontiers::closed() const {
+  if (!stopped_.load(std::memory_order_acquire)) [[likely]] {
+    return false;
+  }
   const absl::MutexLock lock(&mutex_);
   return closed_;
 }

@@ -213,6 +213,12 @@ std::optional<LiveValues> LiveLine::Load() const {
 
 uint64_t LiveLine::lineage() const { return Relaxed(word(kLineage)); }
 uint64_t LiveLine::generation() const { return std::atomic_ref(*word(kGeneration)).load(std::memory_order_acquire); }
+LiveLine::Version LiveLine::version() const {
+  const uint64_t sequence = std::atomic_ref(*word(kSequence)).load(std::memory_order_acquire);
+  return {.sequence = sequence,
+          .generation = Relaxed(word(kGeneration)),
+          .durable_offset = RelaxedOffset(word(kDurableOffset))};
+}
 bool LiveLine::served() const {
   return std::atomic_ref(*word(kServedBy)).load(std::memory_order_acquire) == short_boot_id_;
 }

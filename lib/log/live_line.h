@@ -112,6 +112,16 @@ class LiveLine {
   // the same.
   [[nodiscard]] std::optional<LiveValues> Load() const;
   [[nodiscard]] uint64_t generation() const;
+
+  // What differs after each store, and while one is in progress.
+  struct Version {
+    uint64_t sequence = 0;
+    uint64_t generation = 0;
+    int64_t durable_offset = 0;
+
+    friend bool operator==(const Version&, const Version&) = default;
+  };
+  [[nodiscard]] Version version() const;
   // Who finds it served, and then the generation that was served before, has met no change of names between.
   [[nodiscard]] bool served() const;
   // Of the file that was opened.

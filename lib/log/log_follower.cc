@@ -79,12 +79,48 @@ std::vector<ProducerStateEntry> LogFollower::producers() {
 }
 
 absl::Status LogFollower::Refresh() {
+  if (IsQuiet()) return absl::OkStatus();
   const absl::MutexLock lock(&mutex_);
   return RefreshLocked();
 }
 
+bool LogFollower::IsQuiet() const {
+  const LiveLine* const line = quiet_.line.load(std::memory_order_acquire);
+  if (line == nullptr || core_->refresh_awaited.load(std::memory_order_relaxed) || core_->frontiers.closed()) {
+    return false;
+  }
+  const LiveLine::Version taken_in{.sequence = quiet_.sequence.load(std::memory_order_acquire),
+                                   .generation = quiet_.generation.load(std::memory_order_relaxed),
+                                   .durable_offset = quiet_.durable_offset.load(std::memory_order_relaxed)};
+  return line->version() == taken_in && line->served() &&
+         steady_clock::now() - quiet_.looked_at.load(std::memory_order_relaxed) < kLongestPause;
+}
+
+void LogFollower::NoteQuiet(const LiveLine::Version& version) {
+  quiet_.looked_at.store(looked_at_, std::memory_order_relaxed);
+  quiet_.generation.store(version.generation, std::memory_order_relaxed);
+  quiet_.durable_offset.store(version.durable_offset, std::memory_order_relaxed);
+  quiet_.sequence.store(version.sequence, std::memory_order_release);
+  quiet_.line.store(viewed_line_.get(), std::memory_order_release);
+}
+
+bool LogFollower::RefreshByLine() {
+  if (view_ == nullptr || viewed_line_ != watch_.line() || steady_clock::now() - looked_at_ >= kLongestPause ||
+      core_->refresh_awaited.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  const LiveLine::Version version = viewed_line_->version();  // before the values: what is stored between is new
+  const std::optional<LiveValues> values = watch_.Glance();
+  if (!values.has_value() || !view_->Covers(*values)) return false;
+  if (*values != view_->values() && !TakeIn(*values).ok()) return false;
+  NoteQuiet(version);
+  return true;
+}
+
 absl::Status LogFollower::RefreshLocked() {
   if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
+  if (RefreshByLine()) return absl::OkStatus();
+  quiet_.line.store(nullptr, std::memory_order_relaxed);
   const bool awaited = core_->refresh_awaited.exchange(false, std::memory_order_relaxed);
   const steady_clock::time_point started = steady_clock::now();
   std::chrono::microseconds pause = kFirstPause;
@@ -259,13 +295,7 @@ absl::StatusOr<LogFollower::DirectoryStamp> LogFollower::Stamp() const {
 
 absl::Status LogFollower::Poll() {
   if (core_->frontiers.closed()) return absl::FailedPreconditionError("the log is closed");
-  if (view_ != nullptr) {
-    const std::optional<LiveValues> values = watch_.Glance();
-    if (!values.has_value() || !view_->Covers(*values) || steady_clock::now() - looked_at_ >= kLongestPause) {
-      return RefreshLocked();
-    }
-    return *values == view_->values() ? absl::OkStatus() : TakeIn(*values);
-  }
+  if (view_ != nullptr) return RefreshLocked();
   VARVE_ASSIGN_OR_RETURN(const WriterSight sight, watch_.Look());
   VARVE_ASSIGN_OR_RETURN(const DirectoryStamp stamp, Stamp());
   const bool unchanged = sight.presence != WriterPresence::kServing && stamp == stopped_stamp_;

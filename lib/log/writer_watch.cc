@@ -21,7 +21,7 @@ absl::StatusOr<WriterSight> WriterWatch::Look() {
 }
 
 std::optional<LiveValues> WriterWatch::Glance() const {
-  if (line_ == nullptr) return std::nullopt;
+  if (line_ == nullptr || line_->lineage() != believed_lineage_) return std::nullopt;
   std::optional<LiveValues> values = line_->Load();
   return values.has_value() && values->served ? values : std::nullopt;
 }

@@ -99,5 +99,34 @@ TEST(HotPathTest, LookupInOneGibibyteMakesNoSystemCallAndNoAllocation) {
   EXPECT_EQ(allocations.value(), 0);
 }
 
+// Looks at the writer's lock, every 2 ms at most, are all that asks the kernel.
+TEST(HotPathTest, FollowingAWriterRecordByRecordMakesNoSystemCallAndNoAllocationPerRecord) {
+  const TemporaryDirectory directory;
+  constexpr int64_t kFollowed = 100'000;
+  SharedNumber allocations;
+  const std::optional<int64_t> calls = CountSystemCalls([&] {
+    auto log = Log::Open(directory.path() + "/hot-0", {.io_mode = IoMode::kMapped});
+    if (!log.ok()) return false;
+    auto follower = Log::Open(directory.path() + "/hot-0", {.read_only = true});
+    if (!follower.ok()) return false;
+    LogReader reader = (*follower)->NewReader();
+    const Record record{.key = "12345678", .value = "value", .timestamp_ms = kTimestampMs};
+    const int64_t before = AllocationCount();
+    MarkSystemCalls();
+    for (int64_t number = 0; number < kFollowed; ++number) {
+      if (!(*follower)->Refresh().ok() || (*follower)->log_end_offset() != number) return false;
+      if (!(*log)->Append(std::span(&record, 1)).ok() || !(*follower)->Refresh().ok()) return false;
+      const auto batch = reader.ReadBatch(number);
+      if (!batch.ok() || !batch->has_value() || (*batch)->base_offset() != number) return false;
+    }
+    MarkSystemCalls();
+    allocations.value() = AllocationCount() - before;
+    return true;
+  });
+  ASSERT_TRUE(calls.has_value());
+  EXPECT_LT(*calls, kFollowed / 4) << "system calls";
+  EXPECT_LT(allocations.value(), kFollowed / 4) << "allocations";
+}
+
 }  // namespace
 }  // namespace varve
