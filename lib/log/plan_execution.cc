@@ -49,12 +49,13 @@ class Execution {
     if (!EndsAtDamage()) VARVE_RETURN_IF_ERROR(CutLog());
     VARVE_RETURN_IF_ERROR(SyncUnsynced());
     VARVE_RETURN_IF_ERROR(MakeActive());
-    VARVE_RETURN_IF_ERROR(NoteDamage(DamageAsFound()));
+    if (!EndsAtDamage()) VARVE_RETURN_IF_ERROR(NoteDamage(DamageAsFound()));
     for (const PlannedSegment& segment : plan_.segments) {
       if (&segment == &plan_.segments.back()) VARVE_RETURN_IF_ERROR(AnnounceLast());
       VARVE_RETURN_IF_ERROR(PutRight(segment));
     }
-    if (options_.on_damage == OnDamage::kQuarantine) VARVE_RETURN_IF_ERROR(NoteDamage({}));
+    // Until it is gone what was noted stays: it may be all that tells the next opening where to look.
+    if (options_.on_damage == OnDamage::kQuarantine || EndsAtDamage()) VARVE_RETURN_IF_ERROR(NoteDamage({}));
     VARVE_RETURN_IF_ERROR(LoadEpochs());
     VARVE_RETURN_IF_ERROR(plan_.producers->Write(&loaded_.report.findings));
     loaded_.producers = plan_.producers->Take();
