@@ -27,7 +27,7 @@ Appender::Appender(std::shared_ptr<LogCore> core, Flusher* flusher, std::unique_
       jitter_(static_cast<uint32_t>(core_->options.clock->MonotonicNs())) {}
 
 absl::Status Appender::Open(LoadedLog loaded, bool mapped) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const LogOptions& options = core_->options;
   segment_options_ = {.file_system = Unowned(options.file_system),
                       .clock = options.clock,
@@ -92,7 +92,7 @@ absl::Status Appender::Inherited() const {
 }
 
 absl::Status Appender::CheckProcess() const {
-  const absl::MutexLock lock(&watched_mutex_);
+  const MutexLock lock(&watched_mutex_);
   return watched_lock_ != nullptr && watched_lock_->IsInherited() ? Inherited() : absl::OkStatus();
 }
 
@@ -152,7 +152,7 @@ absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now
 absl::StatusOr<AppendResult> Appender::Append(std::span<const Record> records, const AppendOptions& options) {
   absl::StatusOr<AppendResult> result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     result = AppendRecords(records, options);
   }
   return Acknowledge(std::move(result), options);
@@ -222,7 +222,7 @@ absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> rec
 absl::StatusOr<AppendResult> Appender::AppendBatch(std::span<const std::byte> batch, const AppendOptions& options) {
   absl::StatusOr<AppendResult> result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     result = AppendAsLeader(batch, /*client_origin=*/true, options);
   }
   return Acknowledge(std::move(result), options);
@@ -253,7 +253,7 @@ absl::StatusOr<AppendResult> Appender::AppendAsFollower(std::span<const std::byt
                                                         int32_t current_leader_epoch, const AppendOptions& options) {
   absl::StatusOr<AppendResult> result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     result = AppendGiven(batches, current_leader_epoch, options);
   }
   return Acknowledge(std::move(result), options);
@@ -396,20 +396,20 @@ void Appender::StoreLive() { (void)TryStoreLive(); }
 absl::Status Appender::TryStoreLive() { return live_->Store(LiveValuesAt(active_->base_offset(), active_->end())); }
 
 absl::Status Appender::Roll() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   VARVE_RETURN_IF_ERROR(Writable());
   if (active_->size_bytes() == 0) return absl::OkStatus();
   return RollTo(active_->end().next_offset);
 }
 
 absl::Status Appender::AssignLeaderEpoch(int32_t epoch) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   VARVE_RETURN_IF_ERROR(Writable());
   return epochs_->Assign(epoch, active_->end().next_offset);
 }
 
 void Appender::SetHighWatermark(int64_t offset) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const bool closed = lock_ == nullptr;
   if (!closed && lock_->IsInherited()) return;
   core_->frontiers.SetHighWatermark(offset);
@@ -447,7 +447,7 @@ absl::Status Appender::Finish() {
 // Syncs are over before the lock is let go: one that another thread has begun would store to varve.state behind the
 // back of the next writer.
 absl::Status Appender::Close() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (core_->frontiers.closed()) return close_status_;
   const bool inherited = lock_->IsInherited();
   if (!inherited) deleted_files_.RemoveAll();
@@ -458,7 +458,7 @@ absl::Status Appender::Close() {
   }
   core_->frontiers.Close();
   {
-    const absl::MutexLock watched(&watched_mutex_);
+    const MutexLock watched(&watched_mutex_);
     watched_lock_.reset();
   }
   if (!inherited) (void)live_->StopService();  // without the lock nobody believes it either

@@ -16,7 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "log/deleted_files.h"
 #include "log/flusher.h"
 #include "log/live_line.h"
@@ -149,10 +149,10 @@ class Appender {
   Flusher* const flusher_;
   DeletedFiles deleted_files_;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);
   // The same lock for CheckProcess, whose callers must not wait for the writer.
-  mutable absl::Mutex watched_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  mutable Mutex watched_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
   std::shared_ptr<const FileLock> watched_lock_ ABSL_GUARDED_BY(watched_mutex_);
   ActiveSegmentOptions segment_options_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<LeaderEpochCache> epochs_ ABSL_GUARDED_BY(mutex_);

@@ -74,7 +74,7 @@ absl::StatusOr<AppendResult> Appender::AppendMarker(const MarkerOptions& marker,
   VARVE_ASSIGN_OR_RETURN(const std::vector<std::byte> batch, BuildTransactionMarker(stamped));
   absl::StatusOr<AppendResult> result;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     result = AppendAsLeader(batch, /*client_origin=*/false, options);
   }
   return Acknowledge(std::move(result), options);
@@ -161,13 +161,13 @@ void Appender::ForgetCommitted() {
 }
 
 absl::StatusOr<int64_t> Appender::RemoveExpiredProducers() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   VARVE_RETURN_IF_ERROR(Writable());
   return producers_->RemoveExpired(core_->options.clock->WallMs());
 }
 
 std::vector<ProducerStateEntry> Appender::producers() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return producers_->entries();
 }
 

@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<Compaction>> Compaction::Begin(std::shared_ptr<Ap
     return Error(absl::StatusCode::kUnavailable, "{}: another compaction is running", appender->core_->directory);
   }
   auto pass = std::unique_ptr<Compaction>(new Compaction(std::move(appender), std::move(flusher), gate, options));
-  const absl::MutexLock lock(&gate->mutex);
+  const MutexLock lock(&gate->mutex);
   gate->pass = pass.get();
   return pass;
 }
@@ -82,14 +82,14 @@ absl::StatusOr<CompactionResult> Compaction::Foresee(std::shared_ptr<Appender> a
 
 void Compaction::CloseGate(CompactionGate* gate) {
   gate->closing = true;
-  const absl::MutexLock lock(&gate->mutex);
+  const MutexLock lock(&gate->mutex);
   if (gate->pass == nullptr) return;
   gate->pass->End(CheckOpen(gate->pass->appender_, *gate));
   gate->pass = nullptr;
 }
 
 Compaction::~Compaction() {
-  const absl::MutexLock lock(&gate_->mutex);
+  const MutexLock lock(&gate_->mutex);
   if (stage_ != Stage::kDone) Leave(absl::CancelledError("given up"));
 }
 
@@ -117,7 +117,7 @@ void Compaction::End(absl::Status status) {
 absl::StatusOr<bool> Compaction::Step(const StepBudget& budget) {
   absl::StatusOr<bool> done = false;
   {
-    const absl::MutexLock lock(&gate_->mutex);
+    const MutexLock lock(&gate_->mutex);
     done = StepLocked(budget);
   }
   if (flusher_->callbacks_due()) flusher_->RunReadyCallbacks();
@@ -268,7 +268,7 @@ absl::Status Compaction::CheckUndamaged() const {
 // would be void after a crash, and nothing could tell a lost tail from what compaction took out.
 absl::Status Compaction::MakeReady() {
   VARVE_RETURN_IF_ERROR(flusher_->Sync());
-  const absl::MutexLock lock(&appender_.mutex_);
+  const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   VARVE_RETURN_IF_ERROR(RevokeSwap(core_.options.file_system, core_.directory));
   return flusher_->UpdateState([](PartitionStateValues*) {});
@@ -328,7 +328,7 @@ absl::Status Compaction::BeginCleaning() {
                .producers = ActiveProducersOf(appender_.producers()),
                .transactions = std::move(transactions_)};
   {
-    const absl::MutexLock lock(&appender_.mutex_);
+    const MutexLock lock(&appender_.mutex_);
     cleaning_->index_interval_bytes = appender_.segment_options_.index_interval_bytes;
   }
   groups_ = GroupSegments(plan_.segments, end_offset, limits_);
@@ -405,7 +405,7 @@ absl::StatusOr<std::shared_ptr<SegmentHandle>> Compaction::OpenCleaned(const Cle
 }
 
 absl::StatusOr<bool> Compaction::Swap(const CleanedSegment& cleaned, std::shared_ptr<SegmentHandle> made) {
-  const absl::MutexLock lock(&appender_.mutex_);
+  const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   const std::optional<size_t> at = LocateSources();
   if (!at.has_value()) {
@@ -456,7 +456,7 @@ absl::Status Compaction::SwapFiles(size_t at, const CleanedSegment& cleaned, std
 
 // A truncation after the last swap has made all handles new, and lowered the mark.
 absl::Status Compaction::MoveMark() {
-  const absl::MutexLock lock(&appender_.mutex_);
+  const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   const std::shared_ptr<const SegmentList> list = core_.table.Load().list;
   const std::optional<size_t> at = last_made_ != nullptr ? list->Floor(last_made_->base_offset()) : std::nullopt;
@@ -517,7 +517,7 @@ void Compaction::Drop() {
 }
 
 absl::Status Compaction::GiveUp(const absl::Status& status) {
-  const absl::MutexLock lock(&appender_.mutex_);  // a truncation under way comes to its end first
+  const MutexLock lock(&appender_.mutex_);  // a truncation under way comes to its end first
   if (LocateSources().has_value()) return status;
   Drop();
   return absl::OkStatus();

@@ -26,7 +26,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "log/appender.h"
 #include "log/cleaning_plan.h"
 #include "log/key_map_builder.h"
@@ -40,7 +40,7 @@ namespace varve::internal {
 struct CompactionGate {
   std::atomic<bool> taken{false};    // by a pass that has not come to its end
   std::atomic<bool> closing{false};  // a step under way ends soon, and no other begins
-  absl::Mutex mutex;                 // held for a step
+  Mutex mutex;                 // held for a step
   Compaction* pass ABSL_GUARDED_BY(mutex) = nullptr;
 };
 

@@ -13,7 +13,7 @@ DeletedFiles::DeletedFiles(FileSystem* file_system, Clock* clock, std::string di
     : file_system_(file_system), clock_(clock), directory_(std::move(directory)), delay_ms_(delay_ms) {}
 
 FileRemovalResult DeletedFiles::RemoveDue(std::chrono::nanoseconds time_limit) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   FileRemovalResult result{.left = static_cast<int64_t>(seen_ns_.size())};
   const absl::StatusOr<PartitionListing> listing = ListPartition(file_system_, directory_);
   if (!listing.ok()) return result;
@@ -39,7 +39,7 @@ FileRemovalResult DeletedFiles::RemoveDue(std::chrono::nanoseconds time_limit) {
 }
 
 void DeletedFiles::RemoveAll() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   std::erase_if(seen_ns_, [this](const auto& seen) { return Remove(seen.first); });
 }
 

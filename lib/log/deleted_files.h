@@ -15,7 +15,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "varve/clock.h"
 #include "varve/file_system.h"
 #include "varve/retention.h"
@@ -43,7 +43,7 @@ class DeletedFiles {
   Clock* const clock_;
   const std::string directory_;
   const int64_t delay_ms_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::map<std::string, int64_t> seen_ns_ ABSL_GUARDED_BY(mutex_);  // by name, when it was seen first
 };
 

@@ -50,7 +50,7 @@ LogOffsets Frontiers::Bounds() const {
 int64_t Frontiers::LastStable(int64_t log_start_offset, int64_t high_watermark) const {
   int64_t first_unstable = first_unstable_.load(std::memory_order_acquire);
   if (any_closed_.load(std::memory_order_acquire)) [[unlikely]] {
-    const absl::MutexLock lock(&closed_mutex_);
+    const MutexLock lock(&closed_mutex_);
     for (const auto& [first_offset, marker_offset] : closed_transactions_) {
       if (marker_offset >= high_watermark) first_unstable = std::min(first_unstable, first_offset);
     }
@@ -59,7 +59,7 @@ int64_t Frontiers::LastStable(int64_t log_start_offset, int64_t high_watermark) 
 }
 
 void Frontiers::SetClosedTransactions(std::map<int64_t, int64_t> closed) {
-  const absl::MutexLock lock(&closed_mutex_);
+  const MutexLock lock(&closed_mutex_);
   closed_transactions_ = std::move(closed);
   closed_span_ = {};
   for (const auto& [first_offset, marker_offset] : closed_transactions_) {

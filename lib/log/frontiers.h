@@ -22,6 +22,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "varve/log.h"
 #include "varve/log_options.h"
 
@@ -73,7 +74,7 @@ class Frontiers {
   };
   [[nodiscard]] ClosedSpan closed_transactions() const {
     if (!any_closed_.load(std::memory_order_acquire)) return {};
-    const absl::MutexLock lock(&closed_mutex_);
+    const MutexLock lock(&closed_mutex_);
     return closed_span_;
   }
   // What SetHighWatermark has set; absent while the high watermark follows the log.
@@ -129,7 +130,7 @@ class Frontiers {
   mutable std::atomic<int> waiters_{0};
   mutable absl::Mutex mutex_;
   mutable absl::CondVar changed_;
-  mutable absl::Mutex closed_mutex_;
+  mutable Mutex closed_mutex_;
   std::map<int64_t, int64_t> closed_transactions_ ABSL_GUARDED_BY(closed_mutex_);
   ClosedSpan closed_span_ ABSL_GUARDED_BY(closed_mutex_);  // of those
   absl::Status stop_reason_ ABSL_GUARDED_BY(mutex_);

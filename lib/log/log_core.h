@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "log/frontiers.h"
 #include "log/live_line.h"
 #include "log/segment_list.h"
@@ -41,11 +41,11 @@ struct LogCore {
 
   // Set at open; a read-only log sets it anew at a refresh, while readers use the one before.
   void SetEpochs(std::shared_ptr<LeaderEpochCache> epochs) {
-    const absl::MutexLock lock(&epochs_mutex);
+    const MutexLock lock(&epochs_mutex);
     epochs_holder = std::move(epochs);
   }
   [[nodiscard]] std::shared_ptr<LeaderEpochCache> epochs() const {
-    const absl::MutexLock lock(&epochs_mutex);
+    const MutexLock lock(&epochs_mutex);
     return epochs_holder;
   }
 
@@ -90,7 +90,7 @@ struct LogCore {
   std::atomic<const LiveLine*> followed{nullptr};
   std::vector<std::shared_ptr<const LiveLine>> followed_lines;
 
-  mutable absl::Mutex epochs_mutex;
+  mutable Mutex epochs_mutex;
   std::shared_ptr<LeaderEpochCache> epochs_holder ABSL_GUARDED_BY(epochs_mutex);
 };
 

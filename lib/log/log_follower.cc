@@ -69,18 +69,18 @@ LogFollower::LogFollower(std::shared_ptr<LogCore> core)
     : core_(std::move(core)), watch_(core_->options.file_system, core_->directory) {}
 
 RecoveryReport LogFollower::report() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return report_;
 }
 
 std::vector<ProducerStateEntry> LogFollower::producers() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return view_ != nullptr ? view_->Producers() : producers_;
 }
 
 absl::Status LogFollower::Refresh() {
   if (IsQuiet()) return absl::OkStatus();
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return RefreshLocked();
 }
 
@@ -314,7 +314,7 @@ absl::Status LogFollower::WaitVisible(int64_t offset, std::chrono::nanoseconds t
                    core_->frontiers.VisibleEnd(Isolation::kHighWatermark));
     }
     absl::SleepFor(absl::FromChrono(std::min<std::chrono::nanoseconds>(pause, left)));
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     pause = std::min(pause * 2, view_ != nullptr ? kLongestPause : kLongestPauseAlone);
     VARVE_RETURN_IF_ERROR(Poll());
   }

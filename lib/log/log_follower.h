@@ -26,7 +26,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "log/live_view.h"
 #include "log/log_core.h"
 #include "log/writer_watch.h"
@@ -96,7 +96,7 @@ class LogFollower {
 
   const std::shared_ptr<LogCore> core_;
   Quiet quiet_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   WriterWatch watch_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<LiveView> view_ ABSL_GUARDED_BY(mutex_);               // null unless a writer is followed
   std::shared_ptr<const LiveLine> viewed_line_ ABSL_GUARDED_BY(mutex_);  // whose generation the view's is

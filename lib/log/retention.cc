@@ -106,7 +106,7 @@ absl::StatusOr<RetentionResult> Retention::Foresee(const LogCore& core, const Re
 
 absl::Status Retention::DeleteBefore(int64_t offset) {
   {
-    const absl::MutexLock lock(&appender_.mutex_);
+    const MutexLock lock(&appender_.mutex_);
     VARVE_RETURN_IF_ERROR(appender_.Writable());
     VARVE_ASSIGN_OR_RETURN(const int64_t target, DeletionTarget(*appender_.core_, offset));
     if (target > appender_.core_->frontiers.log_start()) {
@@ -126,7 +126,7 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
   VARVE_RETURN_IF_ERROR(ForeseeIn(*appender_.core_, options).status());
   RetentionResult result;
   {
-    const absl::MutexLock lock(&appender_.mutex_);
+    const MutexLock lock(&appender_.mutex_);
     VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
   }
   const auto removal_time = options.max_segments.has_value() ? std::chrono::nanoseconds(0) : kNoTimeLimit;
@@ -136,7 +136,7 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
 
 absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {
   {
-    const absl::MutexLock lock(&appender_.mutex_);
+    const MutexLock lock(&appender_.mutex_);
     VARVE_RETURN_IF_ERROR(appender_.Writable());
   }
   return appender_.deleted_files_.RemoveDue(time_limit);

@@ -13,7 +13,7 @@ namespace varve::internal {
 void OpenSegmentCache::Add(const std::shared_ptr<SegmentHandle>& handle) {
   std::vector<std::shared_ptr<SegmentHandle>> released;  // let go outside the lock: unmapping takes time
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     opened_.push_back(handle);
     while (opened_.size() > max_open_segments_) {
       if (std::shared_ptr<SegmentHandle> oldest = opened_.front().lock(); oldest != nullptr) {
@@ -57,19 +57,19 @@ SegmentHandle::SegmentHandle(std::shared_ptr<FileSystem> file_system, std::strin
       aborted_(std::move(aborted)) {}
 
 PublishedEnd SegmentHandle::end() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return open_ != nullptr ? open_->published() : end_;
 }
 
 std::vector<DamagedRange> SegmentHandle::damage() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return open_ != nullptr ? open_->damage() : damage_;
 }
 
 absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
   std::shared_ptr<const OpenSegment> open;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (open_ != nullptr) return open_;
     VARVE_RETURN_IF_ERROR(CheckNames());
     VARVE_ASSIGN_OR_RETURN(open_, OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
@@ -80,7 +80,7 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
 }
 
 absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (open_ != nullptr) return open_->largest_timestamp();
   if (!largest_timestamp_.has_value()) {
     VARVE_RETURN_IF_ERROR(CheckNames());
@@ -92,7 +92,7 @@ absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
 }
 
 absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIndex() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (aborted_ != nullptr) return aborted_;
   VARVE_RETURN_IF_ERROR(CheckNames());
   const std::string path = JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kTransactionIndex));
@@ -110,12 +110,12 @@ absl::StatusOr<std::shared_ptr<const TransactionIndex>> SegmentHandle::AbortedIn
 void SegmentHandle::NoteFile() {
   const absl::StatusOr<FileInfo> info =
       file_system_->Info(JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kLog)));
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (info.ok()) noted_ = info->identity;
 }
 
 bool SegmentHandle::IsExchanged() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (!noted_.has_value()) return false;
   const absl::StatusOr<FileInfo> info =
       file_system_->Info(JoinPath(directory_, SegmentFileName(base_offset_, SegmentFileKind::kLog)));
@@ -124,14 +124,14 @@ bool SegmentHandle::IsExchanged() const {
 
 void SegmentHandle::Sealed() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     sealed_ = true;
   }
   cache_->Add(shared_from_this());
 }
 
 void SegmentHandle::Retire() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   retired_ = true;
 }
 
@@ -142,7 +142,7 @@ absl::Status SegmentHandle::CheckNames() const {
 
 void SegmentHandle::Release() {
   std::shared_ptr<const OpenSegment> last;  // unmapped behind the lock
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (open_ == nullptr) return;
   end_ = open_->published();
   damage_ = open_->damage();
@@ -163,7 +163,7 @@ std::optional<size_t> SegmentList::Floor(int64_t offset) const {
 }
 
 SegmentTable::Snapshot SegmentTable::Load() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return {list_, generation_.load(std::memory_order_relaxed)};
 }
 
@@ -189,7 +189,7 @@ void SegmentTable::DropSuffix(size_t from, std::shared_ptr<SegmentHandle> replac
 
 void SegmentTable::Store(SegmentList::Handles handles) {
   auto list = std::make_shared<const SegmentList>(std::move(handles));
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   list_ = std::move(list);
   generation_.fetch_add(1, std::memory_order_release);
 }

@@ -16,7 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "segment/open_segment.h"
 #include "varve/file_system.h"
 #include "varve/recovery_report.h"
@@ -35,7 +35,7 @@ class OpenSegmentCache {
 
  private:
   const size_t max_open_segments_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::weak_ptr<SegmentHandle>> opened_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -88,7 +88,7 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   const std::string directory_;
   const int64_t base_offset_;
   const std::shared_ptr<OpenSegmentCache> cache_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   PublishedEnd end_ ABSL_GUARDED_BY(mutex_);                  // while open_ is null
   std::vector<DamagedRange> damage_ ABSL_GUARDED_BY(mutex_);  // likewise
   std::shared_ptr<const OpenSegment> open_ ABSL_GUARDED_BY(mutex_);
@@ -137,7 +137,7 @@ class SegmentTable {
  private:
   void Store(SegmentList::Handles handles);
 
-  mutable absl::Mutex mutex_;  // held for the copy of one shared_ptr
+  mutable Mutex mutex_;  // held for the copy of one shared_ptr
   std::shared_ptr<const SegmentList> list_ ABSL_GUARDED_BY(mutex_) =
       std::make_shared<const SegmentList>(SegmentList::Handles{});
   std::atomic<uint64_t> generation_{0};

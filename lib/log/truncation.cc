@@ -43,7 +43,7 @@ class SyncsSuspended {
 }  // namespace
 
 absl::Status Truncation::TruncateTo(int64_t offset) {
-  const absl::MutexLock lock(&appender_.mutex_);
+  const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   LogCore& core = *appender_.core_;
   const LogOffsets offsets = core.frontiers.Load();
@@ -62,7 +62,7 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
 }
 
 absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
-  const absl::MutexLock lock(&appender_.mutex_);
+  const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());
   VARVE_RETURN_IF_ERROR(PrefixDeletion::Resume(appender_));

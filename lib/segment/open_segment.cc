@@ -185,7 +185,7 @@ absl::Status OpenSegment::Populate(int64_t from, int64_t to) const {
 }
 
 absl::Status OpenSegment::Judge() const {
-  const absl::MutexLock lock(&judge_mutex_);
+  const MutexLock lock(&judge_mutex_);
   if (judged()) return absl::OkStatus();
   VARVE_RETURN_IF_ERROR(unsupported_);
   const std::shared_ptr<const File> file = Reopened();
@@ -229,13 +229,13 @@ void OpenSegment::SetLargestTimestamp(TimestampOffset largest) {
 }
 
 void OpenSegment::ReleaseFile(const FileIdentity& identity) const {
-  const absl::MutexLock lock(&file_mutex_);
+  const MutexLock lock(&file_mutex_);
   identity_ = identity;
   file_.reset();
 }
 
 std::shared_ptr<const File> OpenSegment::Reopened() const {
-  const absl::MutexLock lock(&file_mutex_);
+  const MutexLock lock(&file_mutex_);
   if (file_ != nullptr) return file_;
   // In the order in which a file has these names, so that one that is just being renamed is not missed.
   for (const SegmentFileSuffix suffix :

@@ -31,7 +31,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "segment/segment_files.h"
 #include "segment/segment_judgement.h"
 #include "segment/waypoints.h"
@@ -209,12 +209,12 @@ class OpenSegment {
   size_t file_entries_ = 0;
   PublishedEnd file_end_;
   std::unique_ptr<uint64_t[], Free> notes_;  // Waypoints; zeroed by the system, so that few lookups cost few pages
-  mutable absl::Mutex judge_mutex_;
+  mutable Mutex judge_mutex_;
   mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
   mutable std::atomic<bool> judged_{false};
   mutable SegmentJudgement judgement_;  // these two stay as they are once judged_ is set
   mutable SparseOffsetIndex judged_index_;
-  mutable absl::Mutex file_mutex_;
+  mutable Mutex file_mutex_;
   mutable std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
   mutable FileIdentity identity_ ABSL_GUARDED_BY(file_mutex_);  // of the file that is mapped
 };

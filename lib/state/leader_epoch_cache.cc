@@ -48,25 +48,25 @@ LeaderEpochCache::LeaderEpochCache(FileSystem* file_system, std::string path, st
 }
 
 std::optional<LeaderEpoch> LeaderEpochCache::Latest() const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (entries_.empty()) return std::nullopt;
   return entries_.back();
 }
 
 std::vector<LeaderEpoch> LeaderEpochCache::entries() const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return entries_;
 }
 
 std::optional<int32_t> LeaderEpochCache::EpochForOffset(int64_t offset) const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const auto above = FirstStartingAbove(entries_, offset);
   if (above == entries_.begin()) return std::nullopt;
   return std::prev(above)->epoch;
 }
 
 std::optional<LeaderEpoch> LeaderEpochCache::EndOffsetFor(int32_t epoch, int64_t log_end_offset) const {
-  absl::ReaderMutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (epoch < 0 || entries_.empty() || epoch > entries_.back().epoch) return std::nullopt;
   if (epoch == entries_.back().epoch) return LeaderEpoch{.epoch = epoch, .start_offset = log_end_offset};
   const auto higher = std::upper_bound(entries_.begin(), entries_.end(), epoch,
@@ -80,21 +80,21 @@ absl::Status LeaderEpochCache::Assign(int32_t epoch, int64_t start_offset) {
     return Error(absl::StatusCode::kInvalidArgument, "{}: leader epoch {} from offset {}: neither may be negative",
                  path_, epoch, start_offset);
   }
-  absl::MutexLock lock(&writer_mutex_);
+  const MutexLock lock(&writer_mutex_);
   std::vector<LeaderEpoch> changed = entries();
   AssignTo(&changed, {.epoch = epoch, .start_offset = start_offset});
   return Replace(std::move(changed));
 }
 
 absl::Status LeaderEpochCache::TruncateFromEnd(int64_t offset) {
-  absl::MutexLock lock(&writer_mutex_);
+  const MutexLock lock(&writer_mutex_);
   std::vector<LeaderEpoch> changed = entries();
   while (!changed.empty() && changed.back().start_offset >= offset) changed.pop_back();
   return Replace(std::move(changed));
 }
 
 absl::Status LeaderEpochCache::TruncateFromStart(int64_t offset) {
-  absl::MutexLock lock(&writer_mutex_);
+  const MutexLock lock(&writer_mutex_);
   std::vector<LeaderEpoch> changed = entries();
   const auto above = FirstStartingAbove(changed, offset);
   if (above == changed.begin()) return absl::OkStatus();
@@ -105,7 +105,7 @@ absl::Status LeaderEpochCache::TruncateFromStart(int64_t offset) {
 }
 
 absl::Status LeaderEpochCache::Clear() {
-  absl::MutexLock lock(&writer_mutex_);
+  const MutexLock lock(&writer_mutex_);
   return Replace({});
 }
 
@@ -117,7 +117,7 @@ absl::Status LeaderEpochCache::Replace(std::vector<LeaderEpoch> entries) {
 }
 
 void LeaderEpochCache::Publish(std::vector<LeaderEpoch> entries) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   entries_ = std::move(entries);
   latest_epoch_.store(entries_.empty() ? -1 : entries_.back().epoch, std::memory_order_relaxed);
 }

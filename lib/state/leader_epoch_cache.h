@@ -24,7 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "varve/file_system.h"
 #include "varve/leader_epoch.h"
 
@@ -80,8 +80,8 @@ class LeaderEpochCache {
 
   FileSystem* const file_system_;
   const std::string path_;
-  absl::Mutex writer_mutex_;  // one change at a time; never taken by readers
-  mutable absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(writer_mutex_);
+  Mutex writer_mutex_;  // one change at a time; never taken by readers
+  mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(writer_mutex_);
   std::vector<LeaderEpoch> entries_ ABSL_GUARDED_BY(mutex_);
   std::atomic<int32_t> latest_epoch_{-1};  // of entries_.back(), for IsLatest
 };

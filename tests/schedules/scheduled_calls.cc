@@ -1,6 +1,7 @@
 // What the linker calls in place of the locks, waits and clocks that the library uses, in a program that is linked as in
 // CMakeLists.txt: of the threads of a SeededScheduler they are its points, of all others what they are.
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -21,8 +22,8 @@ extern "C" {
 
 void __real__ZN4absl7debian35Mutex4LockEv(absl::Mutex* mutex);
 void __real__ZN4absl7debian35Mutex6UnlockEv(absl::Mutex* mutex);
-void __real__ZN4absl7debian35Mutex10ReaderLockEv(absl::Mutex* mutex);
-void __real__ZN4absl7debian35Mutex12ReaderUnlockEv(absl::Mutex* mutex);
+int __real_pthread_mutex_lock(pthread_mutex_t* mutex);
+int __real_pthread_mutex_unlock(pthread_mutex_t* mutex);
 void __real__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(absl::CondVar* condition, absl::Mutex* mutex);
 bool __real__ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE(absl::CondVar* condition,
                                                                               absl::Mutex* mutex, absl::Time deadline);
@@ -86,14 +87,17 @@ void __wrap__ZN4absl7debian35Mutex6UnlockEv(absl::Mutex* mutex) {
   if (SeededScheduler* const scheduler = SeededScheduler::OfThisThread()) scheduler->Unlock(mutex);
 }
 
-void __wrap__ZN4absl7debian35Mutex10ReaderLockEv(absl::Mutex* mutex) {
-  if (SeededScheduler* const scheduler = SeededScheduler::OfThisThread()) scheduler->Lock(mutex);
-  __real__ZN4absl7debian35Mutex10ReaderLockEv(mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex) {
+  SeededScheduler* const scheduler = SeededScheduler::OfThisThread();
+  if (scheduler != nullptr && !scheduler->IsOwn(mutex)) scheduler->Lock(mutex);
+  return __real_pthread_mutex_lock(mutex);
 }
 
-void __wrap__ZN4absl7debian35Mutex12ReaderUnlockEv(absl::Mutex* mutex) {
-  __real__ZN4absl7debian35Mutex12ReaderUnlockEv(mutex);
-  if (SeededScheduler* const scheduler = SeededScheduler::OfThisThread()) scheduler->Unlock(mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t* mutex) {
+  const int result = __real_pthread_mutex_unlock(mutex);
+  SeededScheduler* const scheduler = SeededScheduler::OfThisThread();
+  if (scheduler != nullptr && !scheduler->IsOwn(mutex)) scheduler->Unlock(mutex);
+  return result;
 }
 
 void __wrap__ZN4absl7debian37CondVar4WaitEPNS0_5MutexE(absl::CondVar* condition, absl::Mutex* mutex) {

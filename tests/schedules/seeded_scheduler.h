@@ -70,6 +70,8 @@ class SeededScheduler {
   // The caller has to do what it stands for as well: nobody else is in the way then.
   void Lock(const void* mutex);
   void Unlock(const void* mutex);
+  // True for the mutex that the scheduler itself holds to change hands.
+  [[nodiscard]] bool IsOwn(const void* mutex) const { return mutex == &mutex_; }
   // Until woken or late; true if late.
   [[nodiscard]] bool Wait(const char* what, const void* place, int64_t deadline_ns);
   void WakeAll(const char* what, const void* place);
