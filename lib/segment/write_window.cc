@@ -1,14 +1,20 @@
 #include "segment/write_window.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "base/status.h"
 
 namespace varve::internal {
 namespace {
 
-// Space is allocated this many steps ahead: an allocation call for each populated step would double the system calls.
+// Space is allocated some steps ahead, so that not each of them asks for it, and more of them once they are large.
 constexpr int64_t kAllocateSteps = 4;
+constexpr int64_t kAllocateLargeSteps = 16;
+
+// In one call: a step at most.
+constexpr int64_t kZerosPerWrite = WriteWindow::kMaxStepBytes;
 
 int64_t PageFloor(int64_t position) { return position / WriteWindow::kPageBytes * WriteWindow::kPageBytes; }
 int64_t PageCeiling(int64_t position) { return PageFloor(position + WriteWindow::kPageBytes - 1); }
@@ -43,7 +49,8 @@ absl::Status WriteWindow::Extend(int64_t begin, int64_t size_bytes, bool durable
 
 absl::Status WriteWindow::ExtendTo(int64_t begin, int64_t new_end) {
   if (new_end > allocated_) {
-    const int64_t ahead = std::min(capacity_, PageCeiling(new_end + (kAllocateSteps - 1) * step_bytes_));
+    const int64_t steps = step_bytes_ < kMaxStepBytes ? kAllocateSteps : kAllocateLargeSteps;
+    const int64_t ahead = std::min(capacity_, PageCeiling(new_end + (steps - 1) * step_bytes_));
     absl::Status allocated =
         file_->Allocate(static_cast<uint64_t>(allocated_), static_cast<uint64_t>(ahead - allocated_));
     int64_t reached = ahead;
@@ -54,9 +61,23 @@ absl::Status WriteWindow::ExtendTo(int64_t begin, int64_t new_end) {
     VARVE_RETURN_IF_ERROR(allocated);
     allocated_ = reached;
   }
+  VARVE_RETURN_IF_ERROR(WriteZeros(end_, new_end));
   const int64_t from = PageFloor(std::min(begin, end_));
   VARVE_RETURN_IF_ERROR(mapping_->Populate(static_cast<size_t>(from), static_cast<size_t>(new_end - from)));
   end_ = new_end;
+  return absl::OkStatus();
+}
+
+// A write call makes pages in folios of its own size, where a page fault reads a few unwritten blocks at a time as zeros
+// and dirties them one by one: a page costs half as much.
+absl::Status WriteWindow::WriteZeros(int64_t begin, int64_t end) {
+  static std::array<std::byte, kZerosPerWrite> zeros;  // takes no memory: nothing is ever stored to it
+  for (int64_t at = begin; at < end;) {
+    const int64_t count = std::min(kZerosPerWrite - at % kZerosPerWrite, end - at);
+    VARVE_RETURN_IF_ERROR(
+        file_->WriteAt(static_cast<uint64_t>(at), std::span(zeros).first(static_cast<size_t>(count))));
+    at += count;
+  }
   return absl::OkStatus();
 }
 

@@ -1,9 +1,10 @@
 // WriteWindow: the part of an active segment's mapping that is safe to store into: space allocated, pages present.
 //
-// It runs ahead of the log's end in steps, so that storing costs no system call: a step is 64 KiB, doubles up to 4 MiB
+// It runs ahead of the log's end in steps, so that storing costs no system call: a step is 64 KiB, doubles up to 1 MiB
 // while the log consumes a step in under 10 ms and nobody waits for syncs, and halves when it takes ten times that
-// (pre-faulted pages are dirty pages, and the next sync has to write them). Space is allocated somewhat further than
-// pages are made present. Storing beyond the window would end the process where the disk is full (SIGBUS): Extend
+// (pages that are made ahead are dirty pages, and the next sync has to write them). A step is written as zeros and then
+// made present: it stays in the processor's cache until records come, which larger ones do not. Space is allocated
+// somewhat further. Storing beyond the window would end the process where the disk is full (SIGBUS): Extend
 // answers it as an error.
 //
 // Thread rules: the segment's writer only.
@@ -21,7 +22,7 @@ namespace varve::internal {
 class WriteWindow {
  public:
   static constexpr int64_t kMinStepBytes = int64_t{64} * 1024;
-  static constexpr int64_t kMaxStepBytes = int64_t{4} * 1024 * 1024;
+  static constexpr int64_t kMaxStepBytes = int64_t{1024} * 1024;
   static constexpr int64_t kQuickStepNs = 10'000'000;
   static constexpr int64_t kPageBytes = 4096;
 
@@ -45,6 +46,7 @@ class WriteWindow {
 
  private:
   [[nodiscard]] absl::Status ExtendTo(int64_t begin, int64_t new_end);
+  [[nodiscard]] absl::Status WriteZeros(int64_t begin, int64_t end);
   void AdaptStep(bool durable_acks);
 
   File* file_;

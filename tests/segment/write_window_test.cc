@@ -1,7 +1,9 @@
 #include "segment/write_window.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "support/status_matchers.h"
 #include "varve/testing/faulty_file_system.h"
@@ -154,6 +156,43 @@ TEST_F(WriteWindowTest, AfterAFailedPopulateAllPagesAreAskedForAgain) {
   EXPECT_EQ(window_->end(), 0);
   VARVE_EXPECT_OK(window_->Extend(0, 10, false));
   EXPECT_GE(window_->end(), 10);
+}
+
+// So does a failed write of the zeros that make the pages.
+TEST_F(WriteWindowTest, AfterAFailedWriteOfZerosAllAreWrittenAgain) {
+  Open();
+  faulty_.AddRule({.operation = FileOperation::kWrite, .status = absl::InternalError("EIO")});
+  EXPECT_THAT(window_->Extend(0, 10, false), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_EQ(window_->end(), 0);
+  EXPECT_EQ(faulty_.operation_count(FileOperation::kPopulate), 0u);
+  VARVE_EXPECT_OK(window_->Extend(0, 10, false));
+  EXPECT_GE(window_->end(), 10);
+}
+
+TEST_F(WriteWindowTest, ZerosAreWrittenBehindTheEndOnly) {
+  Open();
+  const std::vector<std::byte> before(5000, std::byte{7});
+  VARVE_ASSERT_OK(file_->WriteAt(0, before));
+  window_->Skip(5000);
+  VARVE_ASSERT_OK(window_->Extend(5000, 10, false));
+  mapping_->data()[window_->end() - 1] = std::byte{8};
+  VARVE_ASSERT_OK(window_->Extend(window_->end(), 10, false));
+  std::vector<std::byte> found(static_cast<size_t>(window_->end()));
+  ASSERT_EQ(file_->ReadAt(0, found).value_or(0), found.size());
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), found.begin()));
+  EXPECT_EQ(std::count(found.begin() + 5000, found.end(), std::byte{8}), 1);
+  EXPECT_EQ(std::count(found.begin() + 5000, found.end(), std::byte{0}), std::ssize(found) - 5001);
+}
+
+// A small log is not to hold megabytes, a quick one not to ask for each step.
+TEST_F(WriteWindowTest, AllocatesMoreStepsOnceTheyAreLarge) {
+  Open();
+  (void)NextStepBytes(0);
+  EXPECT_LE(FileBytes(), 5 * WriteWindow::kMinStepBytes);
+  while (NextStepBytes(0) < WriteWindow::kMaxStepBytes) continue;
+  const uint64_t allocations = faulty_.operation_count(FileOperation::kAllocate);
+  for (int step = 0; step < 32; ++step) (void)NextStepBytes(0);
+  EXPECT_LE(faulty_.operation_count(FileOperation::kAllocate), allocations + 3);
 }
 
 TEST_F(WriteWindowTest, SkipEndsTheWindowWhereAWriteCallWentOn) {
