@@ -17,11 +17,25 @@ absl::StatusOr<FlushTarget> FlushTargetOf(const ActiveSegment& active) {
   return FlushTarget{.file = active.file(), .segment = active.open(), .identity = info.identity};
 }
 
+namespace {
+
+RecordRules RulesOf(const LogOptions& options) {
+  return {.compacted = Compacts(options.cleanup_policy),
+          .timestamp_type = options.message_timestamp_type,
+          .before_max_ms = options.message_timestamp_before_max_ms,
+          .after_max_ms = options.message_timestamp_after_max_ms};
+}
+
+}  // namespace
+
 Appender::Appender(std::shared_ptr<LogCore> core, Flusher* flusher, std::unique_ptr<FileLock> lock)
     : core_(std::move(core)),
       flusher_(flusher),
       deleted_files_(core_->options.file_system, core_->options.clock, core_->directory,
                      core_->options.file_delete_delay_ms),
+      rules_(RulesOf(core_->options)),
+      always_needs_clock_(core_->options.message_timestamp_type == TimestampType::kLogAppendTime ||
+                          rules_.BoundTimestamps()),
       lock_(std::move(lock)),
       watched_lock_(lock_),
       jitter_(static_cast<uint32_t>(core_->options.clock->MonotonicNs())) {}
@@ -114,7 +128,9 @@ absl::Status Appender::Failed(absl::Status status) {
 absl::StatusOr<int32_t> Appender::EpochFor(const AppendOptions& options) const {
   const int32_t latest = std::max(epochs_->latest_epoch(), 0);
   const int32_t epoch = options.leader_epoch.value_or(latest);
-  if (epoch >= latest) return epoch;
+  if (epoch >= latest) [[likely]] {
+    return epoch;
+  }
   return Error(absl::StatusCode::kInvalidArgument, "{}: a leader epoch of at least {} expected, found {}",
                core_->directory, latest, epoch);
 }
@@ -130,15 +146,9 @@ absl::Status Appender::CheckSize(int64_t size_bytes) const {
   return absl::OkStatus();
 }
 
-// Costs nothing with the default settings.
 absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now_ms) const {
-  const LogOptions& options = core_->options;
-  const RecordRules rules{.compacted = Compacts(options.cleanup_policy),
-                          .timestamp_type = options.message_timestamp_type,
-                          .now_ms = now_ms,
-                          .before_max_ms = options.message_timestamp_before_max_ms,
-                          .after_max_ms = options.message_timestamp_after_max_ms};
-  if (!rules.AskAnything()) return absl::OkStatus();
+  RecordRules rules = rules_;
+  rules.now_ms = now_ms;
   int64_t number = 0;
   for (const Record& record : records) {
     VARVE_RETURN_IF_ERROR(
@@ -150,12 +160,16 @@ absl::Status Appender::CheckRecords(std::span<const Record> records, int64_t now
 }
 
 absl::StatusOr<AppendResult> Appender::Append(std::span<const Record> records, const AppendOptions& options) {
-  absl::StatusOr<AppendResult> result;
+  AppendResult result;
+  absl::Status appended;
   {
     const MutexLock lock(&mutex_);
-    result = AppendRecords(records, options);
+    appended = AppendRecords(records, options, &result);
   }
-  return Acknowledge(std::move(result), options);
+  if (appended.ok() && options.ack != Ack::kDurable && !flusher_->callbacks_due()) [[likely]] {
+    return result;
+  }
+  return Acknowledge(appended.ok() ? absl::StatusOr<AppendResult>(result) : std::move(appended), options);
 }
 
 absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> result, const AppendOptions& options) {
@@ -169,54 +183,62 @@ absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> 
                result->end_offset());
 }
 
-absl::StatusOr<AppendResult> Appender::AppendRecords(std::span<const Record> records, const AppendOptions& options) {
+bool Appender::NeedsClock(std::span<const Record> records) const {
+  return always_needs_clock_ || std::any_of(records.begin(), records.end(),
+                                            [](const Record& record) { return !record.timestamp_ms.has_value(); });
+}
+
+absl::Status Appender::AppendRecords(std::span<const Record> records, const AppendOptions& options,
+                                     AppendResult* result) {
   VARVE_RETURN_IF_ERROR(Writable());
   const LogOptions& settings = core_->options;
   const bool log_append_time = settings.message_timestamp_type == TimestampType::kLogAppendTime;
-  const bool needs_clock = log_append_time ||
-                           settings.message_timestamp_before_max_ms != std::numeric_limits<int64_t>::max() ||
-                           settings.message_timestamp_after_max_ms != std::numeric_limits<int64_t>::max() ||
-                           std::any_of(records.begin(), records.end(),
-                                       [](const Record& record) { return !record.timestamp_ms.has_value(); });
   VARVE_ASSIGN_OR_RETURN(const int32_t leader_epoch, EpochFor(options));
   const BatchStamp stamp{.base_offset = active_->end().next_offset,
                          .leader_epoch = leader_epoch,
                          .timestamp_type = settings.message_timestamp_type,
-                         .now_ms = needs_clock ? settings.clock->WallMs() : kNoTimestamp,
+                         .now_ms = NeedsClock(records) ? settings.clock->WallMs() : kNoTimestamp,
                          .codec = settings.compression_type.value_or(options.compression)};
-  VARVE_RETURN_IF_ERROR(CheckRecords(records, stamp.now_ms));
+  if (rules_.AskAnything()) VARVE_RETURN_IF_ERROR(CheckRecords(records, stamp.now_ms));
   if (options.producer.has_value()) [[unlikely]] {
-    return AppendOfProducer(records, stamp, options);
+    VARVE_ASSIGN_OR_RETURN(*result, AppendOfProducer(records, stamp, options));
+    return absl::OkStatus();
   }
   BatchPlan plan;
   VARVE_RETURN_IF_ERROR(PlanBatch(records, stamp, &plan));
   const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
-  Incoming batch{.size_bytes = static_cast<int64_t>(plan.size_bytes),
-                 .last_offset = plan.last_offset,
-                 .max_timestamp_ms = plan.max_timestamp_ms,
-                 .bytes = {}};
-  if (stamp.codec != Codec::kNone) {
-    VARVE_RETURN_IF_ERROR(EncodeCompressedBatch(records, stamp, plan, &scratch_));
-    batch.size_bytes = static_cast<int64_t>(scratch_.size());
-    batch.bytes = scratch_;
-  }
-  VARVE_RETURN_IF_ERROR(CheckSize(batch.size_bytes));
-  if (stamp.codec != Codec::kNone) {
-    VARVE_RETURN_IF_ERROR(AppendReady(batch, stamp.leader_epoch, stamp.base_offset, durable_acks));
+  if (stamp.codec == Codec::kNone) {
+    VARVE_RETURN_IF_ERROR(AppendInPlace(records, stamp, plan, durable_acks));
   } else {
-    VARVE_RETURN_IF_ERROR(Prepare(batch, stamp.leader_epoch, stamp.base_offset));
-    absl::StatusOr<std::byte*> place = active_->Reserve(batch.size_bytes, durable_acks);
-    if (!place.ok()) return Failed(place.status());
-    EncodeBatch(records, stamp, plan, *place);
-    if (absl::Status committed = active_->Commit({batch.size_bytes, batch.last_offset, batch.max_timestamp_ms});
-        !committed.ok()) {
-      return Failed(std::move(committed));
-    }
+    VARVE_RETURN_IF_ERROR(EncodeCompressedBatch(records, stamp, plan, &scratch_));
+    const Incoming batch{.size_bytes = static_cast<int64_t>(scratch_.size()),
+                         .last_offset = plan.last_offset,
+                         .max_timestamp_ms = plan.max_timestamp_ms,
+                         .bytes = scratch_};
+    VARVE_RETURN_IF_ERROR(CheckSize(batch.size_bytes));
+    VARVE_RETURN_IF_ERROR(AppendReady(batch, stamp.leader_epoch, stamp.base_offset, durable_acks));
   }
   Publish();
-  return AppendResult{.base_offset = stamp.base_offset,
-                      .last_offset = plan.last_offset,
-                      .log_append_time_ms = log_append_time ? stamp.now_ms : kNoTimestamp};
+  *result = {.base_offset = stamp.base_offset,
+             .last_offset = plan.last_offset,
+             .log_append_time_ms = log_append_time ? stamp.now_ms : kNoTimestamp};
+  return absl::OkStatus();
+}
+
+// Encoded where it is to stay.
+absl::Status Appender::AppendInPlace(std::span<const Record> records, const BatchStamp& stamp, const BatchPlan& plan,
+                                     bool durable_acks) {
+  const Incoming batch{.size_bytes = static_cast<int64_t>(plan.size_bytes),
+                       .last_offset = plan.last_offset,
+                       .max_timestamp_ms = plan.max_timestamp_ms,
+                       .bytes = {}};
+  VARVE_RETURN_IF_ERROR(CheckSize(batch.size_bytes));
+  VARVE_RETURN_IF_ERROR(Prepare(batch, stamp.leader_epoch, stamp.base_offset));
+  const absl::StatusOr<std::byte*> place = active_->Reserve(batch.size_bytes, durable_acks);
+  if (!place.ok()) return Failed(place.status());
+  EncodeBatch(records, stamp, plan, *place);
+  absl::Status committed = active_->Commit({batch.size_bytes, batch.last_offset, batch.max_timestamp_ms});
+  return committed.ok() ? committed : Failed(std::move(committed));
 }
 
 absl::StatusOr<AppendResult> Appender::AppendBatch(std::span<const std::byte> batch, const AppendOptions& options) {
@@ -365,9 +387,12 @@ absl::Status Appender::VouchForGap() {
 
 void Appender::Publish() {
   active_->Publish();
-  core_->frontiers.PublishEnd(active_->end().next_offset);
+  const PublishedEnd end = active_->end();
+  core_->frontiers.PublishEnd(end.next_offset);
   ForgetCommitted();
-  StoreLive();
+  if (transactions_changed_ || !live_->StoreEnd(end.end_position, end.next_offset)) [[unlikely]] {
+    StoreLive();
+  }
 }
 
 LiveValues Appender::LiveValuesAt(int64_t active_base, PublishedEnd end) const {
@@ -393,7 +418,11 @@ LiveValues Appender::LiveValuesAt(int64_t active_base, PublishedEnd end) const {
 // A line that could not be written tells of less than there is, or serves nobody: the next one makes up for it.
 void Appender::StoreLive() { (void)TryStoreLive(); }
 
-absl::Status Appender::TryStoreLive() { return live_->Store(LiveValuesAt(active_->base_offset(), active_->end())); }
+absl::Status Appender::TryStoreLive() {
+  VARVE_RETURN_IF_ERROR(live_->Store(LiveValuesAt(active_->base_offset(), active_->end())));
+  transactions_changed_ = false;
+  return absl::OkStatus();
+}
 
 absl::Status Appender::Roll() {
   const MutexLock lock(&mutex_);

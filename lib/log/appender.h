@@ -26,6 +26,7 @@
 #include "record/batch_encoder.h"
 #include "record/batch_header.h"
 #include "record/batch_validator.h"
+#include "record/record_rules.h"
 #include "segment/active_segment.h"
 #include "segment/transaction_index_writer.h"
 #include "state/producer_state_manager.h"
@@ -86,13 +87,17 @@ class Appender {
   [[nodiscard]] absl::Status Inherited() const;
   // The part of Close that can fail.
   [[nodiscard]] absl::Status Finish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For records that rules_ ask anything of.
   [[nodiscard]] absl::Status CheckRecords(std::span<const Record> records, int64_t now_ms) const;
+  [[nodiscard]] bool NeedsClock(std::span<const Record> records) const;
   [[nodiscard]] absl::Status CheckSize(int64_t size_bytes) const;
   // The epoch that a leader's batch gets. kInvalidArgument below the latest known: that leader has been replaced.
   [[nodiscard]] absl::StatusOr<int32_t> EpochFor(const AppendOptions& options) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::StatusOr<AppendResult> AppendRecords(std::span<const Record> records,
-                                                           const AppendOptions& options)
+  [[nodiscard]] absl::Status AppendRecords(std::span<const Record> records, const AppendOptions& options,
+                                           AppendResult* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] absl::Status AppendInPlace(std::span<const Record> records, const BatchStamp& stamp,
+                                           const BatchPlan& plan, bool durable_acks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `client_origin`: false for a marker.
   [[nodiscard]] absl::StatusOr<AppendResult> AppendAsLeader(std::span<const std::byte> input, bool client_origin,
@@ -149,6 +154,9 @@ class Appender {
   Flusher* const flusher_;
   DeletedFiles deleted_files_;
 
+  const RecordRules rules_;  // without the time that it is
+  const bool always_needs_clock_;
+
   mutable Mutex mutex_;
   std::shared_ptr<FileLock> lock_ ABSL_GUARDED_BY(mutex_);
   // The same lock for CheckProcess, whose callers must not wait for the writer.
@@ -162,6 +170,7 @@ class Appender {
   int64_t committed_below_ ABSL_GUARDED_BY(mutex_) = 0;  // the high watermark that producers_ was last told of
   std::shared_ptr<LiveLine> live_ ABSL_GUARDED_BY(mutex_);
   uint64_t live_generation_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool transactions_changed_ ABSL_GUARDED_BY(mutex_) = false;  // shown to readers here, not told by live_ yet
   RollLimits limits_ ABSL_GUARDED_BY(mutex_);
   std::minstd_rand jitter_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::byte> scratch_ ABSL_GUARDED_BY(mutex_);  // compressed and restamped batches

@@ -148,6 +148,7 @@ absl::Status Appender::ReplayProducers(std::span<const std::byte> batches, std::
 void Appender::ShowTransactions() {
   core_->frontiers.SetClosedTransactions(producers_->closed_transactions());
   core_->frontiers.SetFirstUnstable(producers_->FirstOpenOffset().value_or(Frontiers::kNone));
+  transactions_changed_ = true;
 }
 
 void Appender::ForgetCommitted() {

@@ -40,7 +40,7 @@ namespace varve::internal {
 struct CompactionGate {
   std::atomic<bool> taken{false};    // by a pass that has not come to its end
   std::atomic<bool> closing{false};  // a step under way ends soon, and no other begins
-  Mutex mutex;                 // held for a step
+  Mutex mutex;                       // held for a step
   Compaction* pass ABSL_GUARDED_BY(mutex) = nullptr;
 };
 

@@ -181,6 +181,18 @@ absl::Status LiveLine::Store(const LiveValues& values) {
   return SetWords(kSequence, {{odd + 1}});
 }
 
+bool LiveLine::StoreEnd(int64_t end_position, int64_t end_offset) {
+  const uint64_t before = Relaxed(word(kSequence));
+  if (written_ != nullptr || before % 2 != 0 || Relaxed(word(kServedBy)) != short_boot_id_) [[unlikely]] {
+    return false;
+  }
+  Set(word(kSequence), before + 1);
+  Set(word(kEndPosition), Word(end_position));
+  Set(word(kEndOffset), Word(end_offset));
+  Set(word(kSequence), before + 2);
+  return true;
+}
+
 absl::Status LiveLine::StopService() { return SetWords(kServedBy, {{kNobody}}); }
 
 absl::Status LiveLine::StoreDurable(int64_t durable_offset) {

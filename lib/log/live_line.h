@@ -102,6 +102,10 @@ class LiveLine {
   // Writer only: all values but the durable offset. Errors: none where the line is mapped for storing, else as
   // File::WriteAt; readers then see the values of before, or nobody serving.
   [[nodiscard]] absl::Status Store(const LiveValues& values);
+  // Writer only: a later end of the log, where all else is as the last Store left it. False, with nothing changed, where it
+  // is for Store to tell: while nobody serves, after a store that failed, and where stores are write calls. Cost: four
+  // stores.
+  [[nodiscard]] bool StoreEnd(int64_t end_position, int64_t end_offset);
   // Writer only: no reader believes the line until the next Store. Errors: as Store; the service goes on.
   [[nodiscard]] absl::Status StopService();
   // One thread at a time, beside the writer. Errors: as Store; the value of before stays.

@@ -192,6 +192,26 @@ TEST_P(LiveLineTest, ATornLineIsNotServedUntilAWriterComes) {
   EXPECT_EQ(reader->Load(), kValues);
 }
 
+TEST_P(LiveLineTest, AnEndAloneIsStoredIntoTheMappingWhereTheRestStands) {
+  const auto writer = Create();
+  EXPECT_FALSE(writer->StoreEnd(1, 1)) << "nobody serves yet";
+  StoreAll(writer.get(), kValues);
+  LiveValues next = kValues;
+  next.end_position = 5000;
+  next.end_offset = 150;
+  ASSERT_EQ(writer->StoreEnd(next.end_position, next.end_offset), GetParam());
+  const auto reader = Open();
+  EXPECT_EQ(reader->Load(), GetParam() ? next : kValues);
+  if (!GetParam()) return;
+  VARVE_ASSERT_OK(writer->StopService());
+  EXPECT_FALSE(writer->StoreEnd(6000, 160));
+  EXPECT_EQ(reader->Load()->end_offset, 150);
+  VARVE_ASSERT_OK(writer->Store(kValues));
+  SetWord(0, 7);
+  EXPECT_FALSE(writer->StoreEnd(6000, 160)) << "a store was not finished";
+  EXPECT_EQ(reader->Load(), std::nullopt);
+}
+
 TEST_P(LiveLineTest, AFileOfAnotherSizeIsMadeAnewByTheWriterAndRefusedByReaders) {
   for (const size_t size : {size_t{0}, kLineBytes - 1, kLineBytes + 1, size_t{5000}}) {
     SCOPED_TRACE(size);
@@ -369,12 +389,15 @@ TEST_P(LiveLineTest, ALoadIsOfOneStore) {
       const auto values = reader->Load();
       ASSERT_TRUE(values.has_value());
       const int64_t value = values->end_offset;
-      ASSERT_EQ(*values, AllOf(value));
+      LiveValues expected = AllOf(values->log_start_offset);
+      expected.end_position = expected.end_offset = value;
+      ASSERT_EQ(*values, expected);
       ASSERT_GE(value, last);
       last = value;
     }
   });
   for (int64_t value = 2; value <= 20'000; ++value) {
+    if (value % 3 == 0 && writer->StoreEnd(value, value)) continue;
     VARVE_ASSERT_OK(writer->Store(AllOf(value)));
   }
   done.store(true);
