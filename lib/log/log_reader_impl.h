@@ -41,6 +41,11 @@ class LogReader::Impl {
   // FindPlace, clamped to what `isolation` may see. The visible end may fall at any time: it is asked for once, here.
   [[nodiscard]] absl::StatusOr<std::optional<Place>> FindVisible(int64_t offset, Isolation isolation);
 
+  // True if what was found last is the log's still, as far as it lies at or above `offset`.
+  [[nodiscard]] bool IsCurrent(int64_t offset) const {
+    return !OutOfDate() && offset >= core_->frontiers.log_start() && core_->CheckGeneration().ok();
+  }
+
   // Where reading stops in the segment of `place`, given its visible end: a batch boundary, behind its batch where that
   // lies below.
   [[nodiscard]] static absl::StatusOr<internal::PublishedEnd> VisibleEndOf(const Place& place);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cstdint>
+#include <span>
 #include <utility>
 
 #include "base/status.h"
@@ -7,12 +10,49 @@
 
 namespace varve {
 
-// The batch being given out. The cursor refers to the mapped batch and to `scratch`.
+// The batch being given out, and those that were found with it. All refer to what the reader holds, and the cursor to
+// `scratch`.
 struct LogScan::Cursor {
   DecodeBuffer scratch;
   std::optional<RecordCursor> records;
   int64_t batch_next_offset = 0;
+  std::span<const std::byte> run;  // the batches that follow
+  int64_t run_bytes = 0;           // of the next run; 0: a batch alone
+
+  // As LogReader::ReadBatch. Runs are looked up rather than batches: short ones at first, as a scan may be for one record
+  // and all that is looked up is tested.
+  absl::StatusOr<std::optional<RecordBatchView>> TakeBatch(LogReader* reader, int64_t offset, Isolation isolation);
+
+ private:
+  // Of the run, if that holds it still.
+  std::optional<RecordBatchView> TakeOfRun(const LogReader& reader, int64_t offset);
 };
+
+std::optional<RecordBatchView> LogScan::Cursor::TakeOfRun(const LogReader& reader, int64_t offset) {
+  if (!run.empty() && reader.impl_->IsCurrent(offset)) {
+    for (RecordBatchView batch; NextBatch(&run, &batch);) {
+      if (batch.last_offset() >= offset) return batch;
+    }
+  }
+  run = {};
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<RecordBatchView>> LogScan::Cursor::TakeBatch(LogReader* reader, int64_t offset,
+                                                                          Isolation isolation) {
+  constexpr int64_t kFirstRunBytes = 16 * 1024;
+  constexpr int64_t kLongestRunBytes = 256 * 1024;
+  if (const std::optional<RecordBatchView> batch = TakeOfRun(*reader, offset)) return batch;
+  const int64_t max_bytes = std::exchange(run_bytes, std::clamp(2 * run_bytes, kFirstRunBytes, kLongestRunBytes));
+  if (max_bytes > 0) {
+    const absl::StatusOr<FileRange> range = reader->Read(offset, {.max_bytes = max_bytes, .isolation = isolation});
+    if (range.ok()) {
+      run = range->View();
+      if (const std::optional<RecordBatchView> batch = TakeOfRun(*reader, offset)) return batch;
+    }
+  }
+  return reader->ReadBatch(offset, isolation);  // at the end, or where the fault of a run may lie further on
+}
 
 LogScan::LogScan(LogReader reader, int64_t offset, const ScanOptions& options)
     : reader_(std::move(reader)),
@@ -48,7 +88,8 @@ bool LogScan::Next() {
 // Sets the cursor to the next batch that has records to give out; false at the end or on an error.
 bool LogScan::NextBatchOfLog() {
   while (next_offset_ < to_offset_) {
-    absl::StatusOr<std::optional<RecordBatchView>> batch = reader_.ReadBatch(next_offset_, options_.isolation);
+    const absl::StatusOr<std::optional<RecordBatchView>> batch =
+        cursor_->TakeBatch(&reader_, next_offset_, options_.isolation);
     if (!batch.ok()) {
       status_ = batch.status();
       if (absl::IsDataLoss(status_)) next_offset_ = reader_.impl_->BehindDamage(next_offset_);
