@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include "base/path.h"
+#include "base/prefetch.h"
 #include "base/status.h"
+#include "index/entry_search.h"
 #include "segment/segment_files.h"
 #include "segment/segment_lookup.h"
 
@@ -28,23 +30,7 @@ TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& path, int6
 // How many entries point at or before `position`, of either form of the index: entries rise in both members.
 template <typename Index>
 size_t CountAtOrBefore(const Index& index, int64_t position) {
-  size_t low = 0;
-  size_t high = index.entry_count();
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (index.entry(middle).position <= position) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
-}
-
-// The lines of [begin, end) on their way to the cache.
-void Prefetch(const std::byte* begin, const std::byte* end) {
-  constexpr std::ptrdiff_t kLineBytes = 64;
-  for (; begin < end; begin += kLineBytes) __builtin_prefetch(begin);
+  return CountNotAbove(index.entry_count(), position, [&index](size_t number) { return index.entry(number).position; });
 }
 
 }  // namespace
@@ -152,8 +138,8 @@ OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
   if (ComesFromFiles(hint.stretch)) {
     hint.skip_bytes = WaypointsOf(hint.stretch).DistanceTo(target, hint.entry.offset, end.offset);
   }
-  constexpr int64_t kMostBytes = 1024;
-  constexpr int64_t kHeaderWithFirstRecord = 128;
+  constexpr int64_t kMostBytes = 16 * kCacheLineBytes;
+  constexpr int64_t kHeaderWithFirstRecord = 2 * kCacheLineBytes;
   Prefetch(begin + hint.skip_bytes,
            begin + std::min(guessed_bytes + kHeaderWithFirstRecord, hint.skip_bytes + kMostBytes));
   return hint;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/prefetch.h"
 #include "base/status.h"
 #include "record/batch_format.h"
 #include "varve/record_batch.h"
@@ -248,11 +249,23 @@ class TestedWalk {
   absl::StatusOr<std::optional<FoundBatch>> Next() {
     if (position_ >= tested_end_) VARVE_RETURN_IF_ERROR(TestStretch());
     VARVE_ASSIGN_OR_RETURN(std::optional<FoundBatch> found, BatchAt(segment_, position_, end_));
-    if (found.has_value()) position_ = found->position + found->size_bytes;
+    if (!found.has_value()) return found;
+    position_ = found->position + found->size_bytes;
+    if (found->size_bytes <= kFetchedAhead) FetchAhead();
     return found;
   }
 
  private:
+  // The headers of small batches follow one another at little distance: those to come are on their way while one is
+  // looked at.
+  void FetchAhead() {
+    const int64_t end = std::min(position_ + kFetchedAhead, end_.end_position);
+    const int64_t from = std::max(position_, fetched_);
+    if (from >= end) return;
+    Prefetch(segment_.log() + from, segment_.log() + end);
+    fetched_ = end;
+  }
+
   absl::Status TestStretch() {
     const OpenSegment::IndexHint hint = segment_.FloorPosition(position_);
     if (!hint.trusted) VARVE_RETURN_IF_ERROR(Test(segment_, hint));
@@ -262,11 +275,13 @@ class TestedWalk {
   }
 
   static constexpr int64_t kNoEnd = std::numeric_limits<int64_t>::max();
+  static constexpr int64_t kFetchedAhead = 16 * kCacheLineBytes;
 
   const OpenSegment& segment_;
   int64_t position_;
   const PublishedEnd end_;
   int64_t tested_end_ = 0;
+  int64_t fetched_ = 0;
 };
 
 int64_t MaxTimestampOf(const OpenSegment& segment, const FoundBatch& batch) {
@@ -293,15 +308,14 @@ absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegmen
 absl::StatusOr<Start> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
                                     PublishedEnd end) {
   const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms, end.next_offset);
-  int64_t target = segment.base_offset();
   if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
     const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, floor.offset, end);
     if (named.ok() && named->has_value() && (*named)->base_offset <= floor.offset &&
-        MaxTimestampOf(segment, **named) == floor.timestamp_ms) {
-      target = floor.offset;
+        (*named)->last_offset >= min_offset && MaxTimestampOf(segment, **named) == floor.timestamp_ms) {
+      return Start{(*named)->floor, (*named)->position};
     }
   }
-  return ScanStart(segment, std::max(target, min_offset), end);
+  return ScanStart(segment, min_offset, end);
 }
 
 // The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
