@@ -13,8 +13,9 @@ namespace {
 constexpr int64_t kAllocateSteps = 4;
 constexpr int64_t kAllocateLargeSteps = 16;
 
-// In one call: a step at most.
-constexpr int64_t kZerosPerWrite = WriteWindow::kMaxStepBytes;
+// The folio that a write call makes is dirty as a whole once a byte of it is: while steps are small, because the log is
+// slow or somebody waits for syncs, a sync of one record is to write no more than this.
+constexpr int64_t kSmallWriteBytes = int64_t{16} * 1024;
 
 int64_t PageFloor(int64_t position) { return position / WriteWindow::kPageBytes * WriteWindow::kPageBytes; }
 int64_t PageCeiling(int64_t position) { return PageFloor(position + WriteWindow::kPageBytes - 1); }
@@ -71,9 +72,10 @@ absl::Status WriteWindow::ExtendTo(int64_t begin, int64_t new_end) {
 // A write call makes pages in folios of its own size, where a page fault reads a few unwritten blocks at a time as zeros
 // and dirties them one by one: a page costs half as much.
 absl::Status WriteWindow::WriteZeros(int64_t begin, int64_t end) {
-  static std::array<std::byte, kZerosPerWrite> zeros;  // takes no memory: nothing is ever stored to it
+  static std::array<std::byte, kMaxStepBytes> zeros;  // takes no memory: nothing is ever stored to it
+  const int64_t most = step_bytes_ == kMinStepBytes ? kSmallWriteBytes : step_bytes_;
   for (int64_t at = begin; at < end;) {
-    const int64_t count = std::min(kZerosPerWrite - at % kZerosPerWrite, end - at);
+    const int64_t count = std::min(most - at % most, end - at);
     VARVE_RETURN_IF_ERROR(
         file_->WriteAt(static_cast<uint64_t>(at), std::span(zeros).first(static_cast<size_t>(count))));
     at += count;
