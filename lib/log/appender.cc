@@ -207,10 +207,16 @@ absl::Status Appender::AppendRecords(std::span<const Record> records, const Appe
   BatchPlan plan;
   VARVE_RETURN_IF_ERROR(PlanBatch(records, stamp, &plan));
   const bool durable_acks = options.ack == Ack::kDurable || flusher_->durable_acks_wanted();
-  if (stamp.codec == Codec::kNone) {
+  if (stamp.codec == Codec::kNone && plan.size_bytes < ActiveSegment::kWriteThroughBytes) {
     VARVE_RETURN_IF_ERROR(AppendInPlace(records, stamp, plan, durable_acks));
   } else {
-    VARVE_RETURN_IF_ERROR(EncodeCompressedBatch(records, stamp, plan, &scratch_));
+    if (stamp.codec == Codec::kNone) {
+      VARVE_RETURN_IF_ERROR(CheckSize(static_cast<int64_t>(plan.size_bytes)));  // before there is memory for it
+      scratch_.resize(plan.size_bytes);
+      EncodeBatch(records, stamp, plan, scratch_.data());
+    } else {
+      VARVE_RETURN_IF_ERROR(EncodeCompressedBatch(records, stamp, plan, &scratch_));
+    }
     const Incoming batch{.size_bytes = static_cast<int64_t>(scratch_.size()),
                          .last_offset = plan.last_offset,
                          .max_timestamp_ms = plan.max_timestamp_ms,

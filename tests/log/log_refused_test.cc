@@ -93,7 +93,7 @@ TEST_P(LogRefusedTest, BatchesOfARefusedAppendNeverComeBack) {
                    .nth = written + 1,
                    .status = absl::ResourceExhaustedError("disk full"),
                    .partial_bytes = 1000});
-  const auto refused = log->AppendAsFollower(LeadersBatches(5, {900, 900, 100'000}), 0);
+  const auto refused = log->AppendAsFollower(LeadersBatches(5, {900, 900, 600'000}), 0);
   ASSERT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_EQ(faulty_.faults_fired(), 1u);
   EXPECT_EQ(log->log_end_offset(), 5);
@@ -119,7 +119,7 @@ TEST_P(LogRefusedTest, BytesThatCannotBeTakenBackPoison) {
   faulty_.AddRule({.operation = FileOperation::kTruncate,
                    .path_part = ".log",
                    .status = absl::ResourceExhaustedError("no room to cut")});
-  const auto refused = log->AppendAsFollower(LeadersBatches(5, {900, 900, 100'000}), 0);
+  const auto refused = log->AppendAsFollower(LeadersBatches(5, {900, 900, 600'000}), 0);
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::HasSubstr("no room to cut")));
   EXPECT_TRUE(IsPoisoned(refused.status()));
   EXPECT_TRUE(IsPoisoned(log->Append({{.value = "v"}}).status()));

@@ -138,7 +138,7 @@ TEST_F(ActiveSegmentRefusalsTest, OtherWriteErrorsAreGivenAsTheyAre) {
                      .path_part = ".log",
                      .status = absl::InternalError("EIO"),
                      .partial_bytes = 10});
-    const std::vector<std::byte> bytes = large ? LargeBatch(0, 100'000) : MakeBatch({});
+    const std::vector<std::byte> bytes = large ? LargeBatch(0, 600'000) : MakeBatch({});
     EXPECT_THAT(Append(active.get(), bytes), StatusIs(absl::StatusCode::kInternal, HasSubstr("EIO")));
     EXPECT_EQ(active->end(), (PublishedEnd{0, 0}));
   }

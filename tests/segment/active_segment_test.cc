@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(, ActiveSegmentPlaceTest, ::testing::ValuesIn(kPlaces),
                          [](const auto& param) { return param.param.name; });
 
 TEST_P(ActiveSegmentPlaceTest, SmallAndLargeBatchesInterleave) {
-  constexpr int64_t kLimit = ActiveSegment::kWriteThroughBytes;
+  constexpr auto kLimit = static_cast<int64_t>(ActiveSegment::kWriteThroughBytes);
   std::mt19937 random(17);
   const auto active = Create(100);
   ReferenceSegment expected(100);
@@ -124,7 +124,7 @@ TEST_P(ActiveSegmentPlaceTest, DiscardLeavesNoTrace) {
     for (int64_t dropped = 0; dropped < 3; ++dropped) {
       const BatchSpec spec{
           .base_offset = offset + dropped, .timestamps_ms = {9'000'000}, .value = std::string(400, 'd')};
-      VARVE_ASSERT_OK(dropped == 2 && offset % 20 == 0 ? Append(active.get(), LargeBatch(offset + dropped, 100'000))
+      VARVE_ASSERT_OK(dropped == 2 && offset % 20 == 0 ? Append(active.get(), LargeBatch(offset + dropped, 600'000))
                                                        : Put(active.get(), MakeBatch(spec)));
     }
     ASSERT_THAT(active->Discard(), IsOkAndHolds(true));
