@@ -16,7 +16,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "log/deleted_files.h"
 #include "log/flusher.h"
 #include "log/live_line.h"

@@ -15,7 +15,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "varve/clock.h"
 #include "varve/file_system.h"
 #include "varve/retention.h"

@@ -22,7 +22,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "varve/log.h"
 #include "varve/log_options.h"
 

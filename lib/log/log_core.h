@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "log/frontiers.h"
 #include "log/live_line.h"
 #include "log/segment_list.h"

@@ -26,7 +26,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "log/live_view.h"
 #include "log/log_core.h"
 #include "log/writer_watch.h"

@@ -16,7 +16,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "segment/open_segment.h"
 #include "varve/file_system.h"
 #include "varve/recovery_report.h"

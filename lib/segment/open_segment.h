@@ -31,7 +31,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "segment/segment_files.h"
 #include "segment/segment_judgement.h"
 #include "segment/waypoints.h"

@@ -24,7 +24,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "base/mutex.h"
+#include "io/mutex.h"
 #include "varve/file_system.h"
 #include "varve/leader_epoch.h"
 
