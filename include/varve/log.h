@@ -80,7 +80,10 @@ class Log {
   // what a full or failing disk stops half way, the next opening resumes.
   // kUnavailable: another writer holds the lock. kInvalidArgument: an option out of range, or a directory to be created
   // whose name is not TOPIC-PARTITION. kUnimplemented: batches of magic 0 or 1. Cost: names first; only what lies above
-  // the durable point is read after an unclean stop.
+  // the durable point is read after an unclean stop. That may be in the page cache only: the first sync (of WaitDurable,
+  // Flush, Close, a durable append, or whatever else needs one) reads and writes all of it again before its own, and
+  // durable_offset() stays until then. Appends and reads go on meanwhile. With Visibility::kDurable, and where files have
+  // to be changed otherwise, Open does it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Log>> Open(const std::string& directory,
                                                                  const LogOptions& options = {});
 
@@ -125,8 +128,8 @@ class Log {
                                                               const AppendOptions& options = {});
 
   // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded; kAborted if a
-  // truncation took some of it meanwhile; the error that poisoned the log. `offset` may not exceed the log end
-  // (kOutOfRange).
+  // truncation took some of it meanwhile; the error that poisoned the log, kDataLoss where a batch that was good when the
+  // log was opened, and not yet synced, no longer is. `offset` may not exceed the log end (kOutOfRange).
   [[nodiscard]] absl::Status WaitDurable(int64_t offset,
                                          std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
 

@@ -48,7 +48,8 @@ enum class CleanupPolicy {
 [[nodiscard]] constexpr bool Compacts(CleanupPolicy policy) { return policy != CleanupPolicy::kDelete; }
 [[nodiscard]] constexpr bool Deletes(CleanupPolicy policy) { return policy != CleanupPolicy::kCompact; }
 
-// How far a consumer may read in a log that no replication drives.
+// How far a consumer may read in a log that no replication drives. With kDurable, opening after an unclean stop writes
+// and syncs what it has recovered, so that all of it is visible; else the first sync does.
 enum class Visibility { kLogEnd, kDurable };
 
 // Marks that lie outside the partition directory: Kafka's checkpoints and clean marker. Log::Open reads nothing outside

@@ -26,8 +26,8 @@ enum class RecoveryAction {
   kRebuilt,     // an index, snapshot or epoch file made anew from the .log
   kRemoved,     // a leftover file deleted: .deleted, .cleaned, an index without its .log, a stray snapshot
   kCompleted,   // an interrupted swap, truncation or prefix deletion carried through
-  kRewritten,   // bytes written again and synced, because they may never have reached the disk
-  kIgnored,     // a mark (checkpoint, clean mark, durable point) that does not match the files
+  kRewritten,  // bytes written again and synced, by opening or by the first sync, as they may not have reached the disk
+  kIgnored,    // a mark (checkpoint, clean mark, durable point) that does not match the files
 };
 
 [[nodiscard]] std::string_view RecoveryActionName(RecoveryAction action);
@@ -50,7 +50,7 @@ struct RecoveryFinding {
 struct RecoveryReport {
   bool clean = false;           // the last stop was clean, and its marks match the files
   bool cache_survived = false;  // proven: same boot, mount and file as when the directory was last written
-  int64_t durable_offset = 0;   // the durable point that was believed
+  int64_t durable_offset = 0;   // everything below was known to be on stable storage when the log was open
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   int64_t segments = 0;

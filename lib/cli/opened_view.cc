@@ -26,6 +26,8 @@ absl::StatusOr<OpenedView> ViewAsOpened(std::string_view command, FileSystem* ba
   options.recovery_progress = UpdatesOf(bar);
   const absl::StatusOr<std::unique_ptr<Log>> log = Log::Open(directory, options);
   if (!log.ok()) return log.status();
+  // With the sync that opening leaves to others, and Kafka's does not.
+  if (absl::Status status = (*log)->Flush(); !status.ok()) return status;
   view.offsets = (*log)->offsets();
   view.producers = (*log)->producers();
   view.leader_epochs = (*log)->leader_epochs();

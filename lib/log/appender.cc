@@ -76,7 +76,8 @@ absl::Status Appender::Install(LoadedLog loaded) {
   committed_below_ = core_->frontiers.VisibleEnd(Isolation::kHighWatermark);
   producers_->AdvanceHighWatermark(committed_below_);
   ShowTransactions();
-  VARVE_RETURN_IF_ERROR(flusher_->Restart(std::move(loaded.state), std::move(target), live_, loaded.log_end_offset,
+  VARVE_RETURN_IF_ERROR(flusher_->Restart(std::move(loaded.state), std::move(target), live_, std::move(loaded.unsynced),
+                                          loaded.log_end_offset,
                                           Error(absl::StatusCode::kAborted, "{}: truncated to {} before it was durable",
                                                 core_->directory, loaded.log_end_offset)));
   ++live_generation_;

@@ -20,6 +20,7 @@ bool IsBusy(uint32_t turn) { return turn % 2 != 0; }
 
 // One sync, taken down under the lock and carried out without it.
 struct Flusher::Work {
+  std::vector<UnsyncedRange> unsynced;
   std::vector<std::shared_ptr<File>> sealed;
   std::vector<std::shared_ptr<File>> beside;
   FlushTarget active;
@@ -92,6 +93,14 @@ absl::Status Flusher::Sync() {
   while (syncing_ || suspended_) idle_.Wait(&mutex_);
   VARVE_RETURN_IF_ERROR(frontiers_->Writable());
   return SyncOnce(std::chrono::nanoseconds::zero());  // the writer lock may be held: nobody could join
+}
+
+absl::Status Flusher::SyncWhatOpeningLeft() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (unsynced_.empty()) return absl::OkStatus();
+  }
+  return Sync();
 }
 
 absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
@@ -170,7 +179,8 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
   GatherWaiters(gather);
   const int served = arrived_.exchange(0, std::memory_order_relaxed);
   // What is written to one of the files beside while the sync runs puts it down again.
-  const Work work{.sealed = queue_,
+  const Work work{.unsynced = unsynced_,
+                  .sealed = queue_,
                   .beside = std::exchange(beside_, {}),
                   .active = active_,
                   .end = active_.segment->published(),
@@ -183,6 +193,7 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
   sync_took_ = Deadline::clock::now() - begin;
   expected_waiters_ = served + arrived_.load(std::memory_order_relaxed);
   if (status.ok()) {
+    unsynced_.clear();
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(work.sealed.size()));
     names_synced_ = work.names_changed;
     StoreDurable(work);
@@ -200,6 +211,7 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
 }
 
 absl::Status Flusher::SyncFiles(const Work& work) {
+  VARVE_RETURN_IF_ERROR(RewriteUnsynced(file_system_, directory_, work.unsynced));
   for (const std::shared_ptr<File>& file : work.sealed) VARVE_RETURN_IF_ERROR(file->SyncData());
   for (const std::shared_ptr<File>& file : work.beside) VARVE_RETURN_IF_ERROR(file->SyncData());
   if (work.sync_names) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));
@@ -277,10 +289,12 @@ int64_t Flusher::first_dirty_offset() {
 }
 
 absl::Status Flusher::Restart(std::unique_ptr<PartitionState> state, FlushTarget active, std::shared_ptr<LiveLine> live,
-                              int64_t end_offset, const absl::Status& reason) {
+                              std::vector<UnsyncedRange> unsynced, int64_t end_offset, const absl::Status& reason) {
   const absl::MutexLock lock(&mutex_);
   AwaitIdle();
   state_ = std::move(state);
+  unsynced_ = std::move(unsynced);
+  if (!unsynced_.empty()) ++names_changed_;
   queue_.clear();
   beside_.clear();
   active_ = std::move(active);

@@ -1,6 +1,6 @@
-// Flusher: who syncs when. Durability is a prefix: every segment not yet synced in order, the files beside them that
-// were written to, the directory once for new names, then the active file; only then does the durable offset move, and
-// varve.state with it.
+// Flusher: who syncs when. Durability is a prefix: what an opening has left to the first sync, every segment not yet
+// synced in order, the files beside them that were written to, the directory once for new names, then the active file;
+// only then does the durable offset move, and varve.state with it.
 //
 // Group commit: whoever finds no sync under way carries one out for everything appended so far; the others wait for it
 // and one broadcast wakes them, none of whom takes a lock. Those whom the last sync served are about to append again:
@@ -28,6 +28,7 @@
 #include "log/frontiers.h"
 #include "log/live_line.h"
 #include "log/partition_state.h"
+#include "log/unsynced_ranges.h"
 #include "segment/open_segment.h"
 #include "varve/clock.h"
 #include "varve/file_system.h"
@@ -51,11 +52,13 @@ class Flusher {
   Flusher(FileSystem* file_system, Clock* clock, std::string directory, Frontiers* frontiers);
 
   // Writer, after opening and after a truncation: what is written from now on, and the line that tells other processes
-  // what is durable. Nothing is queued any more; those who wait for more than `end_offset` get `reason` (from
-  // RunReadyCallbacks). varve.state is the flusher's to change from now on: see UpdateState. Errors: as
-  // LiveLine::StoreDurable; the line may then tell of more than is durable, so that nobody may be served.
+  // what is durable. Nothing is queued any more but `unsynced`, which the first sync begins with; those who wait for
+  // more than `end_offset` get `reason` (from RunReadyCallbacks). varve.state is the flusher's to change from now on: see
+  // UpdateState. Errors: as LiveLine::StoreDurable; the line may then tell of more than is durable, so that nobody may be
+  // served.
   [[nodiscard]] absl::Status Restart(std::unique_ptr<PartitionState> state, FlushTarget active,
-                                     std::shared_ptr<LiveLine> live, int64_t end_offset, const absl::Status& reason);
+                                     std::shared_ptr<LiveLine> live, std::vector<UnsyncedRange> unsynced,
+                                     int64_t end_offset, const absl::Status& reason);
 
   // Writer: waits for a sync under way and lets nobody begin another until Restart or Resume.
   void Suspend();
@@ -77,6 +80,9 @@ class Flusher {
   // Syncs everything published so far, and the directory if a name is new, even where all of it is durable already.
   // Calls nobody back: the writer lock may be held.
   [[nodiscard]] absl::Status Sync();
+  // Without the writer lock, by whoever is going to sync with it: writes and syncs what an opening has left to the first
+  // sync, which may take as long as reading and writing all of the log. OK where nothing is left.
+  [[nodiscard]] absl::Status SyncWhatOpeningLeft();
   // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
   void RunReadyCallbacks();
   // True if a sync or a truncation has made some ready since: one load, for whoever may have caused it with the writer
@@ -128,6 +134,7 @@ class Flusher {
   bool syncing_ ABSL_GUARDED_BY(mutex_) = false;
   bool suspended_ ABSL_GUARDED_BY(mutex_) = false;
   WaitWord turn_;  // odd while syncing or suspended: whoever waits for what is durable waits for its end
+  std::vector<UnsyncedRange> unsynced_ ABSL_GUARDED_BY(mutex_);        // of the opening: before all else
   std::vector<std::shared_ptr<File>> queue_ ABSL_GUARDED_BY(mutex_);   // sealed, not yet synced, oldest first
   std::vector<std::shared_ptr<File>> beside_ ABSL_GUARDED_BY(mutex_);  // see WrittenBeside; not yet synced
   FlushTarget active_ ABSL_GUARDED_BY(mutex_);

@@ -71,6 +71,7 @@ class Planner {
     VARVE_ASSIGN_OR_RETURN(found_, FindSegments(file_system_, directory_, listing_));
     VARVE_ASSIGN_OR_RETURN(plan_.marks, BelieveMarks(file_system_, directory_, found_, state, options_.marks));
     plan_.state = state;
+    plan_.state_is_lost = state_is_lost_;
     plan_.findings = plan_.marks.findings;
     plan_.index_interval_bytes = IndexIntervalBytes(options_, state);
     plan_.deleted = SetDeletedAside(plan_.marks, &found_);

@@ -44,6 +44,7 @@ struct LastBatch {
 
 struct LoadPlan {
   std::optional<PartitionStateValues> state;  // as it was judged by: it may not be readable again
+  bool state_is_lost = false;                 // one was stored that can no longer be read
   BelievedMarks marks;
   bool clean = false;                    // nothing is to be recovered
   std::vector<int64_t> deleted;          // base offsets of leftovers below the log start, the oldest first

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "log/partition_state.h"
+#include "log/unsynced_ranges.h"
 #include "state/leader_epoch_cache.h"
 #include "state/producer_state_manager.h"
 #include "varve/log_options.h"
@@ -38,6 +39,7 @@ struct LoadedLog {
   int64_t log_start_offset = 0;
   int64_t log_end_offset = 0;
   std::unique_ptr<PartitionState> state;  // stored with clean = false and synced
+  std::vector<UnsyncedRange> unsynced;    // left to the first sync; empty where all is on stable storage
   std::unique_ptr<LeaderEpochCache> epochs;
   std::unique_ptr<ProducerStateManager> producers;
   RecoveryReport report;  // durable_offset: everything below it is on stable storage now

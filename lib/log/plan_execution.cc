@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "log/live_line.h"
 #include "log/saved_aside.h"
 #include "log/segment_rewrite.h"
+#include "log/unsynced_ranges.h"
 #include "segment/segment_files.h"
 
 namespace varve::internal {
@@ -407,40 +409,46 @@ class Execution {
 
   // --- Durability ---
 
-  // Everything above the durable point is written again and synced, segment after segment, then the names.
+  // Everything above the durable point is written again and synced, segment after segment, then the names; by the first
+  // sync, where it may wait.
   absl::Status SyncUnsynced() {
     if (plan_.clean) return absl::OkStatus();
-    for (const PlannedSegment& segment : plan_.segments) {
-      if (!segment.recovery.has_value()) continue;
-      const std::optional<int64_t> position = UnsyncedFrom(segment);
-      if (!position.has_value()) continue;
+    std::vector<UnsyncedRange> ranges = FindUnsynced(plan_);
+    if (MayAwaitSync(plan_, ranges, options_)) {
+      for (const UnsyncedRange& range : ranges) {
+        NoteRewritten(range, range.end_position - range.position, ", before the first sync");
+      }
+      loaded_.unsynced = std::move(ranges);
+      return absl::OkStatus();
+    }
+    for (const UnsyncedRange& range : ranges) {
       VARVE_ASSIGN_OR_RETURN(
           const int64_t bytes,
-          RewriteInPlace(file_system_, PathOf(segment.found.base_offset, SegmentFileKind::kLog), *position));
-      if (bytes == 0) continue;
-      Note({.action = RecoveryAction::kRewritten,
-            .rule = "Writing 3",
-            .file = LogName(segment.found.base_offset),
-            .position = *position,
-            .bytes = bytes,
-            .evidence = fmt::format("above the durable point {}", plan_.marks.durable_offset)});
+          RewriteInPlace(file_system_, PathOf(range.segment, SegmentFileKind::kLog), range.position));
+      NoteRewritten(range, bytes, "");
     }
     return file_system_->SyncDirectory(directory_);
   }
 
-  // The first byte of a segment, as it is before anything is mended or excised, that may never have reached the disk;
-  // absent where all of it has. The one that holds the durable point is never done with: it may have been trimmed since,
-  // and its size be the old one on the disk.
-  std::optional<int64_t> UnsyncedFrom(const PlannedSegment& segment) const {
-    const SegmentRecovery& recovery = *segment.recovery;
-    const int64_t base_offset = segment.found.base_offset;
-    if (plan_.marks.durable_point.has_value()) {
-      const DurablePoint& point = *plan_.marks.durable_point;
-      if (base_offset < point.segment) return std::nullopt;
-      return base_offset == point.segment ? point.position : 0;
-    }
-    if (recovery.next_offset <= plan_.marks.durable_offset) return std::nullopt;
-    return 0;
+  void NoteRewritten(const UnsyncedRange& range, int64_t bytes, std::string_view when) {
+    if (bytes == 0) return;
+    Note({.action = RecoveryAction::kRewritten,
+          .rule = "Writing 3",
+          .file = LogName(range.segment),
+          .position = range.position,
+          .bytes = bytes,
+          .evidence = fmt::format("above the durable point {}{}", plan_.marks.durable_offset, when)});
+  }
+
+  // What is known to be on stable storage as the log is opened.
+  DurablePoint DurableNow() const {
+    if (!loaded_.unsynced.empty()) return PointBeforeSync(plan_, loaded_.unsynced);
+    const LoadedSegment& active = loaded_.segments.back();
+    return {.offset = plan_.log_end_offset,
+            .segment = active.base_offset,
+            .position = active.size_bytes,
+            .batch_position = plan_.last_batch.position,
+            .batch_crc = plan_.last_batch.crc};
   }
 
   // --- The active segment ---
@@ -505,7 +513,7 @@ class Execution {
     RecoveryReport& report = loaded_.report;
     report.clean = plan_.clean;
     report.cache_survived = plan_.marks.cache_survived;
-    report.durable_offset = plan_.log_end_offset;
+    report.durable_offset = DurableNow().offset;
     report.log_start_offset = plan_.log_start_offset;
     report.log_end_offset = plan_.log_end_offset;
     report.segments = static_cast<int64_t>(loaded_.segments.size());
@@ -522,11 +530,7 @@ class Execution {
     values.clean = false;
     values.boot_id = file_system_->BootId();
     values.active = info.identity;
-    values.durable = {.offset = plan_.log_end_offset,
-                      .segment = active.base_offset,
-                      .position = active.size_bytes,
-                      .batch_position = plan_.last_batch.position,
-                      .batch_crc = plan_.last_batch.crc};
+    values.durable = DurableNow();
     values.log_start_offset = plan_.log_start_offset;
     // One that says something else by now may say the same again, and mean it.
     if (options_.marks.log_start_offset.value_or(values.superseded_log_start) != values.superseded_log_start) {
@@ -536,6 +540,9 @@ class Execution {
     values.pending = PendingOperation::kNone;
     values.pending_offset = 0;
     values.pending_end = {};
+    // Sectors that are stable are rewritten whole or not at all: a first store that is torn looks like a state that was
+    // lost, and what is not synced yet would be taken for damage.
+    if (!loaded_.unsynced.empty() && !loaded_.state->stored()) VARVE_RETURN_IF_ERROR(loaded_.state->Sync());
     loaded_.state->Store(values);
     return loaded_.state->Sync();
   }

@@ -105,6 +105,8 @@ absl::StatusOr<RetentionResult> Retention::Foresee(const LogCore& core, const Re
 }
 
 absl::Status Retention::DeleteBefore(int64_t offset) {
+  const absl::StatusOr<int64_t> foreseen = DeletionTarget(*appender_.core_, offset);
+  if (foreseen.ok()) VARVE_RETURN_IF_ERROR(SyncBeforeMovingLogStart(*foreseen));
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_RETURN_IF_ERROR(appender_.Writable());
@@ -123,8 +125,9 @@ absl::Status Retention::DeleteBefore(int64_t offset) {
 
 absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options) {
   // Timestamps are read from the files of segments before the writer has to wait; the segments remember them.
-  VARVE_RETURN_IF_ERROR(ForeseeIn(*appender_.core_, options).status());
-  RetentionResult result;
+  VARVE_ASSIGN_OR_RETURN(const Foreseen foreseen, ForeseeIn(*appender_.core_, options));
+  RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
+  VARVE_RETURN_IF_ERROR(SyncBeforeMovingLogStart(result.log_start_offset));
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
@@ -132,6 +135,13 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
   const auto removal_time = options.max_segments.has_value() ? std::chrono::nanoseconds(0) : kNoTimeLimit;
   result.files_left = appender_.deleted_files_.RemoveDue(removal_time).left;
   return result;
+}
+
+// Where opening has left much to the first sync, appends go on meanwhile.
+absl::Status Retention::SyncBeforeMovingLogStart(int64_t log_start_offset) {
+  if (log_start_offset == appender_.core_->frontiers.log_start()) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(appender_.CheckProcess());
+  return appender_.flusher_->SyncWhatOpeningLeft();
 }
 
 absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {

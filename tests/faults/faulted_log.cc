@@ -99,8 +99,10 @@ void FaultedLog::Open() {
   power_lost_ = false;
   const int64_t end = found->offsets.log_end_offset;
   if (end < current_.log.log_end_offset()) current_.log.TruncateTo(end);
-  EXPECT_EQ(log_->durable_offset(), end);
-  current_.durable_offset = current_.written_offset = end;
+  EXPECT_LE(log_->durable_offset(), end);
+  // What was acknowledged before stays so, though the mark that tells of it may lag.
+  current_.durable_offset = std::min(std::max(current_.durable_offset, log_->durable_offset()), end);
+  current_.written_offset = end;
 }
 
 ReferenceRecord FaultedLog::RecordAt(int64_t offset) const {

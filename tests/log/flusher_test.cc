@@ -365,7 +365,7 @@ TEST_P(FlusherTest, ASyncRightBehindARollThatLeavesAGapIsInOrder) {
   VARVE_ASSERT_OK_AND_ASSIGN(const auto second, ActiveSegment::Create(segment_options, 50));
   Flusher flusher(&disk_, &clock_, kPartition, &frontiers);
   VARVE_ASSERT_OK_AND_ASSIGN(FlushTarget target, FlushTargetOf(*first));
-  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), line, 0, absl::OkStatus()));
+  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), line, /*unsynced=*/{}, 0, absl::OkStatus()));
   VARVE_ASSERT_OK_AND_ASSIGN(target, FlushTargetOf(*second));
   flusher.Rolled(std::move(target));
   VARVE_ASSERT_OK(flusher.Sync());
@@ -409,7 +409,7 @@ TEST(FlusherAloneTest, WhatTheSegmentHasAndTheLogHasNotYetIsNotToldDurable) {
                              LiveLine::Create(files.get(), kPartition, state->values().lineage));
   Frontiers frontiers(Visibility::kLogEnd);
   Flusher flusher(files.get(), &clock, kPartition, &frontiers);
-  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), live, 0, absl::OkStatus()));
+  VARVE_ASSERT_OK(flusher.Restart(std::move(state), std::move(target), live, /*unsynced=*/{}, 0, absl::OkStatus()));
 
   const std::vector<std::byte> batch = DataBatch({.timestamp_ms = 1000});
   VARVE_ASSERT_OK(active->Append(batch, {static_cast<int64_t>(batch.size()), 0, 1000}, /*durable_acks=*/false));

@@ -18,6 +18,7 @@ VARIABLES
   names,     \* base offset -> the .log file of that name; see Disk
   slots,     \* varve.state
   pc,        \* what the writer does next; "Open": whatever the host asks for; "Closed": nobody has the log open
+  unsynced,  \* Flusher: bases of segments that an opening has left to the first sync
   queue,     \* Flusher: bases of sealed segments that are not yet synced, oldest first
   newNames,  \* Flusher: names that the directory's sync does not cover yet
   flush,     \* Flusher: the sync under way; None
@@ -33,9 +34,9 @@ VARIABLES
   used       \* how often each thing has happened
 
 disk == <<names, slots>>
-flusher == <<queue, newNames, flush>>
+flusher == <<unsynced, queue, newNames, flush>>
 told == <<log, acked, cutTo, start, startTo, lost>>
-vars == <<names, slots, pc, queue, newNames, flush, op, plan, log, acked, cutTo, start, startTo, lost, used>>
+vars == <<names, slots, pc, unsynced, queue, newNames, flush, op, plan, log, acked, cutTo, start, startTo, lost, used>>
 
 Bases == 0..(MaxRecords - 1)
 Found == {b \in Bases : names[b].file # None}
@@ -65,7 +66,7 @@ Init ==
                                             start |-> 0, fresh |-> TRUE],
                               alts |-> {}, d |-> FALSE]]
   /\ pc = "Open"
-  /\ queue = <<>> /\ newNames = {} /\ flush = None
+  /\ unsynced = {} /\ queue = <<>> /\ newNames = {} /\ flush = None
   /\ op = None /\ plan = None
   /\ log = <<>> /\ acked = 0 /\ cutTo = -1 /\ start = 0 /\ startTo = 0 /\ lost = FALSE
   /\ used = [records |-> 0, rolls |-> 0, truncations |-> 0, deletions |-> 0, losses |-> 0, deaths |-> 0, failures |-> 0]
@@ -73,7 +74,7 @@ Init ==
 (* The host closes a log that a failure has stopped, or opening has failed: nothing but the files is left. *)
 Close ==
   /\ pc' = "Closed"
-  /\ queue' = <<>> /\ newNames' = {} /\ flush' = None /\ op' = None /\ plan' = None
+  /\ unsynced' = {} /\ queue' = <<>> /\ newNames' = {} /\ flush' = None /\ op' = None /\ plan' = None
 
 ----------------------------------------------------------------------------
 (* Appender *)
@@ -94,55 +95,71 @@ RollTo ==
   /\ queue' = IF Broken = "RollWithoutSync" THEN queue ELSE queue \o <<ActiveBase>>
   /\ newNames' = IF Broken = "NoDirectorySync" THEN newNames ELSE newNames \cup {Len(log)}
   /\ slots' = Store(Values)
-  /\ UNCHANGED <<pc, flush, op, plan, told>>
+  /\ UNCHANGED <<pc, unsynced, flush, op, plan, told>>
 
 ----------------------------------------------------------------------------
 (* Flusher: one sync for everything published when it begins; appends and rolls go on meanwhile. *)
 
 SyncOnce ==
   /\ pc = "Open" /\ flush = None
-  /\ acked < Len(log) \/ queue # <<>> \/ newNames # {}
-  /\ flush' = [sealed |-> queue, taken |-> Len(queue), names |-> newNames, base |-> ActiveBase, end |-> Len(log),
+  /\ acked < Len(log) \/ unsynced # {} \/ queue # <<>> \/ newNames # {}
+  /\ flush' = [rewrite |-> unsynced, sealed |-> queue, taken |-> Len(queue), names |-> newNames, base |-> ActiveBase, end |-> Len(log),
              done |-> FALSE]
   /\ acked' = IF Broken = "AckBeforeSync" THEN Len(log) ELSE acked
   /\ slots' = IF Broken = "StoreDurableBeforeSync" THEN Store(WithPoint(Values, PointAt(Len(log)))) ELSE slots
-  /\ UNCHANGED <<names, pc, queue, newNames, op, plan, log, cutTo, start, startTo, lost, used>>
+  /\ UNCHANGED <<names, pc, unsynced, queue, newNames, op, plan, log, cutTo, start, startTo, lost, used>>
 
 (* A sync that fails poisons the log: until it is opened anew nothing is written, and nothing acknowledged. *)
 Poison ==
-  IF Broken = "RetrySync" THEN flush' = None /\ UNCHANGED <<pc, queue, newNames, op, plan>> ELSE Close
+  IF Broken = "RetrySync" THEN flush' = None /\ UNCHANGED <<pc, unsynced, queue, newNames, op, plan>> ELSE Close
+
+(* RewriteUnsynced, a file: what an opening has left is written again and synced before all else. *)
+RewriteUnsynced ==
+  /\ flush # None /\ flush.rewrite # {}
+  /\ \E ok \in Outcomes :
+       LET b == Min(flush.rewrite)
+           file == IF Broken = "SyncWithoutRewriting" THEN FileOf(b) ELSE Rewritten(FileOf(b))
+       IN
+       /\ names' = Written(names, b, IF ok THEN Synced(file) ELSE SyncFailed(file))
+       /\ CountIfFailed(ok)
+       /\ IF ok THEN /\ flush' = Update(flush, "rewrite", flush.rewrite \ {b})
+                     /\ UNCHANGED <<pc, unsynced, queue, newNames, op, plan>>
+          ELSE Poison
+  /\ UNCHANGED <<slots, told>>
 
 (* Flusher::SyncFiles, a sealed file. *)
 SyncSealed ==
-  /\ flush # None /\ flush.sealed # <<>>
+  /\ flush # None /\ flush.rewrite = {} /\ flush.sealed # <<>>
   /\ \E ok \in Outcomes :
        LET b == Head(flush.sealed) IN
        /\ names' = Written(names, b, IF ok THEN Synced(FileOf(b)) ELSE SyncFailed(FileOf(b)))
        /\ CountIfFailed(ok)
-       /\ IF ok THEN flush' = Update(flush, "sealed", Tail(flush.sealed)) /\ UNCHANGED <<pc, queue, newNames, op, plan>>
+       /\ IF ok THEN /\ flush' = Update(flush, "sealed", Tail(flush.sealed))
+                     /\ UNCHANGED <<pc, unsynced, queue, newNames, op, plan>>
           ELSE Poison
   /\ UNCHANGED <<slots, told>>
 
 (* Flusher::SyncFiles, the directory. *)
 SyncNames ==
-  /\ flush # None /\ flush.sealed = <<>> /\ flush.names # {}
+  /\ flush # None /\ flush.rewrite = {} /\ flush.sealed = <<>> /\ flush.names # {}
   /\ \E ok \in Outcomes :
        /\ names' = IF ok THEN NamesSynced(names) ELSE names
        /\ CountIfFailed(ok)
        /\ IF ok THEN /\ flush' = Update(flush, "names", {})
                      /\ newNames' = newNames \ flush.names
-                     /\ UNCHANGED <<pc, queue, op, plan>>
+                     /\ UNCHANGED <<pc, unsynced, queue, op, plan>>
           ELSE Poison
   /\ UNCHANGED <<slots, told>>
 
 (* Flusher::SyncFiles, the active file. *)
 SyncActive ==
-  /\ flush # None /\ flush.sealed = <<>> /\ flush.names = {} /\ ~flush.done
+  /\ flush # None /\ flush.rewrite = {} /\ flush.sealed = <<>> /\ flush.names = {} /\ ~flush.done
   /\ \E ok \in Outcomes :
        LET b == flush.base IN
        /\ names' = Written(names, b, IF ok THEN Synced(FileOf(b)) ELSE SyncFailed(FileOf(b)))
        /\ CountIfFailed(ok)
-       /\ IF ok THEN flush' = Update(flush, "done", TRUE) /\ UNCHANGED <<pc, queue, newNames, op, plan>> ELSE Poison
+       /\ IF ok THEN flush' = Update(flush, "done", TRUE) /\ UNCHANGED <<pc, unsynced, queue, newNames, op, plan>>
+          ELSE Poison
   /\ UNCHANGED <<slots, told>>
 
 (* What SyncOnce does when all are synced: StoreDurable, PublishDurable. Now and then varve.state is synced too; that *)
@@ -157,13 +174,13 @@ StoreDurable ==
         /\ \/ slots' = stored /\ UNCHANGED used
            \/ slots' = SlotsSynced(stored) /\ UNCHANGED used
            \/ used.failures < MaxFailures /\ slots' = SlotsSyncFailed(stored) /\ Count("failures")
-  /\ flush' = None
+  /\ unsynced' = {} /\ flush' = None
   /\ UNCHANGED <<names, pc, newNames, op, plan, log, cutTo, start, startTo, lost>>
 
 ----------------------------------------------------------------------------
 (* Truncation and PrefixDeletion: the intent is synced before a name or a size changes. *)
 
-EverythingIsDurable == flush = None /\ acked = Len(log) /\ queue = <<>> /\ newNames = {}
+EverythingIsDurable == flush = None /\ acked = Len(log) /\ unsynced = {} /\ queue = <<>> /\ newNames = {}
 
 (* Truncation::TruncateTo up to Flusher::UpdateState's store. That everything is durable is the sync it waits for. *)
 TruncateTo ==
@@ -309,6 +326,8 @@ PlanOf(values) ==
       beyond |-> IF Broken = "LeaveBeyond" THEN {} ELSE {b \in bases : b > last},
       last |-> last, cut |-> cut,
       rewrite |-> {b \in bases : first <= b /\ b <= last},
+      asFound |-> ~void /\ deleted = {} /\ stopping = {} /\ off < EndOf(last),
+      later |-> FALSE,  \* rewritten by the first sync
       start |-> Max({Min(bases), IF void THEN 0 ELSE values.start})]
 
 AfterRemoved(p) == IF Size(FileOf(p.last)) > p.cut THEN "CutTail" ELSE "SyncUnsynced"
@@ -357,6 +376,12 @@ SyncUnsynced ==
      IN SyncFile(b, file, plan' = Update(plan, "rewrite", {other \in plan.rewrite : other > b})
                           /\ UNCHANGED <<pc, flusher, op>>)
   /\ UNCHANGED <<slots, told>>
+(* Where nothing else is to be done: the first sync does it, and the durable point stays until then. *)
+MayAwaitSync ==
+  /\ pc = "SyncUnsynced" /\ plan.asFound /\ Unsynced # {}
+  /\ pc' = "StoreState"
+  /\ plan' = [plan EXCEPT !.rewrite = Unsynced, !.later = TRUE]
+  /\ UNCHANGED <<disk, flusher, op, told, used>>
 SyncUnsyncedNames ==
   /\ pc = "SyncUnsynced" /\ Unsynced = {}
   /\ IF Broken = "TruncateWithoutDirectorySync"
@@ -372,10 +397,11 @@ Readable ==
 StoreState ==
   /\ pc = "StoreState"
   /\ pc' = "StateStored"
-  /\ LET base == Max(Found) IN
-     slots' = Store([seq |-> 0, off |-> ReadableEnd, seg |-> base,
-                     last |-> IF ReadableEnd = base THEN 0 ELSE Readable[ReadableEnd],
-                     pend |-> "none", to |-> 0, start |-> plan.start, fresh |-> TRUE])
+  /\ LET base == Max(Found)
+         end == [off |-> ReadableEnd, seg |-> base, last |-> IF ReadableEnd = base THEN 0 ELSE Readable[ReadableEnd]]
+         point == IF plan.later THEN (IF Broken = "StoreEndBeforeSync" THEN end ELSE Values) ELSE end
+     IN slots' = Store(WithPoint([seq |-> 0, off |-> 0, seg |-> 0, last |-> 0, pend |-> "none", to |-> 0,
+                                  start |-> plan.start, fresh |-> TRUE], point))
   /\ UNCHANGED <<names, flusher, op, plan, told, used>>
 
 SyncState == pc = "StateStored" /\ UpdateState(IF plan.deleted # {} THEN "RemoveDeleted" ELSE "Install")
@@ -390,12 +416,15 @@ SyncDeleted ==
   /\ pc = "RemoveDeleted" /\ plan.deleted = {}
   /\ SyncDirectory(IF Broken = "RemoveDeletedFirst" THEN AfterJudged(plan) ELSE "Install")
 
-(* The log is open, and all that it holds is durable. *)
+(* The log is open, and all that it holds is durable, or was before, or waits for the first sync. *)
 Install ==
   /\ pc = "Install"
   /\ pc' = "Open"
-  /\ queue' = <<>> /\ newNames' = {} /\ flush' = None /\ op' = None /\ plan' = None
-  /\ log' = Readable /\ acked' = ReadableEnd /\ cutTo' = -1 /\ start' = plan.start /\ startTo' = plan.start
+  /\ unsynced' = IF plan.later THEN plan.rewrite ELSE {}
+  /\ newNames' = IF plan.later THEN Found ELSE {}
+  /\ queue' = <<>> /\ flush' = None /\ op' = None /\ plan' = None
+  /\ acked' = IF plan.later THEN Min({acked, ReadableEnd}) ELSE ReadableEnd
+  /\ log' = Readable /\ cutTo' = -1 /\ start' = plan.start /\ startTo' = plan.start
   /\ lost' = FALSE
   /\ UNCHANGED <<disk, used>>
 
@@ -422,12 +451,12 @@ PowerLoss ==
 
 Next ==
   \/ AppendRecords \/ RollTo
-  \/ SyncOnce \/ SyncSealed \/ SyncNames \/ SyncActive \/ StoreDurable
+  \/ SyncOnce \/ RewriteUnsynced \/ SyncSealed \/ SyncNames \/ SyncActive \/ StoreDurable
   \/ TruncateTo \/ MoveLogStart \/ Announce
   \/ LoadLog \/ CompletePending \/ RemoveSegmentFiles \/ SyncRemovals \/ CutAtPoint \/ SyncCut
   \/ ClearIntent \/ SyncCleared \/ DropPrefix
   \/ MakeLoadPlan \/ RemoveBeyond \/ SyncBeyond \/ CutTail \/ SyncTail
-  \/ SyncUnsynced \/ SyncUnsyncedNames \/ StoreState \/ SyncState \/ RemoveDeleted \/ SyncDeleted \/ Install
+  \/ SyncUnsynced \/ MayAwaitSync \/ SyncUnsyncedNames \/ StoreState \/ SyncState \/ RemoveDeleted \/ SyncDeleted \/ Install
   \/ ProcessDeath \/ PowerLoss
 
 Spec == Init /\ [][Next]_vars

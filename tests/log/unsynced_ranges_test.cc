@@ -1,0 +1,385 @@
+// What an opening leaves to the first sync: until that, nothing of it counts as durable, and nothing of it is lost that
+// a process death leaves; the sync writes it again, but for what is no longer as it was found.
+#include "log/unsynced_ranges.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/path.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "log/log_places.h"
+#include "segment/segment_files.h"
+#include "support/status_matchers.h"
+#include "support/sync_hook.h"
+#include "varve/errors.h"
+#include "varve/testing/faulty_file_system.h"
+
+namespace varve::internal {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+using ::testing::Contains;
+using ::testing::Field;
+using ::testing::IsEmpty;
+using testing_support::AppendMany;
+using testing_support::AppendNext;
+using testing_support::ExpectRecords;
+using testing_support::IsOk;
+using testing_support::kPartition;
+using testing_support::OpenLog;
+using testing_support::StatusIs;
+using testing_support::SyncHook;
+using testing_support::TinyOptions;
+
+constexpr int64_t kDurable = 3;
+constexpr int64_t kEnd = 23;  // in several segments
+constexpr char kFirstLog[] = "orders-0/00000000000000000000.log";
+
+const auto kIsRewritten = Field(&RecoveryFinding::action, RecoveryAction::kRewritten);
+
+class UnsyncedRangesTest : public ::testing::TestWithParam<IoMode> {
+ protected:
+  LogOptions Options(FileSystem* files) { return TinyOptions(files, &clock_, GetParam()); }
+  std::unique_ptr<Log> Open(FileSystem* files) { return OpenLog(kPartition, Options(files)); }
+
+  // What a process leaves that is killed with kEnd records, of which kDurable are durable; of the others nothing has
+  // reached the disk, and the cache does not know.
+  std::unique_ptr<MemoryFileSystem> Killed() {
+    MemoryFileSystem disk;
+    const auto log = Open(&disk);
+    AppendMany(log.get(), kDurable, {.ack = Ack::kDurable});
+    AppendMany(log.get(), kEnd - kDurable);
+    for (const auto& segment : log->segments()) {
+      const std::string path = JoinPath(kPartition, SegmentFileName(segment.base_offset, SegmentFileKind::kLog));
+      disk.FailNextSync(path, absl::InternalError("EIO"));
+      EXPECT_FALSE((*disk.Open(path, OpenMode::kReadWrite))->SyncData().ok());
+    }
+    return disk.CloneAfterProcessDeath();
+  }
+
+  // Everything is there after a power loss.
+  void ExpectDurable(const MemoryFileSystem& disk, int64_t end) {
+    const auto after = disk.CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    const auto log = Open(after.get());
+    ASSERT_NE(log, nullptr);
+    ASSERT_EQ(log->log_end_offset(), end);
+    ExpectRecords(*log, 0, end);
+    EXPECT_THAT(log->damage(), IsEmpty());
+  }
+
+  ManualClock clock_{1'700'000'000'000, 1'000'000'000'000};
+};
+
+INSTANTIATE_TEST_SUITE_P(, UnsyncedRangesTest, ::testing::Values(IoMode::kMapped, IoMode::kWrite),
+                         [](const auto& param) { return param.param == IoMode::kMapped ? "Mapped" : "Write"; });
+
+TEST_P(UnsyncedRangesTest, OpeningWritesNothingAgainAndTheFirstSyncAllOfIt) {
+  const auto disk = Killed();
+  FaultyFileSystem files(disk.get());
+  int syncs = 0;
+  files.SetObserver([&](const FileCall& call) {
+    if (call.operation == FileOperation::kSync && call.path.ends_with(".log")) ++syncs;
+  });
+  const auto log = Open(&files);
+  EXPECT_LE(syncs, 1) << "of the tail that is cut";
+  syncs = 0;
+  EXPECT_EQ(log->durable_offset(), kDurable);
+  EXPECT_EQ(log->recovery_report().durable_offset, kDurable);
+  EXPECT_THAT(log->recovery_report().findings, Contains(kIsRewritten));
+  ExpectRecords(*log, 0, kEnd);
+  VARVE_ASSERT_OK(log->WaitDurable(kEnd));
+  EXPECT_GE(syncs, static_cast<int>(log->segments().size()));
+  EXPECT_EQ(log->durable_offset(), kEnd);
+  ExpectDurable(*disk, kEnd);
+  syncs = 0;
+  AppendNext(log.get(), {.ack = Ack::kDurable});
+  EXPECT_EQ(syncs, 1) << "it is written again once";
+}
+
+TEST_P(UnsyncedRangesTest, TheNextOpeningHasTheSameBeforeItWhereNothingWasSynced) {
+  auto disk = Killed();
+  for (int death = 0; death < 3; ++death) {
+    auto log = Open(disk.get());
+    ASSERT_EQ(log->log_end_offset(), kEnd + death);
+    EXPECT_EQ(log->durable_offset(), kDurable);
+    EXPECT_THAT(log->recovery_report().findings, Contains(kIsRewritten));
+    AppendNext(log.get());
+    ExpectRecords(*log, 0, kEnd + death + 1);
+    auto next = disk->CloneAfterProcessDeath();
+    log.reset();
+    disk = std::move(next);
+  }
+  const auto log = Open(disk.get());
+  VARVE_ASSERT_OK(log->Flush());
+  ExpectDurable(*disk, kEnd + 3);
+}
+
+TEST_P(UnsyncedRangesTest, WhateverSyncsFirstCoversIt) {
+  const std::vector<std::pair<std::string, std::function<void(Log*)>>> kFirst = {
+      {"a durable append", [](Log* log) { AppendNext(log, {.ack = Ack::kDurable}); }},
+      {"one behind a roll",
+       [](Log* log) {
+         VARVE_ASSERT_OK(log->Roll());
+         AppendMany(log, 9);
+         AppendNext(log, {.ack = Ack::kDurable});
+       }},
+      {"a truncation", [](Log* log) { VARVE_ASSERT_OK(log->TruncateTo(kEnd - 4)); }},
+      {"a close", [](Log* log) { VARVE_ASSERT_OK(log->Close()); }}};
+  for (const auto& [name, sync] : kFirst) {
+    SCOPED_TRACE(name);
+    const auto disk = Killed();
+    const auto log = Open(disk.get());
+    ASSERT_NO_FATAL_FAILURE(sync(log.get()));
+    EXPECT_EQ(log->durable_offset(), log->log_end_offset());
+    ExpectDurable(*disk, log->log_end_offset());
+  }
+}
+
+TEST_P(UnsyncedRangesTest, ADeletionOfAPrefixSyncsItAndLetsAppendsGoOnMeanwhile) {
+  const auto disk = Killed();
+  Log* appended_to = nullptr;
+  std::future<void> append;
+  SyncHook files(disk.get(), [&](const std::string& path) {
+    if (appended_to == nullptr || append.valid() || path != kFirstLog) return;
+    append = std::async(std::launch::async, [&] { AppendNext(appended_to); });
+    EXPECT_EQ(append.wait_for(60s), std::future_status::ready) << "the writer is locked out";
+  });
+  const auto log = Open(&files);
+  appended_to = log.get();
+  VARVE_ASSERT_OK(log->DeleteBefore(kEnd - 2));
+  appended_to = nullptr;
+  ASSERT_TRUE(append.valid());
+  EXPECT_EQ(log->log_start_offset(), kEnd - 2);
+  ExpectRecords(*log, kEnd - 2, kEnd + 1);
+}
+
+// The pages were dropped from the cache, and the disk has something else; or somebody writes to the file.
+TEST_P(UnsyncedRangesTest, NothingIsWrittenOrAcknowledgedThatIsNotAsItWasFound) {
+  struct Change {
+    const char* name;
+    std::function<void(File*, int64_t position)> make;  // of the batch at a position
+  };
+  const auto flip = [](int64_t at) {
+    return [at](File* file, int64_t position) {
+      std::byte byte{};
+      ASSERT_THAT(file->ReadAt(static_cast<uint64_t>(position + at), {&byte, 1}), IsOk());
+      byte ^= std::byte{1};
+      VARVE_ASSERT_OK(file->WriteAt(static_cast<uint64_t>(position + at), {&byte, 1}));
+    };
+  };
+  const std::vector<Change> kChanges = {
+      {"its body", flip(70)},
+      {"its base offset", flip(6)},
+      {"its length", flip(11)},
+      {"its magic", flip(16)},
+      {"all of it is zeros",
+       [](File* file, int64_t position) {
+         VARVE_ASSERT_OK(file->WriteAt(static_cast<uint64_t>(position), std::vector<std::byte>(80)));
+       }},
+      {"the file ends before it",
+       [](File* file, int64_t position) { VARVE_ASSERT_OK(file->Truncate(static_cast<uint64_t>(position))); }}};
+  for (const Change& change : kChanges) {
+    SCOPED_TRACE(change.name);
+    const auto disk = Killed();
+    const auto log = Open(disk.get());
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, log->NewReader().Find(kDurable));
+    ASSERT_TRUE(batch.has_value());
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, disk->Open(kFirstLog, OpenMode::kReadWrite));
+    ASSERT_NO_FATAL_FAILURE(change.make(file.get(), batch->position));
+    const absl::Status flushed = log->Flush();
+    EXPECT_THAT(flushed, StatusIs(absl::StatusCode::kDataLoss));
+    EXPECT_EQ(log->durable_offset(), kDurable);
+    EXPECT_TRUE(IsPoisoned(log->Append({{.value = "v"}}).status()));
+  }
+}
+
+TEST_P(UnsyncedRangesTest, ACallThatFailsWhileItIsWrittenAgainPoisonsAndTheNextOpeningBeginsAnew) {
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    const auto disk = Killed();
+    FaultyFileSystem files(disk.get());
+    bool fired = false;
+    {
+      const auto log = Open(&files);
+      files.AddRule({.path_part = ".log", .nth = nth, .status = absl::ResourceExhaustedError("full")});
+      const absl::Status flushed = log->Flush();
+      fired = files.faults_fired() > 0;
+      EXPECT_EQ(flushed.ok(), !fired);
+      EXPECT_EQ(log->durable_offset(), fired ? kDurable : kEnd);
+      files.ClearRules();
+      ExpectRecords(*log, 0, kEnd);
+      EXPECT_EQ(IsPoisoned(log->AppendBatch({}).status()), fired);
+    }
+    const auto log = Open(disk.get());
+    ASSERT_EQ(log->log_end_offset(), kEnd);
+    VARVE_ASSERT_OK(log->Flush());
+    ExpectDurable(*disk, kEnd);
+    if (!fired) {
+      EXPECT_GT(nth, 10u);
+      break;
+    }
+  }
+}
+
+TEST_P(UnsyncedRangesTest, WhatIsAppendedWhileItIsWrittenAgainStays) {
+  const auto disk = Killed();
+  Log* appended_to = nullptr;
+  SyncHook files(disk.get(), [&](const std::string& path) {
+    if (appended_to == nullptr || path != kFirstLog) return;
+    AppendMany(std::exchange(appended_to, nullptr), 30);
+  });
+  const auto log = Open(&files);
+  appended_to = log.get();
+  VARVE_ASSERT_OK(log->Flush());
+  ASSERT_EQ(log->log_end_offset(), kEnd + 30);
+  EXPECT_GE(log->durable_offset(), kEnd);
+  ExpectRecords(*log, 0, kEnd + 30);
+  VARVE_ASSERT_OK(log->Flush());
+  ExpectDurable(*disk, kEnd + 30);
+}
+
+TEST_P(UnsyncedRangesTest, WhereOnlyDurableRecordsAreVisibleOpeningDoesItAtOnce) {
+  const auto disk = Killed();
+  LogOptions options = Options(disk.get());
+  options.visibility = Visibility::kDurable;
+  const auto log = OpenLog(kPartition, options);
+  EXPECT_EQ(log->durable_offset(), kEnd);
+  ExpectRecords(*log, 0, kEnd);
+  ExpectDurable(*disk, kEnd);
+}
+
+TEST_P(UnsyncedRangesTest, AReaderOfAStoppedLogWritesNothingAndCallsItNotDurable) {
+  const auto disk = Killed();
+  FaultyFileSystem files(disk.get());
+  LogOptions options = Options(&files);
+  options.read_only = true;
+  const auto log = OpenLog(kPartition, options);
+  EXPECT_EQ(log->durable_offset(), kDurable);
+  ExpectRecords(*log, 0, kEnd);
+  EXPECT_EQ(files.operation_count(FileOperation::kWrite), 0u);
+}
+
+// --- What may wait ---
+
+LoadPlan Plan() {
+  LoadPlan plan;
+  plan.marks.durable_point = DurablePoint{.offset = 5, .segment = 0, .position = 500};
+  plan.marks.durable_offset = 5;
+  plan.state.emplace();
+  for (const int64_t base_offset : {0, 10}) {
+    PlannedSegment& segment = plan.segments.emplace_back();
+    segment.found = {.base_offset = base_offset, .size_bytes = 1000};
+    segment.recovery.emplace();
+    segment.recovery->end_position = 1000;
+    segment.recovery->next_offset = base_offset + 10;
+  }
+  return plan;
+}
+
+TEST(FindUnsyncedTest, BeginsAtTheDurablePoint) {
+  EXPECT_EQ(FindUnsynced(Plan()),
+            (std::vector<UnsyncedRange>{
+                {.segment = 0, .position = 500, .end_position = 1000, .offset = 5, .next_offset = 10},
+                {.segment = 10, .position = 0, .end_position = 1000, .offset = 10, .next_offset = 20}}));
+  LoadPlan behind = Plan();
+  behind.marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000};
+  EXPECT_EQ(FindUnsynced(behind),
+            (std::vector<UnsyncedRange>{
+                {.segment = 10, .position = 1000, .end_position = 1000, .offset = 20, .next_offset = 20}}));
+  LoadPlan clean = Plan();
+  clean.clean = true;
+  EXPECT_THAT(FindUnsynced(clean), IsEmpty());
+}
+
+TEST(FindUnsyncedTest, IsWholeSegmentsBehindACheckpoint) {
+  LoadPlan plan = Plan();
+  plan.marks.durable_point.reset();
+  plan.marks.durable_offset = 10;
+  EXPECT_EQ(FindUnsynced(plan),
+            (std::vector<UnsyncedRange>{
+                {.segment = 10, .position = 0, .end_position = 1000, .offset = 10, .next_offset = 20}}));
+}
+
+struct WaitCase {
+  const char* name;
+  std::function<void(LoadPlan*, LogOptions*)> change;
+  bool may_wait = false;
+};
+
+std::vector<WaitCase> WaitCases() {
+  const auto no_point = [](LoadPlan* plan) {
+    plan->marks.durable_point.reset();
+    plan->marks.durable_offset = 0;
+    plan->state.reset();
+  };
+  return {
+      {"AsFound", [](LoadPlan*, LogOptions*) {}, true},
+      {"ATornTail", [](LoadPlan* plan, LogOptions*) { plan->segments.back().recovery->log_end = LogEnd::kTornTail; },
+       true},
+      {"NoStateEver", [=](LoadPlan* plan, LogOptions*) { no_point(plan); }, true},
+      {"NothingToWrite",
+       [](LoadPlan* plan, LogOptions*) {
+         plan->marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000};
+       }},
+      {"OnlyDurableRecordsAreVisible",
+       [](LoadPlan*, LogOptions* options) { options->visibility = Visibility::kDurable; }},
+      {"TheLogEndsAtAnInvalidByte",
+       [](LoadPlan* plan, LogOptions*) { plan->segments.back().recovery->log_end = LogEnd::kAtInvalid; }},
+      {"Damage", [](LoadPlan* plan, LogOptions*) { plan->segments.front().recovery->damage.emplace_back(); }},
+      {"DamageOfBefore",
+       [](LoadPlan* plan, LogOptions*) {
+         PlannedSegment unread;
+         unread.found.base_offset = -10;
+         unread.known_damage.emplace_back();
+         plan->segments.insert(plan->segments.begin(), unread);
+       }},
+      {"AMendedHeader", [](LoadPlan* plan, LogOptions*) { plan->segments.back().recovery->mended.emplace_back(); }},
+      {"SegmentsBeyondTheEnd", [](LoadPlan* plan, LogOptions*) { plan->beyond.emplace_back(); }},
+      {"SegmentsThatWereDeleted", [](LoadPlan* plan, LogOptions*) { plan->deleted.push_back(-10); }},
+      {"OffsetsLeftOutBetweenSegments",
+       [](LoadPlan* plan, LogOptions*) { plan->segments.front().recovery->next_offset = 9; }},
+      {"AStateThatIsLost",
+       [=](LoadPlan* plan, LogOptions*) {
+         no_point(plan);
+         plan->state_is_lost = true;
+       }},
+      {"AVoidPoint", [](LoadPlan* plan, LogOptions*) { plan->marks.durable_point.reset(); }},
+      {"ACheckpointInsideASegment",
+       [=](LoadPlan* plan, LogOptions*) {
+         no_point(plan);
+         plan->marks.durable_offset = 5;
+       }},
+  };
+}
+
+class MayAwaitSyncTest : public ::testing::TestWithParam<WaitCase> {};
+INSTANTIATE_TEST_SUITE_P(, MayAwaitSyncTest, ::testing::ValuesIn(WaitCases()),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+TEST_P(MayAwaitSyncTest, IsSoWhereNothingElseIsToBeDone) {
+  LoadPlan plan = Plan();
+  LogOptions options;
+  GetParam().change(&plan, &options);
+  const std::vector<UnsyncedRange> ranges = FindUnsynced(plan);
+  ASSERT_FALSE(ranges.empty());
+  EXPECT_EQ(MayAwaitSync(plan, ranges, options), GetParam().may_wait);
+}
+
+TEST(PointBeforeSyncTest, IsTheOldOneOrTheFirstByteOfAll) {
+  LoadPlan plan = Plan();
+  EXPECT_EQ(PointBeforeSync(plan, FindUnsynced(plan)), *plan.marks.durable_point);
+  plan.marks.durable_point.reset();
+  plan.marks.durable_offset = 10;
+  EXPECT_EQ(PointBeforeSync(plan, FindUnsynced(plan)), (DurablePoint{.offset = 10, .segment = 10}));
+}
+
+}  // namespace
+}  // namespace varve::internal
