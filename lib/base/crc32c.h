@@ -6,6 +6,7 @@
 #ifndef VARVE_LIB_BASE_CRC32C_H_
 #define VARVE_LIB_BASE_CRC32C_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,6 +17,13 @@ namespace varve::internal {
 [[nodiscard]] uint32_t ExtendCrc32c(uint32_t crc, std::span<const std::byte> bytes);
 
 [[nodiscard]] inline uint32_t Crc32c(std::span<const std::byte> bytes) { return ExtendCrc32c(0, bytes); }
+
+inline constexpr size_t kCrcBlocksAtOnce = 4;
+
+// The checksums of so many blocks. Short ones together, as a processor adds to a checksum in three cycles, and to three
+// others meanwhile: 8 ns instead of 20 for each of 150 bytes.
+[[nodiscard]] std::array<uint32_t, kCrcBlocksAtOnce> Crc32cOfEach(
+    const std::array<std::span<const std::byte>, kCrcBlocksAtOnce>& blocks);
 
 }  // namespace varve::internal
 

@@ -28,6 +28,7 @@ class StateVisitor : public BatchVisitor {
     if (header.leader_epoch >= 0 && (epochs_->empty() || header.leader_epoch > epochs_->back().epoch)) {
       epochs_->push_back({.epoch = header.leader_epoch, .start_offset = header.base_offset});
     }
+    if (header.producer_id < 0) return absl::OkStatus();
     std::optional<CompletedTransaction> completed;
     VARVE_RETURN_IF_ERROR(producers_->Add(RecordBatchView(bytes), &completed));
     if (completed.has_value() && completed->aborted) {

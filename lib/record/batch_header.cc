@@ -4,17 +4,6 @@
 
 namespace varve::internal {
 
-BatchForm JudgeBatch(const std::byte* bytes, size_t available, uint64_t limit) {
-  if (limit <= kHeaderToMagicBytes || available <= kHeaderToMagicBytes) return BatchForm::kTorn;
-  const auto length = LoadBigEndian<int32_t>(bytes + kLengthPosition);
-  if (length < kMinLengthAnyMagic) return BatchForm::kInvalid;
-  if (kLogOverheadBytes + static_cast<uint64_t>(length) > limit) return BatchForm::kTorn;
-  const auto magic = LoadBigEndian<int8_t>(bytes + kMagicPosition);
-  if (magic == 0 || magic == 1) return BatchForm::kUnsupported;
-  if (magic != kMagic || length < kMinLength) return BatchForm::kInvalid;
-  return BatchForm::kWhole;
-}
-
 std::string ExplainBatch(const std::byte* bytes, size_t available, uint64_t limit) {
   if (limit <= kHeaderToMagicBytes || available <= kHeaderToMagicBytes) {
     return fmt::format("a batch of at least {} bytes expected, {} bytes left", kHeaderToMagicBytes + 1, limit);

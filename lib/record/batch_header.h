@@ -105,7 +105,16 @@ enum class BatchForm {
 
 // Judges the batch that begins at `bytes`. `available` is how many bytes are readable there, min(limit, 61) or more;
 // `limit` how many bytes there are until the end of the range. In the order of Kafka's FileLogInputStream.
-[[nodiscard]] BatchForm JudgeBatch(const std::byte* bytes, size_t available, uint64_t limit);
+[[nodiscard]] inline BatchForm JudgeBatch(const std::byte* bytes, size_t available, uint64_t limit) {
+  if (limit <= kHeaderToMagicBytes || available <= kHeaderToMagicBytes) return BatchForm::kTorn;
+  const auto length = LoadBigEndian<int32_t>(bytes + kLengthPosition);
+  if (length < kMinLengthAnyMagic) return BatchForm::kInvalid;
+  if (kLogOverheadBytes + static_cast<uint64_t>(length) > limit) return BatchForm::kTorn;
+  const auto magic = LoadBigEndian<int8_t>(bytes + kMagicPosition);
+  if (magic == 0 || magic == 1) return BatchForm::kUnsupported;
+  if (magic != kMagic || length < kMinLength) return BatchForm::kInvalid;
+  return BatchForm::kWhole;
+}
 
 // What JudgeBatch found wrong, for a message: "a length field of 3, expected at least 49".
 [[nodiscard]] std::string ExplainBatch(const std::byte* bytes, size_t available, uint64_t limit);

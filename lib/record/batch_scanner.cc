@@ -49,7 +49,29 @@ absl::StatusOr<bool> BatchScanner::Next() {
   return NextHeader(skips_bodies ? std::min(kProbeBytes, read_ahead_bytes_) : read_ahead_bytes_);
 }
 
+bool BatchReader::LookAhead() {
+  std::array<std::span<const std::byte>, kCrcBlocksAtOnce> covered;
+  ahead_ = used_ahead_ = 0;
+  uint64_t position = next_position_;
+  for (; ahead_ < covered.size() && position < limit_; ++ahead_) {
+    const std::span<const std::byte> held = window_.BytesAt(position);
+    if (held.size() < kBatchHeaderBytes) break;
+    if (JudgeBatch(held.data(), held.size(), limit_ - position) != BatchForm::kWhole) break;
+    const size_t size_bytes = DecodeBatchHeader(held.data()).size_bytes;
+    if (size_bytes > held.size()) break;
+    covered[ahead_] = held.first(size_bytes).subspan(kAttributesPosition);
+    position += size_bytes;
+  }
+  if (ahead_ == covered.size()) {
+    crcs_ahead_ = Crc32cOfEach(covered);
+  } else {
+    std::transform(covered.begin(), covered.begin() + ahead_, crcs_ahead_.begin(), Crc32c);
+  }
+  return ahead_ > 0;
+}
+
 absl::StatusOr<bool> BatchReader::Next() {
+  if (NextHeld()) return true;
   VARVE_ASSIGN_OR_RETURN(const bool found, NextHeader(read_bytes_));
   if (!found) return false;
   const uint64_t left = limit_ - position_;

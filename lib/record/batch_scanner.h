@@ -19,6 +19,7 @@
 #ifndef VARVE_LIB_RECORD_BATCH_SCANNER_H_
 #define VARVE_LIB_RECORD_BATCH_SCANNER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -94,6 +95,19 @@ class BatchReader : public BatchWalk {
   // True if there is another batch: then all the rest is about it. A wrong checksum is no end.
   [[nodiscard]] absl::StatusOr<bool> Next();
 
+  // As Next where that has nothing to read, at a third of its cost; false where it has, or where no batch comes next.
+  // Then it has changed nothing, and Next tells.
+  [[nodiscard]] bool NextHeld() {
+    if (used_ahead_ == ahead_ && !LookAhead()) return false;
+    position_ = next_position_;
+    const std::byte* const first = window_.BytesAt(position_).data();
+    header_ = DecodeBatchHeader(first);
+    bytes_ = {first, header_.size_bytes};
+    next_position_ = position_ + header_.size_bytes;
+    computed_crc_ = crcs_ahead_[used_ahead_++];
+    return true;
+  }
+
   // The whole batch, until the next call of Next.
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
   [[nodiscard]] RecordBatchView batch() const { return RecordBatchView(bytes_); }
@@ -101,9 +115,15 @@ class BatchReader : public BatchWalk {
   [[nodiscard]] uint32_t computed_crc() const { return computed_crc_; }
 
  private:
+  // Computes the checksums of the next batches that are held; false if there is none.
+  [[nodiscard]] bool LookAhead();
+
   size_t read_bytes_;
   std::span<const std::byte> bytes_;
   uint32_t computed_crc_ = 0;
+  std::array<uint32_t, kCrcBlocksAtOnce> crcs_ahead_{};
+  size_t ahead_ = 0;  // of the batches from next_position_ on when they were computed; so many are used since
+  size_t used_ahead_ = 0;
 };
 
 }  // namespace varve::internal

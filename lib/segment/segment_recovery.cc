@@ -58,21 +58,27 @@ class Recovery {
   absl::StatusOr<Stop> ScanGoodBatches() {
     BatchReader reader(&file_, static_cast<uint64_t>(position_), static_cast<uint64_t>(input_.size_bytes));
     while (true) {
-      const absl::StatusOr<bool> found = reader.Next();
-      if (absl::IsInternal(found.status())) {
-        return Stop{.unreadable = true, .reason = std::string(found.status().message())};
+      if (!reader.NextHeld()) {
+        const absl::StatusOr<bool> found = reader.Next();
+        if (absl::IsInternal(found.status())) {
+          return Stop{.unreadable = true, .reason = std::string(found.status().message())};
+        }
+        if (absl::IsUnimplemented(found.status())) return StopAtLegacy(found.status());
+        if (!found.ok()) return found.status();
+        if (!*found && reader.end() == ScanEnd::kLimit) return Stop{.at_end = true};
+        if (!*found) return StopAtNoBatch(reader.reason());
       }
-      if (absl::IsUnimplemented(found.status())) return StopAtLegacy(found.status());
-      if (!found.ok()) return found.status();
-      if (!*found && reader.end() == ScanEnd::kLimit) return Stop{.at_end = true};
-      if (!*found) return StopAtNoBatch(reader.reason());
       const BatchHeader& header = reader.header();
       if (!reader.crc_matches()) {
         return Stop{.reason =
                         fmt::format("checksum {:08x} expected, computed {:08x}", header.crc, reader.computed_crc())};
       }
-      std::string fault = OffsetFault(header);
-      if (!fault.empty()) return Stop{.reason = std::move(fault)};
+      if (!OffsetsFit(header)) return Stop{.reason = OffsetFault(header)};
+      DropHintThatContradicts(header);
+      if (!IsDoubtful(header)) {
+        VARVE_RETURN_IF_ERROR(Accept(header, reader.bytes()));
+        continue;
+      }
       VARVE_ASSIGN_OR_RETURN(const bool accepted, AcceptOrMend(header, reader.bytes()));
       if (!accepted) return Stop{.reason = "offsets that the batch behind contradicts"};
     }
@@ -121,7 +127,13 @@ class Recovery {
     return magic;
   }
 
-  // What is wrong with a batch's offsets; empty if nothing is.
+  bool OffsetsFit(const BatchHeader& header) const {
+    return HasSaneOffsets(header) && header.base_offset >= result_.next_offset &&
+           header.last_offset() - input_.base_offset <= std::numeric_limits<int32_t>::max() &&
+           header.next_offset() <= input_.next_segment_base_offset.value_or(std::numeric_limits<int64_t>::max());
+  }
+
+  // What is wrong with the offsets of a batch that do not fit.
   std::string OffsetFault(const BatchHeader& header) const {
     if (!HasSaneOffsets(header)) {
       return fmt::format("base offset {} with last offset delta {}", header.base_offset, header.last_offset_delta);
@@ -132,11 +144,8 @@ class Recovery {
     if (header.last_offset() - input_.base_offset > std::numeric_limits<int32_t>::max()) {
       return fmt::format("last offset within 2^31 of {} expected, found {}", input_.base_offset, header.last_offset());
     }
-    if (input_.next_segment_base_offset.has_value() && header.next_offset() > *input_.next_segment_base_offset) {
-      return fmt::format("last offset below the next segment's {} expected, found {}", *input_.next_segment_base_offset,
-                         header.last_offset());
-    }
-    return {};
+    return fmt::format("last offset below the next segment's {} expected, found {}",
+                       input_.next_segment_base_offset.value_or(0), header.last_offset());
   }
 
   // A header outside the checksum is doubted only where it breaks the row: a gap, another epoch, or an end that does
@@ -180,13 +189,8 @@ class Recovery {
     return position_ < durable_position_ || (!durable_point_is_boundary_ && result_.next_offset < durable_offset_);
   }
 
-  // False if the batch contradicts its neighbours and cannot be mended.
+  // Of a doubtful batch. False if it contradicts its neighbours and cannot be mended.
   absl::StatusOr<bool> AcceptOrMend(const BatchHeader& header, std::span<const std::byte> bytes) {
-    DropHintThatContradicts(header);
-    if (!IsDoubtful(header)) {
-      VARVE_RETURN_IF_ERROR(Accept(header, bytes));
-      return true;
-    }
     const int64_t end = position_ + static_cast<int64_t>(header.size_bytes);
     VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> next, raw_.ValidBatchAt(end));
     BatchNeighbours neighbours{.expected_offset = result_.next_offset, .previous_epoch = result_.last_epoch};

@@ -1,8 +1,10 @@
 #include "base/crc32c.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -64,6 +66,23 @@ TEST(Crc32c, ExtendsAcrossEverySplit) {
   for (size_t split = 0; split <= bytes.size(); ++split) {
     const std::span<const std::byte> all = bytes;
     ASSERT_EQ(ExtendCrc32c(Crc32c(all.first(split)), all.subspan(split)), whole) << "split " << split;
+  }
+}
+
+// As many bytes together as the shortest block has, and the rest of each; long blocks by themselves.
+TEST(Crc32c, OfEachOfFourBlocksEqualsTheDefinition) {
+  const std::vector<std::byte> bytes = RandomBytes(1500, 4);
+  std::mt19937 random(5);
+  for (const size_t most : {size_t{9}, size_t{200}, size_t{1300}}) {
+    std::uniform_int_distribution<size_t> sizes(0, most);
+    for (int round = 0; round < 200; ++round) {
+      std::array<std::span<const std::byte>, kCrcBlocksAtOnce> blocks;
+      for (auto& block : blocks) block = std::span(bytes).subspan(sizes(random) % 8, sizes(random));
+      const auto crcs = Crc32cOfEach(blocks);
+      for (size_t i = 0; i < blocks.size(); ++i) {
+        ASSERT_EQ(crcs[i], ReferenceCrc32c(blocks[i])) << blocks[i].size() << " bytes, block " << i;
+      }
+    }
   }
 }
 

@@ -262,6 +262,37 @@ TEST(BatchReader, HandsOutWholeBatchesAndTellsWrongChecksums) {
   EXPECT_FALSE(*reader.Next());
 }
 
+// Whatever stands between two reads: every other batch has a wrong checksum, and the last one is cut short.
+TEST(BatchReader, HoldsTheBatchesThatNextFinds) {
+  std::vector<std::byte> bytes;
+  for (int64_t offset = 0; offset < 60; ++offset) {
+    std::vector<std::byte> batch = BatchOf(offset, static_cast<size_t>(offset * 37 % 400));
+    if (offset % 2 == 1) batch.back() ^= std::byte{1};
+    Append(&bytes, batch);
+  }
+  bytes.pop_back();
+  for (const size_t read_bytes : {size_t{1}, size_t{100}, size_t{700}, size_t{2500}, size_t{1} << 20}) {
+    SCOPED_TRACE(read_bytes);
+    ByteFile file(bytes);
+    BatchReader reader(&file, 0, file.size(), read_bytes);
+    int64_t offset = 0;
+    int64_t held = 0;
+    while (true) {
+      const bool is_held = reader.NextHeld();
+      if (!is_held && !*reader.Next()) break;
+      held += is_held ? 1 : 0;
+      ASSERT_EQ(reader.header().base_offset, offset);
+      ASSERT_EQ(reader.bytes().size(), reader.header().size_bytes);
+      ASSERT_EQ(reader.computed_crc(), BatchCrc(reader.bytes()));
+      ASSERT_EQ(reader.crc_matches(), offset % 2 == 0);
+      ++offset;
+    }
+    EXPECT_EQ(offset, 59);
+    EXPECT_EQ(reader.end(), ScanEnd::kTorn);
+    EXPECT_GE(held, read_bytes > 2000 ? 40 : 0);
+  }
+}
+
 TEST(BatchReader, EndsTornWhereTheFileShrankWithinABody) {
   std::vector<std::byte> bytes = BatchOf(0, 10);
   const size_t second = bytes.size();
