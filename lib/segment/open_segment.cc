@@ -122,7 +122,25 @@ OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
           .trusted = trusted};
 }
 
+// Where `target` lies if all batches of the segment are equal. While the guesses are right, what lies there is fetched
+// while the index is searched, and so is what was noted of its stretch.
+int64_t OpenSegment::GuessPosition(int64_t target) const {
+  const bool from_files = target < file_end_.next_offset;
+  const PublishedEnd end = from_files ? file_end_ : published();
+  if (target < base_offset_ || target >= end.next_offset) return 0;
+  const double share = static_cast<double>(target - base_offset_) / static_cast<double>(end.next_offset - base_offset_);
+  const auto guess = static_cast<int64_t>(share * static_cast<double>(end.end_position));
+  if (even_.load(std::memory_order_relaxed)) {
+    Prefetch(log_ + guess, log_ + guess + 2 * kCacheLineBytes);
+    if (from_files && notes_ != nullptr) {
+      __builtin_prefetch(&notes_[static_cast<size_t>(share * static_cast<double>(file_entries_))]);
+    }
+  }
+  return guess;
+}
+
 OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
+  const int64_t guess = GuessPosition(target);
   IndexHint hint = Floor([target](const auto& index) {
     const std::optional<size_t> number = index.FloorIndex(target);
     return number.has_value() ? *number + 1 : 0;
@@ -130,6 +148,8 @@ OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
   if (hint.stretch == kJudged || target < hint.entry.offset) return hint;
   const OffsetPosition end = EndOf(hint.stretch);
   if (target >= end.offset) return hint;
+  const bool even = guess >= hint.entry.position && guess < end.position;
+  if (even != even_.load(std::memory_order_relaxed)) even_.store(even, std::memory_order_relaxed);
   // Equal batches let it lie there: fetched while the rest is found out, and with it what is walked through on the way.
   const int64_t guessed_bytes =
       (end.position - hint.entry.position) * (target - hint.entry.offset) / (end.offset - hint.entry.offset);

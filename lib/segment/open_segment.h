@@ -178,6 +178,7 @@ class OpenSegment {
   [[nodiscard]] IndexHint Floor(CountNotAbove count_not_above) const;
   [[nodiscard]] OffsetPosition Entry(size_t number) const;
   [[nodiscard]] OffsetPosition EndOf(size_t stretch) const;
+  [[nodiscard]] int64_t GuessPosition(int64_t target) const;
   [[nodiscard]] bool ComesFromFiles(size_t stretch) const {
     return stretch <= file_entries_ && file_end_.end_position > 0;
   }
@@ -209,6 +210,7 @@ class OpenSegment {
   size_t file_entries_ = 0;
   PublishedEnd file_end_;
   std::unique_ptr<uint64_t[], Free> notes_;  // Waypoints; zeroed by the system, so that few lookups cost few pages
+  mutable std::atomic<bool> even_{true};     // the last guess of a position was right
   mutable Mutex judge_mutex_;
   mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
   mutable std::atomic<bool> judged_{false};
