@@ -31,7 +31,8 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<Figure> Figures() { return {{"time", "ms"}, {"memory", "MiB"}, {"descriptors", "open"}}; }
 
-// Opens the log in a process of its own, which then looks for a record at each end, and ends without closing it.
+// Opens the log in a process of its own, which then looks for a record at each end, and closes it unmeasured: with the
+// first sync, which writes again what was above the durable point.
 Values OpenIt(const std::string& directory, int64_t record_count) {
   ::sync();  // what was prepared is not to be written meanwhile
   return InChild([&]() -> Values {
