@@ -237,5 +237,20 @@ TEST_F(BelievedMarksTest, CleanIsWhatAllThatSpeakOfItSay) {
   EXPECT_FALSE(Believe({}, /*with_state=*/false).clean);
 }
 
+// Where the system does not tell which boot this is, nothing shows that the cache is the one written to.
+TEST_F(BelievedMarksTest, WithoutABootIdNoCacheHasSurvived) {
+  class WithoutBootId : public FaultyFileSystem {
+   public:
+    using FaultyFileSystem::FaultyFileSystem;
+    std::string BootId() override { return {}; }
+  };
+  WithoutBootId file_system(partition_.fs.get());
+  state_.boot_id.clear();
+  VARVE_ASSERT_OK_AND_ASSIGN(const BelievedMarks believed,
+                             BelieveMarks(&file_system, kDirectory, Segments(), state_, {}));
+  EXPECT_FALSE(believed.cache_survived);
+  EXPECT_EQ(believed.evidence, "boot id unknown");
+}
+
 }  // namespace
 }  // namespace varve::internal

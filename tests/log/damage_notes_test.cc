@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/log_places.h"
@@ -403,6 +404,36 @@ TEST(DamageNotesFileTest, EveryFlippedBitAndEveryCutIsSeen) {
   for (size_t size = 0; size < content.size(); ++size) {
     WriteFile(partition.fs.get(), kNotes, content.substr(0, size));
     ASSERT_THAT(DamageNotes::Read(partition.fs.get(), kDirectory), StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
+// By a good checksum alone no bytes are notes.
+TEST(DamageNotesFileTest, OtherBytesWithAGoodChecksumAreSeen) {
+  Partition partition;
+  partition.AddSegment(0, BatchesBytes(0, 10));
+  ASSERT_THAT(DamageNotes::Write(
+                  partition.fs.get(), kDirectory,
+                  {{.segment = 0, .position = 100, .bytes = 50, .first_offset = 1, .last_offset = 2, .reason = "why"}}),
+              IsOk());
+  const std::string file = ReadFile(partition.fs.get(), kNotes);
+  const std::string content = file.substr(0, file.size() - sizeof(uint32_t));
+  constexpr size_t kCount = 11;  // the last byte of the number of ranges, behind the magic
+  const auto read = [&](std::string bytes) {
+    std::byte checksum[sizeof(uint32_t)];
+    StoreBigEndian(checksum, Crc32c(AsBytes(bytes)));
+    WriteFile(partition.fs.get(), kNotes, bytes.append(AsText(checksum)));
+    return DamageNotes::Read(partition.fs.get(), kDirectory).status();
+  };
+  ASSERT_THAT(read(content), IsOk());
+  std::string more = content;
+  ++more[kCount];
+  std::string fewer = content;
+  --fewer[kCount];
+  std::string another = content;
+  another[0] = 'V';
+  const std::string long_reason = content.substr(0, content.size() - 4) + "\x7f" + content.substr(content.size() - 3);
+  for (const std::string& bytes : {more, fewer, another, long_reason, content + "x", content.substr(0, 40)}) {
+    EXPECT_THAT(read(bytes), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("varve.damage")));
   }
 }
 

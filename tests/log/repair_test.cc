@@ -11,11 +11,13 @@
 namespace varve {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing_support::AppendMany;
 using testing_support::kDirectory;
 using testing_support::LogTest;
 using testing_support::ReadFiles;
+using testing_support::StatusIs;
 using testing_support::WriteFile;
 
 // Opening would remove the stray snapshot; a directory that needs no repair is left as it is, and nothing else is told.
@@ -47,6 +49,27 @@ TEST_F(LogTest, RepairOfAllRecoversEverySegmentWhereAnythingIsWrong) {
     EXPECT_EQ(report.segments_recovered, all ? report.segments : 1);
     EXPECT_EQ(report.bytes_cut, 4);
   }
+}
+
+TEST_F(LogTest, RepairByForceRecoversASoundDirectory) {
+  { AppendMany(Open().get(), 30); }
+  VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, Repair(&memory_, kDirectory, {.all = true, .force = true}));
+  EXPECT_FALSE(report.clean);
+  EXPECT_EQ(report.segments_recovered, report.segments);
+  EXPECT_EQ(report.log_end_offset, 30);
+}
+
+TEST_F(LogTest, TheLastReportIsWhatTheLastOpeningWithNewsToldOf) {
+  { AppendMany(Open().get(), 30); }
+  EXPECT_THAT(LastReport(&memory_, kDirectory), StatusIs(absl::StatusCode::kNotFound));
+  WriteFile(&memory_, std::string(kDirectory) + "/00000000000000000003.snapshot", "stray");
+  const RecoveryReport told = Open()->recovery_report();
+  ASSERT_TRUE(told.HasNews());
+  EXPECT_FALSE(Open()->recovery_report().HasNews());
+  VARVE_ASSERT_OK_AND_ASSIGN(const RecoveryReport report, LastReport(&memory_, kDirectory));
+  EXPECT_EQ(report.findings, told.findings);
+  WriteFile(&memory_, std::string(kDirectory) + "/varve.report", "no report");
+  EXPECT_THAT(LastReport(&memory_, kDirectory), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("varve.report")));
 }
 
 }  // namespace

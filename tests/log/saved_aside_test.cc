@@ -1,6 +1,7 @@
 // varve.cut-OFFSET: what it is called, and that it is there for good before anything goes.
 #include "log/saved_aside.h"
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -52,6 +53,26 @@ TEST_F(SavedAsideTest, AFileThatTheDeviceCannotReadHoldsOtherBytes) {
   FileSystemWithBadSectors bad(partition_.fs.get(), Path(kAside), 0, 512);
   EXPECT_THAT(Save(&bad), IsOkAndHolds(kNextAside));
   EXPECT_THAT(Save(&bad), IsOkAndHolds(kNextAside));
+}
+
+// A file that somebody cuts while it is compared.
+TEST_F(SavedAsideTest, AFileThatEndsEarlyHoldsOtherBytes) {
+  ASSERT_THAT(Save(partition_.fs.get()), IsOkAndHolds(kAside));
+  for (const size_t read_bytes : {size_t{0}, size_t{4}}) {
+    FaultyFileSystem faulty(partition_.fs.get());
+    faulty.AddRule({.operation = FileOperation::kRead,
+                    .path_part = kAside,
+                    .status = absl::OkStatus(),
+                    .partial_bytes = read_bytes});
+    EXPECT_THAT(Save(&faulty), IsOkAndHolds(kNextAside));
+  }
+  FaultyFileSystem faulty(partition_.fs.get());
+  faulty.AddRule({.operation = FileOperation::kRead,
+                  .path_part = kLogName,
+                  .for_ever = true,
+                  .status = absl::OkStatus(),
+                  .partial_bytes = 0});
+  EXPECT_THAT(Save(&faulty), StatusIs(absl::StatusCode::kInternal));
 }
 
 TEST_F(SavedAsideTest, AFailureThatIsNotTheFilesOwnIsPassedOn) {

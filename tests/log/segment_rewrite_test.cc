@@ -1,23 +1,28 @@
 #include "log/segment_rewrite.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/bad_sectors.h"
 #include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve::internal {
 namespace {
 
+using ::testing::HasSubstr;
 using testing_support::FileSystemWithBadSectors;
 using testing_support::IsOkAndHolds;
 using testing_support::ReadFile;
+using testing_support::StatusIs;
 using testing_support::WriteFile;
 
 // Of five pages one cannot be read. Everything else from the position on is written again, wherever that lies in its
@@ -71,6 +76,42 @@ TEST(SegmentRewriteTest, CopiesEveryPageButTheBadOne) {
       }
     }
   }
+}
+
+// Somebody has cut the file since its size was told.
+TEST(SegmentRewriteTest, AFileThatEndsBeforeWhatIsCopiedIsSaidSo) {
+  MemoryFileSystem memory;
+  WriteFile(&memory, "log", "0123456789");
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> source, memory.Open("log", OpenMode::kRead));
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> copy, memory.Open("copy", OpenMode::kTruncate));
+  EXPECT_THAT(CopyRange(*source, 3, copy.get(), 0, 8),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("the file ends")));
+  FaultyFileSystem faulty(&memory);
+  faulty.AddRule({.operation = FileOperation::kRead, .status = absl::InternalError("bad sector")});
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> unreadable, faulty.Open("log", OpenMode::kRead));
+  std::vector<std::byte> out(4);
+  EXPECT_THAT(ReadPastBadSectors(*unreadable, 12, out), IsOkAndHolds(0u));
+}
+
+TEST(SegmentRewriteTest, OfAFileThatIsCutMeanwhileTheRestIsLeftOut) {
+  MemoryFileSystem memory;
+  WriteFile(&memory, "log", "0123456789");
+  FaultyFileSystem faulty(&memory);
+  faulty.AddRule({.operation = FileOperation::kRead, .status = absl::OkStatus(), .partial_bytes = 4});
+  faulty.AddRule({.operation = FileOperation::kRead, .nth = 2, .status = absl::OkStatus(), .partial_bytes = 0});
+  EXPECT_THAT(RewriteInPlace(&faulty, "log", 0), IsOkAndHolds(4));
+}
+
+TEST(SegmentRewriteTest, PatchesOnlyWhatIsKept) {
+  MemoryFileSystem memory;
+  VARVE_ASSERT_OK(memory.CreateDirectory("orders-0"));
+  WriteFile(&memory, "orders-0/log", "0123456789");
+  const std::vector<FileExtent> kept = {{.position = 0, .bytes = 3}, {.position = 6, .bytes = 4}};
+  const std::vector<FilePatch> patches = {{.position = 1, .bytes = {std::byte{'a'}}},
+                                          {.position = 4, .bytes = {std::byte{'b'}}},
+                                          {.position = 7, .bytes = {std::byte{'c'}}}};
+  VARVE_ASSERT_OK(RewriteFile(&memory, "orders-0", "log", kept, patches));
+  EXPECT_EQ(ReadFile(&memory, "orders-0/log"), "0a26c89");
 }
 
 }  // namespace

@@ -54,6 +54,16 @@ INSTANTIATE_TEST_SUITE_P(
         BaseOffsetCase{"NothingBehindSaysNothing", 999, 0, {.expected_offset = 1000}, std::nullopt},
         BaseOffsetCase{
             "ADeltaBelowZeroIsBeyondMending", 10, -1, {.expected_offset = 10, .next_base_offset = 11}, std::nullopt},
+        BaseOffsetCase{"NoPlaceAgreesWithTheIndex",
+                       999,
+                       2,
+                       {.expected_offset = 10, .next_base_offset = 13, .indexed_last_offset = 11},
+                       std::nullopt},
+        BaseOffsetCase{"AnIndexEntryBelowItsLength",
+                       999,
+                       2,
+                       {.expected_offset = 0, .next_base_offset = 3, .indexed_last_offset = 1},
+                       std::nullopt},
         BaseOffsetCase{"AnOffsetBelowZero", -7, 0, {.expected_offset = 10, .next_base_offset = 11}, 10},
         BaseOffsetCase{
             "AtTheEndOfAllOffsets", 5, 0, {.expected_offset = kMax - 1, .exact_next_offset = kMax}, kMax - 1}),
