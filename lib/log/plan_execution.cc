@@ -131,9 +131,7 @@ class Execution {
     values.first_dirty_offset = std::min(plan_.marks.first_dirty_offset, plan_.log_end_offset);
     values.pending = PendingOperation::kStartAt;
     values.pending_offset = plan_.log_start_offset;
-    if (!plan_.beyond.empty()) {
-      values.pending_end = {.segment = plan_.beyond.back().base_offset, .position = plan_.beyond.back().size_bytes};
-    }
+    values.pending_end = {.segment = plan_.beyond.back().base_offset, .position = plan_.beyond.back().size_bytes};
     loaded_.state->Store(values);
     return loaded_.state->Sync();
   }

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -173,6 +173,16 @@ void Announce(Partition* partition, PendingOperation operation, int64_t offset) 
   });
 }
 
+// The last segment ends before the durable point, in the file that was written last.
+void ShortOfItsPoint(OnDamage on_damage, Partition* partition) {
+  ThreeSegments(partition, /*clean=*/false);
+  partition->options.on_damage = on_damage;
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log,
+                             partition->fs->Open(partition->LogPath(20), OpenMode::kReadWrite));
+  VARVE_ASSERT_OK(log->Truncate(static_cast<uint64_t>(6 * kBatchBytes)));
+  VARVE_ASSERT_OK(log->SyncData());
+}
+
 std::vector<Prepared> Written() {
   std::vector<Prepared> all;
   for (const Stop stop : {Stop::kClosed, Stop::kDied, Stop::kPowerLost}) {
@@ -274,6 +284,22 @@ std::vector<Prepared> Built() {
          Announce(partition, PendingOperation::kTruncateTo, 14);
          partition->AddSegment(30, BatchesBytes(30, 33));
        }},
+      {"PendingTruncationWithoutItsSegment",
+       [](Partition* partition) {
+         Announce(partition, PendingOperation::kTruncateTo, 14);
+         Change(partition, [](PartitionStateValues* values) { values->durable.segment = 5; });
+       }},
+      {"ShortOfItsPoint", [](Partition* partition) { ShortOfItsPoint(OnDamage::kKeep, partition); }},
+      {"ShortOfItsPointToBeTakenOut", [](Partition* partition) { ShortOfItsPoint(OnDamage::kQuarantine, partition); }},
+      {"ShortOfItsPointToBeCutOff", [](Partition* partition) { ShortOfItsPoint(OnDamage::kTruncate, partition); }},
+      {"TwoCompleteSwaps",
+       [](Partition* partition) {
+         ThreeSegments(partition, /*clean=*/false);
+         for (const char* log : {kFirstLog, kSecondLog}) {
+           WriteFile(partition->fs.get(), PathOf(std::string(log) + ".swap"),
+                     ReadFile(partition->fs.get(), PathOf(log)));
+         }
+       }},
       {"CompleteSwaps",
        [](Partition* partition) {
          ThreeSegments(partition, /*clean=*/false);
@@ -326,6 +352,13 @@ std::vector<Prepared> AllPrepared() {
   for (const testing_support::RecoveryScenario& scenario : testing_support::RecoveryScenarios()) {
     all.push_back({scenario.name, scenario.set_up});
   }
+  return all;
+}
+
+// Some of what was written, by their names.
+std::vector<Prepared> Of(const std::set<std::string>& names) {
+  std::vector<Prepared> all = Written();
+  std::erase_if(all, [&](const Prepared& prepared) { return !names.contains(prepared.name); });
   return all;
 }
 
@@ -444,7 +477,9 @@ TEST_P(OpeningFaultsTest, ARepairSaysSoAndTheNextComesToTheSame) {
 }
 
 class ReadOnlyFaultsTest : public OpeningFaultsTest {};
-INSTANTIATE_TEST_SUITE_P(, ReadOnlyFaultsTest, ::testing::ValuesIn(Written()), NameOf);
+INSTANTIATE_TEST_SUITE_P(
+    , ReadOnlyFaultsTest,
+    ::testing::ValuesIn(Of({"Closed", "Died", "PowerLost", "DiedWithBadIndexes", "ClosedWithoutSnapshots"})), NameOf);
 
 // A reader beside no writer: it opens, reads all, and looks again.
 TEST_P(ReadOnlyFaultsTest, AnOpeningSaysSoOrServesTheSame) {
