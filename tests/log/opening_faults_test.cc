@@ -448,7 +448,10 @@ TEST_P(OpeningFaultsTest, AJudgementSaysSoOrIsTheSame) {
   });
 }
 
-TEST_P(OpeningFaultsTest, ARepairSaysSoAndTheNextComesToTheSame) {
+class RepairFaultsTest : public OpeningFaultsTest {};
+INSTANTIATE_TEST_SUITE_P(, RepairFaultsTest, ::testing::ValuesIn(Built()), NameOf);
+
+TEST_P(RepairFaultsTest, ARepairSaysSoAndTheNextComesToTheSame) {
   const auto repair = [](FileSystem* file_system, const LogOptions& options) {
     return Repair(file_system, kDirectory,
                   {.on_damage = options.on_damage,
