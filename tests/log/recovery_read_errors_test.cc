@@ -39,6 +39,20 @@ class TakesAll : public BatchVisitor {
   }
 };
 
+// Cannot take its nth batch.
+class TakesAllBut : public BatchVisitor {
+ public:
+  explicit TakesAllBut(int nth) : left_(nth) {}
+
+  absl::Status Visit(const BatchHeader& /*header*/, std::span<const std::byte> /*bytes*/) override {
+    return --left_ == 0 ? absl::ResourceExhaustedError("no memory") : absl::OkStatus();
+  }
+  [[nodiscard]] bool failed() const { return left_ <= 0; }
+
+ private:
+  int left_;
+};
+
 // What is known of a segment beside its bytes.
 struct Knowledge {
   const char* name;
@@ -132,6 +146,31 @@ TEST_P(RecoveryReadErrorsTest, AByteOfAHeader) {
     char& changed = damaged[PositionOf(kDamaged) + byte];
     changed = static_cast<char>(changed ^ 0x11);
     ASSERT_NO_FATAL_FAILURE(ExpectToldOfEachRead(damaged));
+  }
+}
+
+TEST_P(RecoveryReadErrorsTest, ABatchThatItsVisitorCannotTake) {
+  for (const size_t byte : std::initializer_list<size_t>{0, 7, 8, 11, 12, 1000}) {
+    SCOPED_TRACE(byte);
+    std::string damaged = bytes_;
+    char& changed = damaged[PositionOf(kDamaged) + byte];
+    changed = static_cast<char>(changed ^ 0x11);
+    MemoryFileSystem memory;
+    testing_support::WriteFile(&memory, kLog, damaged);
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log, memory.Open(kLog, OpenMode::kRead));
+    SegmentRecoveryInput input;
+    input.base_offset = kBaseOffset;
+    input.size_bytes = static_cast<int64_t>(damaged.size());
+    GetParam().tell(segment_, &input);
+    int nth = 0;
+    bool failed = true;
+    while (failed) {
+      TakesAllBut visitor(++nth);
+      const absl::Status status = RecoverSegment(*log, input, visitor).status();
+      failed = visitor.failed();
+      EXPECT_EQ(absl::IsResourceExhausted(status), failed) << status << ", batch " << nth;
+    }
+    EXPECT_GT(nth, static_cast<int>(kDamaged));
   }
 }
 
