@@ -14,6 +14,10 @@ absl::StatusOr<std::shared_ptr<const IndexFile>> MapIndexFile(FileSystem* file_s
   mapped->path = path;
   if (size > 0) {
     VARVE_ASSIGN_OR_RETURN(mapped->mapping, file->Map(size, Access::kRead));
+    // A sector that the device cannot read is an error here, and would be a signal where a search touches it.
+    if (absl::Status present = mapped->mapping->Populate(0, size); !present.ok() && !absl::IsUnimplemented(present)) {
+      return present;
+    }
   }
   return mapped;
 }

@@ -22,7 +22,8 @@ struct IndexFile {
   }
 };
 
-// Maps a whole file for reading. Errors: as FileSystem::Open, File::Size and File::Map.
+// Maps a whole file for reading, its pages present. Errors: as FileSystem::Open, File::Size, File::Map and
+// Mapping::Populate, but for its kUnimplemented.
 [[nodiscard]] absl::StatusOr<std::shared_ptr<const IndexFile>> MapIndexFile(FileSystem* file_system,
                                                                             const std::string& path);
 

@@ -1,6 +1,7 @@
 #include "segment/open_segment.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/path.h"
@@ -26,6 +27,9 @@ TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& path, int6
   if (!index.ok() || !index->Check(next_offset).ok()) return TimeIndex(base_offset, {});
   return *std::move(index);
 }
+
+// At a time, of pages that are to be present.
+constexpr int64_t kReadBytes = 16 * 1024;
 
 // How many entries point at or before `position`, of either form of the index: entries rise in both members.
 template <typename Index>
@@ -186,8 +190,14 @@ OpenSegment::Stretch OpenSegment::StretchAt(size_t stretch) const {
 }
 
 absl::Status OpenSegment::Populate(int64_t from, int64_t to) const {
-  if (live_ != nullptr) return absl::OkStatus();
-  return mapping_->Populate(static_cast<size_t>(from), static_cast<size_t>(to - from));
+  if (live_ == nullptr) return mapping_->Populate(static_cast<size_t>(from), static_cast<size_t>(to - from));
+  // Pages that may be stored into would be made present as dirty ones: a call that reads them does as well.
+  std::array<std::byte, kReadBytes> ignored;
+  for (int64_t position = from; position < to; position += kReadBytes) {
+    const auto count = static_cast<size_t>(std::min(kReadBytes, to - position));
+    VARVE_RETURN_IF_ERROR(ReadAt(position, std::span(ignored).first(count)));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status OpenSegment::Judge() const {

@@ -11,6 +11,7 @@
 #include "support/temporary_directory.h"
 #include "varve/file_system.h"
 #include "varve/sparse_offset_index.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/time_index.h"
 #include "varve/transaction_index.h"
 
@@ -52,6 +53,17 @@ TEST_F(IndexOpenTest, MappingOutlivesTheNameAndTheFirstCopy) {
   ASSERT_TRUE(std::filesystem::remove(path));
   first.reset();
   EXPECT_EQ(copy.entry(0), (OffsetPosition{13, 727}));
+}
+
+// A search that touched such a sector would end the process.
+TEST_F(IndexOpenTest, ABadSectorIsAnError) {
+  const std::string path = Write("0.index", "0000000d000002d7");
+  FaultyFileSystem faulty(fs_);
+  faulty.AddRule({.operation = FileOperation::kPopulate, .status = absl::InternalError("EIO")});
+  EXPECT_THAT(SparseOffsetIndex::Open(&faulty, path, 0), StatusIs(absl::StatusCode::kInternal, HasSubstr("EIO")));
+  faulty.AddRule({.operation = FileOperation::kPopulate, .status = absl::UnimplementedError("a kernel before 5.14")});
+  VARVE_ASSERT_OK_AND_ASSIGN(const SparseOffsetIndex index, SparseOffsetIndex::Open(&faulty, path, 0));
+  EXPECT_EQ(index.entry(0), (OffsetPosition{13, 727}));
 }
 
 TEST_F(IndexOpenTest, EmptyFilesAreEmptyIndexes) {

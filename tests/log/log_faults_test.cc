@@ -76,6 +76,28 @@ TEST_P(LogFaultsTest, AFailedSyncPoisonsAndIsNeverRetried) {
   EXPECT_EQ(faulty.operation_count(FileOperation::kSync), syncs);
 }
 
+// A bad sector below the active segment's end, where opening believes what was there before: touching it in the mapping
+// would end the process.
+TEST_P(LogFaultsTest, WhatWasInTheActiveSegmentIsReadByCallsFirst) {
+  MemoryFileSystem disk;
+  LogOptions options = TinyOptions(&disk, &clock_, GetParam());
+  options.segment_bytes = 1 << 20;
+  {
+    const auto log = OpenLog(kPartition, options);
+    AppendMany(log.get(), 100);
+    VARVE_ASSERT_OK(log->Close());
+  }
+  FaultyFileSystem faulty(&disk);
+  options.file_system = &faulty;
+  const auto log = OpenLog(kPartition, options);
+  AppendNext(log.get());
+  const size_t rule = faulty.AddRule(
+      {.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true, .status = absl::InternalError("EIO")});
+  EXPECT_THAT(log->Read(50), StatusIs(absl::StatusCode::kDataLoss, ::testing::HasSubstr("EIO")));
+  EXPECT_GT(faulty.faults_fired(rule), 0u);
+  VARVE_EXPECT_OK(log->Read(100).status());
+}
+
 // The kernel drops the pages of a failed sync: what was acknowledged before must not hang on them. They are more than one,
 // as an append into the same page would make that one dirty again.
 TEST_P(LogFaultsTest, AfterALostWriteBackReopeningMakesItGood) {
