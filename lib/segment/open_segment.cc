@@ -131,7 +131,7 @@ OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
 int64_t OpenSegment::GuessPosition(int64_t target) const {
   const bool from_files = target < file_end_.next_offset;
   const PublishedEnd end = from_files ? file_end_ : published();
-  if (target < base_offset_ || target >= end.next_offset) return 0;
+  if (target < base_offset_ || target >= end.next_offset || end.end_position == 0) return 0;
   const double share = static_cast<double>(target - base_offset_) / static_cast<double>(end.next_offset - base_offset_);
   const auto guess = static_cast<int64_t>(share * static_cast<double>(end.end_position));
   if (even_.load(std::memory_order_relaxed)) {
@@ -149,7 +149,7 @@ OpenSegment::IndexHint OpenSegment::FloorOffset(int64_t target) const {
     const std::optional<size_t> number = index.FloorIndex(target);
     return number.has_value() ? *number + 1 : 0;
   });
-  if (hint.stretch == kJudged || target < hint.entry.offset) return hint;
+  if (hint.stretch == kJudged || target < hint.entry.offset || log_ == nullptr) return hint;
   const OffsetPosition end = EndOf(hint.stretch);
   if (target >= end.offset) return hint;
   const bool even = guess >= hint.entry.position && guess < end.position;
