@@ -122,7 +122,15 @@ absl::Status Appender::Failed(absl::Status status) {
     return status;
   }
   // The system may have put the bytes on the disk already: refused means refused after a power loss too.
-  if (*cut && !flusher_->Sync().ok()) return core_->frontiers.Writable();
+  if (*cut) {
+    absl::Status synced = flusher_->Sync();
+    // Without room to write again what opening has left to the first sync: the cut alone.
+    if (!synced.ok() && core_->frontiers.Writable().ok()) synced = active_->file()->SyncData();
+    if (!synced.ok()) {
+      core_->frontiers.Poison(synced);
+      return core_->frontiers.Writable();
+    }
+  }
   return status;
 }
 
@@ -386,8 +394,8 @@ absl::Status Appender::RollTo(int64_t new_base) {
 // that would look like a lost tail of the segment before: the durable point moves behind the gap before anything
 // follows it. The new segment is the active one by now, so nothing may be appended where that failed.
 absl::Status Appender::VouchForGap() {
-  VARVE_RETURN_IF_ERROR(flusher_->Sync());
-  absl::Status vouched = flusher_->UpdateState([](PartitionStateValues*) {});
+  absl::Status vouched = flusher_->Sync();
+  if (vouched.ok()) vouched = flusher_->UpdateState([](PartitionStateValues*) {});
   if (!vouched.ok()) core_->frontiers.Poison(vouched);
   return vouched;
 }

@@ -188,7 +188,8 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
                   .sync_names = names_changed_ != names_synced_};
   mutex_.Unlock();
   const Deadline begin = Deadline::clock::now();
-  absl::Status status = SyncFiles(work);
+  bool found_no_room = false;
+  absl::Status status = SyncFiles(work, &found_no_room);
   mutex_.Lock();
   sync_took_ = Deadline::clock::now() - begin;
   expected_waiters_ = served + arrived_.load(std::memory_order_relaxed);
@@ -201,6 +202,8 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
     const int64_t durable_offset = std::min(work.end.next_offset, frontiers_->log_end());
     frontiers_->PublishDurable(durable_offset);
     (void)live_->StoreDurable(durable_offset);  // one that could not be written tells of less
+  } else if (found_no_room) {
+    beside_.insert(beside_.begin(), work.beside.begin(), work.beside.end());
   } else {
     frontiers_->Poison(status);
   }
@@ -210,8 +213,8 @@ absl::Status Flusher::SyncOnce(std::chrono::nanoseconds gather) {
   return status;
 }
 
-absl::Status Flusher::SyncFiles(const Work& work) {
-  VARVE_RETURN_IF_ERROR(RewriteUnsynced(file_system_, directory_, work.unsynced));
+absl::Status Flusher::SyncFiles(const Work& work, bool* found_no_room) {
+  VARVE_RETURN_IF_ERROR(RewriteUnsynced(file_system_, directory_, work.unsynced, found_no_room));
   for (const std::shared_ptr<File>& file : work.sealed) VARVE_RETURN_IF_ERROR(file->SyncData());
   for (const std::shared_ptr<File>& file : work.beside) VARVE_RETURN_IF_ERROR(file->SyncData());
   if (work.sync_names) VARVE_RETURN_IF_ERROR(file_system_->SyncDirectory(directory_));

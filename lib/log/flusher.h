@@ -77,7 +77,9 @@ class Flusher {
   // See Log::WaitDurable, Log::OnDurable, Log::Flush.
   [[nodiscard]] absl::Status WaitDurable(int64_t offset, std::chrono::nanoseconds timeout);
   void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
-  // Syncs everything published so far, and the directory if a name is new, even where all of it is durable already.
+  // Syncs everything published so far, and the directory if a name is new, even where all of it is durable already. An
+  // error poisons, but for kResourceExhausted where a full disk has no room to write again what opening left: then
+  // nothing has changed.
   // Calls nobody back: the writer lock may be held.
   [[nodiscard]] absl::Status Sync();
   // Without the writer lock, by whoever is going to sync with it: writes and syncs what an opening has left to the first
@@ -117,7 +119,8 @@ class Flusher {
   // From now on nobody else begins a sync; and the end of that.
   void BeginTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[nodiscard]] absl::Status SyncFiles(const Work& work);
+  // `found_no_room`: as RewriteUnsynced.
+  [[nodiscard]] absl::Status SyncFiles(const Work& work, bool* found_no_room);
   void AwaitIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void StoreDurable(const Work& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

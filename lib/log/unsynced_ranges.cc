@@ -134,13 +134,15 @@ DurablePoint PointBeforeSync(const LoadPlan& plan, const std::vector<UnsyncedRan
 }
 
 absl::Status RewriteUnsynced(FileSystem* file_system, const std::string& directory,
-                             const std::vector<UnsyncedRange>& ranges) {
+                             const std::vector<UnsyncedRange>& ranges, bool* found_no_room) {
   for (const UnsyncedRange& range : ranges) {
     const std::string name = SegmentFileName(range.segment, SegmentFileKind::kLog);
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
                            file_system->Open(JoinPath(directory, name), OpenMode::kReadWrite));
-    VARVE_RETURN_IF_ERROR(BatchRewriter(file.get(), range).Run());
-    VARVE_RETURN_IF_ERROR(file->SyncData());
+    const absl::Status written = BatchRewriter(file.get(), range).Run();
+    VARVE_RETURN_IF_ERROR(file->SyncData());  // what was written before a failure, too
+    *found_no_room = absl::IsResourceExhausted(written);
+    VARVE_RETURN_IF_ERROR(written);
   }
   return absl::OkStatus();
 }
