@@ -214,7 +214,7 @@ TEST_P(UnsyncedRangesTest, ACallThatFailsWhileItIsWrittenAgainPoisonsAndTheNextO
       const absl::Status flushed = log->Flush();
       fired = files.faults_fired() > 0;
       if (fired && flushed.ok()) ++fired_in_vain;
-      if (!fired) EXPECT_TRUE(flushed.ok()) << flushed;
+      EXPECT_TRUE(fired || flushed.ok()) << flushed;
       EXPECT_EQ(log->durable_offset(), flushed.ok() ? kEnd : kDurable);
       files.ClearRules();
       ExpectRecords(*log, 0, kEnd);
