@@ -1,10 +1,7 @@
 #include "log/log_loader.h"
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "base/bytes.h"
@@ -33,9 +30,17 @@ bool HasPending(const std::optional<PartitionStateValues>& state) {
 }
 
 std::string_view NameOf(PendingOperation operation) {
-  constexpr std::array<std::string_view, 4> kNames = {"nothing at", "truncation to", "fresh start at",
-                                                      "deletion before"};
-  return kNames[static_cast<size_t>(operation)];
+  switch (operation) {
+    case PendingOperation::kTruncateTo:
+      return "truncation to";
+    case PendingOperation::kStartAt:
+      return "fresh start at";
+    case PendingOperation::kDeleteBefore:
+      return "deletion before";
+    case PendingOperation::kNone:
+      break;
+  }
+  return "nothing at";
 }
 
 // What the state is once its pending operation is done.

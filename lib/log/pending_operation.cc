@@ -1,7 +1,5 @@
 #include "log/pending_operation.h"
 
-#include <cassert>
-
 #include "base/path.h"
 #include "base/status.h"
 #include "fmt/format.h"
@@ -47,16 +45,21 @@ absl::Status RemoveSnapshots(FileSystem* file_system, const std::string& directo
 
 std::vector<int64_t> SegmentsToRemove(const std::vector<int64_t>& base_offsets, PendingOperation operation,
                                       int64_t offset) {
-  assert(operation != PendingOperation::kNone);
   std::vector<int64_t> removals;
-  if (operation == PendingOperation::kTruncateTo) {
-    for (size_t i = base_offsets.size(); i-- > 1 && base_offsets[i] >= offset;) removals.push_back(base_offsets[i]);
-  } else if (operation == PendingOperation::kStartAt) {
-    removals.assign(base_offsets.rbegin(), base_offsets.rend());
-  } else {
-    for (size_t i = 0; i + 1 < base_offsets.size() && base_offsets[i + 1] <= offset; ++i) {
-      removals.push_back(base_offsets[i]);
-    }
+  switch (operation) {
+    case PendingOperation::kNone:
+      break;
+    case PendingOperation::kTruncateTo:
+      for (size_t i = base_offsets.size(); i-- > 1 && base_offsets[i] >= offset;) removals.push_back(base_offsets[i]);
+      break;
+    case PendingOperation::kStartAt:
+      removals.assign(base_offsets.rbegin(), base_offsets.rend());
+      break;
+    case PendingOperation::kDeleteBefore:
+      for (size_t i = 0; i + 1 < base_offsets.size() && base_offsets[i + 1] <= offset; ++i) {
+        removals.push_back(base_offsets[i]);
+      }
+      break;
   }
   return removals;
 }
@@ -88,6 +91,7 @@ absl::StatusOr<std::string> ReasonIsOvertaken(FileSystem* file_system, const std
 
 absl::Status CarryThrough(FileSystem* file_system, const std::string& directory, const PartitionStateValues& values) {
   const PendingOperation operation = values.pending;
+  if (operation == PendingOperation::kNone) return absl::OkStatus();
   VARVE_ASSIGN_OR_RETURN(const PartitionListing listing, ListPartition(file_system, directory));
   const std::vector<int64_t> base_offsets = listing.BaseOffsets();
   for (const int64_t base_offset : SegmentsToRemove(base_offsets, operation, values.pending_offset)) {
