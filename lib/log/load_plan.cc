@@ -347,8 +347,9 @@ class Planner {
          .evidence = fmt::format("log start {} is beyond the log end {}", doubtful, plan_.log_end_offset)});
   }
 
-  // As Kafka does where it was the last to write and the log ends below its start, as a follower's may that truncated into a batch: an empty log at
-  // the start (format notes §5.2.6). What was appended below it nobody could read, and the next opening would drop.
+  // As Kafka does where it was the last to write and the log ends below its start, as a follower's may that truncated
+  // into a batch: an empty log at the start (format notes §5.2.6). What was appended below it nobody could read, and the
+  // next opening would drop.
   absl::Status StartAnew() {
     plan_.end_reason =
         fmt::format("log start {} is beyond the log end {}", plan_.marks.log_start_offset, plan_.log_end_offset);

@@ -7,9 +7,9 @@
 //
 // An index is a hint, and a segment that opening believed unread is one too. Check refuses an index that is out of order
 // or points outside the log. Its entries divide the log into stretches, from one entry to the next; whoever reads
-// (segment_lookup.h) tests a stretch that comes from files before its first use, checksums and all, and notes
-// waypoints in it (waypoints.h). Whoever finds one wrong calls Judge: the whole segment is read, and what that finds is added to the known damage, and takes the place of
-// the index in stretches that nobody has tested.
+// (segment_lookup.h) tests a stretch that comes from files before its first use, checksums and all, and notes waypoints
+// in it (waypoints.h). Whoever finds one wrong calls Judge: the whole segment is read, and what that finds is added to
+// the known damage, and takes the place of the index in stretches that nobody has tested.
 //
 // Thread rules: any thread, except where a function names the writer. Lifetime: shared by whoever reads; deleting,
 // truncating or replacing the files takes nothing away from those who hold one.

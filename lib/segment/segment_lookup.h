@@ -1,8 +1,9 @@
 // Finding a batch or a record in one open segment: the sparse index's floor, then a short scan of batch headers (Kafka
-// LogSegment.translateOffset, findOffsetByTimestamp; format notes §4), from a waypoint on where one is known. Reads mapped memory: no allocation and no system
-// call unless something is wrong. The first search in a stretch between two index entries of a file reads the batches in
-// it, checksums and all: a header that has changed must cost its batch alone, and invent none. Where one has, the segment
-// is judged (segment_judgement.h) and the search done again; all answer the errors of that, too.
+// LogSegment.translateOffset, findOffsetByTimestamp; format notes §4), from a waypoint on where one is known. Reads
+// mapped memory: no allocation and no system call unless something is wrong. The first search in a stretch between two
+// index entries of a file reads the batches in it, checksums and all: a header that has changed must cost its batch
+// alone, and invent none. Where one has, the segment is judged (segment_judgement.h) and the search done again; all
+// answer the errors of that, too.
 #ifndef VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
 #define VARVE_LIB_SEGMENT_SEGMENT_LOOKUP_H_
 
