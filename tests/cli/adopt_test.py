@@ -360,7 +360,7 @@ class BrokersUserTest(HandOverTestCase):
         self.assertEqual(tree_of(self.source), before)
         self.assertEqual(len(self.values(self.broker / "orders-0")), 100)
 
-    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    @unittest.skipIf(os.getuid() != 0, "needs root: it acts as another user")
     def test_what_its_user_may_not_take_away_is_not_moved(self):
         """Nor does a dry run say that it would be."""
         self.make_source_callers()
@@ -379,7 +379,7 @@ class BrokersUserTest(HandOverTestCase):
         self.assertEqual(result.status, 0, result.errors)
         self.assertFalse(source.exists())
 
-    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    @unittest.skipIf(os.getuid() != 0, "needs root: it acts as another user")
     def test_a_dry_run_asks_for_the_log_directory(self):
         (self.broker / ".lock").touch(0o644)
         for path, mode in ((self.broker / ".lock", 0o644), (self.broker, 0o555)):
@@ -391,7 +391,7 @@ class BrokersUserTest(HandOverTestCase):
         self.broker.chmod(0o755)
         self.assertEqual(self.unprivileged("adopt", self.source, "--into", self.broker, "--dry-run").status, 0)
 
-    @unittest.skipIf(os.getuid() != 0, "has no user that it may become")
+    @unittest.skipIf(os.getuid() != 0, "needs root: it acts as another user")
     def test_what_its_user_may_not_read_is_not_copied(self):
         self.make_source_callers()
         (self.source / f"{SEGMENT}.log").chmod(0o600)
