@@ -386,13 +386,17 @@ TEST(DamageNotesFileTest, HoldsWhatWasWritten) {
   EXPECT_THAT(notes.Of(20), IsEmpty());
 }
 
-TEST(DamageNotesFileTest, EveryFlippedBitAndEveryCutIsSeen) {
-  Partition partition;
-  partition.AddSegment(0, BatchesBytes(0, 10));
+void NoteOneRange(Partition* partition) {
+  partition->AddSegment(0, BatchesBytes(0, 10));
   ASSERT_THAT(DamageNotes::Write(
-                  partition.fs.get(), kDirectory,
+                  partition->fs.get(), kDirectory,
                   {{.segment = 0, .position = 100, .bytes = 50, .first_offset = 1, .last_offset = 2, .reason = "why"}}),
               IsOk());
+}
+
+TEST(DamageNotesFileTest, EveryFlippedBitAndEveryCutIsSeen) {
+  Partition partition;
+  ASSERT_NO_FATAL_FAILURE(NoteOneRange(&partition));
   const std::string content = ReadFile(partition.fs.get(), kNotes);
   for (size_t bit = 0; bit < content.size() * 8; ++bit) {
     std::string flipped = content;
@@ -410,11 +414,7 @@ TEST(DamageNotesFileTest, EveryFlippedBitAndEveryCutIsSeen) {
 // By a good checksum alone no bytes are notes.
 TEST(DamageNotesFileTest, OtherBytesWithAGoodChecksumAreSeen) {
   Partition partition;
-  partition.AddSegment(0, BatchesBytes(0, 10));
-  ASSERT_THAT(DamageNotes::Write(
-                  partition.fs.get(), kDirectory,
-                  {{.segment = 0, .position = 100, .bytes = 50, .first_offset = 1, .last_offset = 2, .reason = "why"}}),
-              IsOk());
+  ASSERT_NO_FATAL_FAILURE(NoteOneRange(&partition));
   const std::string file = ReadFile(partition.fs.get(), kNotes);
   const std::string content = file.substr(0, file.size() - sizeof(uint32_t));
   constexpr size_t kCount = 11;  // the last byte of the number of ranges, behind the magic

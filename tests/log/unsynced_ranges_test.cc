@@ -249,21 +249,79 @@ TEST_P(UnsyncedRangesTest, AFullDiskPutsItOff) {
   ExpectDurable(*disk, kEnd + 1);
 }
 
-// Nor is the log poisoned where the cut after a refused append is the first sync: that alone is synced.
-TEST_P(UnsyncedRangesTest, ARefusedAppendIsTakenBackThoughItCannotBeWrittenAgain) {
+// A refused append, half of which is written, is the first to need a sync.
+class RefusedAppend {
+ public:
+  RefusedAppend(MemoryFileSystem* disk, LogOptions options) : files_(disk) {
+    options.file_system = &files_;
+    options.segment_bytes = 4 << 20;
+    log_ = OpenLog(kPartition, options);
+    files_.AddRule({.operation = FileOperation::kWrite,
+                    .path_part = ".log",
+                    .for_ever = true,
+                    .status = absl::ResourceExhaustedError("quota"),
+                    .partial_bytes = 100});
+  }
+  FaultyFileSystem& files() { return files_; }
+  Log* log() { return log_.get(); }
+  absl::Status Append() {
+    const std::string value(700'000, 'v');  // by a write call in either mode
+    return log_->Append({{.key = "k", .value = value}}).status();
+  }
+
+ private:
+  FaultyFileSystem files_;
+  std::unique_ptr<Log> log_;
+};
+
+// What was written of it is taken back and that is synced, though nothing can be written again: the log takes appends.
+TEST_P(UnsyncedRangesTest, ARefusedAppendIsTakenBackThoughNothingCanBeWrittenAgain) {
+  const auto disk = Killed();
+  RefusedAppend refused(disk.get(), Options(disk.get()));
+  const uint64_t syncs = refused.files().operation_count(FileOperation::kSync);
+  EXPECT_THAT(refused.Append(), StatusIs(absl::StatusCode::kResourceExhausted));
+  // Of what was written again until there was no room, and of the cut.
+  EXPECT_EQ(refused.files().operation_count(FileOperation::kSync), syncs + 2);
+  EXPECT_EQ(refused.log()->durable_offset(), kDurable);
+  refused.files().ClearRules();
+  AppendNext(refused.log());
+  VARVE_ASSERT_OK(refused.log()->Flush());
+  ExpectDurable(*disk, kEnd + 1);
+}
+
+TEST_P(UnsyncedRangesTest, ARefusedAppendWhoseCutCannotBeSyncedPoisons) {
+  const auto disk = Killed();
+  RefusedAppend refused(disk.get(), Options(disk.get()));
+  refused.files().AddRule(
+      {.operation = FileOperation::kSync, .path_part = ".log", .nth = 2, .status = absl::InternalError("EIO")});
+  EXPECT_TRUE(IsPoisoned(refused.Append()));
+  refused.files().ClearRules();
+  EXPECT_TRUE(IsPoisoned(refused.log()->Append({{.value = "v"}}).status()));
+  EXPECT_EQ(refused.log()->log_end_offset(), kEnd);
+}
+
+// The gap would look like a lost tail, and the segment behind it is there by now.
+TEST_P(UnsyncedRangesTest, AGapThatCannotBeVouchedForPoisons) {
   const auto disk = Killed();
   FaultyFileSystem files(disk.get());
   const auto log = Open(&files);
   files.AddRule({.operation = FileOperation::kWrite,
                  .path_part = ".log",
                  .for_ever = true,
-                 .status = absl::ResourceExhaustedError("quota"),
-                 .partial_bytes = 100});
-  EXPECT_THAT(log->Append({{.key = "k", .value = "v"}}), StatusIs(absl::StatusCode::kResourceExhausted));
-  files.ClearRules();
-  AppendNext(log.get());
-  VARVE_ASSERT_OK(log->Flush());
-  ExpectDurable(*disk, kEnd + 1);
+                 .status = absl::ResourceExhaustedError("quota")});
+  RecordBatchBuilder builder({.base_offset = kEnd + 10, .leader_epoch = 0});
+  const std::string value(static_cast<size_t>(Options(&files).segment_bytes) - 100, 'v');  // fits only an empty segment
+  VARVE_ASSERT_OK(builder.Add({.value = value, .timestamp_ms = 1'000'000}));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, builder.Build());
+  EXPECT_THAT(log->AppendAsFollower(batch, /*current_leader_epoch=*/0), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(IsPoisoned(log->Append({{.value = "v"}}).status()));
+  EXPECT_EQ(log->durable_offset(), kDurable);
+  const auto after = disk->CloneAfterProcessDeath();
+  const auto reopened = Open(after.get());
+  ASSERT_NE(reopened, nullptr);
+  EXPECT_THAT(reopened->damage(), IsEmpty());
+  EXPECT_EQ(reopened->log_end_offset(), kEnd + 10) << "the empty segment is kept";
+  ExpectRecords(*reopened, 0, kEnd);
 }
 
 TEST_P(UnsyncedRangesTest, WhatIsAppendedWhileItIsWrittenAgainStays) {
