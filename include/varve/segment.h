@@ -40,8 +40,8 @@ class OpenSegment;
 class Segment {
  public:
   // Opens the files of `base_offset` in `directory`. kNotFound if there is no .log; kUnimplemented for batches of magic
-  // 0 or 1; missing indexes count as empty. Cost: walks the headers behind the last index entry; maps, reads nothing
-  // else.
+  // 0 or 1; missing indexes count as empty. Cost: reads the indexes and walks the headers behind the last index
+  // entry; maps the rest.
   [[nodiscard]] static absl::StatusOr<Segment> Open(FileSystem* file_system, const std::string& directory,
                                                     int64_t base_offset);
 

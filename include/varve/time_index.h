@@ -112,6 +112,7 @@ class TimeIndexBuilder {
   [[nodiscard]] TimestampOffset entry(size_t entry_index) const;
   [[nodiscard]] TimestampOffset last_entry() const;
   [[nodiscard]] TimestampOffset Floor(int64_t timestamp_ms) const;
+  [[nodiscard]] std::optional<size_t> FloorIndex(int64_t timestamp_ms) const;
 
   // Adds an entry and publishes it, if `timestamp_ms` is above the last one's, or not negative if there is none; an
   // equal timestamp changes nothing. kInvalidArgument, with nothing changed, if timestamp or offset is below the last

@@ -100,10 +100,16 @@ TimestampOffset TimeIndexBuilder::last_entry() const {
   return published == 0 ? TimestampOffset{-1, base_offset_} : entry(published - 1);
 }
 
-TimestampOffset TimeIndexBuilder::Floor(int64_t timestamp_ms) const {
+std::optional<size_t> TimeIndexBuilder::FloorIndex(int64_t timestamp_ms) const {
   const size_t published = entry_count();
   const size_t not_above = published == 0 ? 0 : chunks_->CountNotAbove(published, timestamp_ms, TimestampOf);
-  return not_above == 0 ? TimestampOffset{-1, base_offset_} : entry(not_above - 1);
+  if (not_above == 0) return std::nullopt;
+  return not_above - 1;
+}
+
+TimestampOffset TimeIndexBuilder::Floor(int64_t timestamp_ms) const {
+  const std::optional<size_t> floor = FloorIndex(timestamp_ms);
+  return floor.has_value() ? entry(*floor) : TimestampOffset{-1, base_offset_};
 }
 
 absl::Status TimeIndexBuilder::MaybeAppend(int64_t timestamp_ms, int64_t offset, bool even_if_full) {

@@ -153,7 +153,7 @@ absl::Status ActiveSegment::Commit(const BatchSummary& batch) {
 }
 
 absl::Status ActiveSegment::Append(std::span<const std::byte> bytes, const BatchSummary& batch, bool durable_acks) {
-  if (bytes.size() < kWriteThroughBytes) {
+  if (window_.has_value() && bytes.size() < kWriteThroughBytes) {
     VARVE_ASSIGN_OR_RETURN(std::byte* const place, Reserve(batch.size_bytes, durable_acks));
     std::memcpy(place, bytes.data(), bytes.size());
     return Commit(batch);

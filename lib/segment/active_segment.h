@@ -159,7 +159,7 @@ class ActiveSegment {
   };
 
   PublishedEnd end_;
-  int64_t touched_end_ = 0;  // no byte behind it was stored or written since the file was last cut to its end
+  int64_t touched_end_ = 0;  // nothing but zeros was stored or written behind it since the file was last cut
   Counters counters_;
   Counters published_counters_;
   // What leads to a batch that is not published yet.

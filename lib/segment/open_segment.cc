@@ -70,9 +70,9 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   segment->ReleaseFile(info.identity);
   segment->offset_index_ =
       UsableOffsetIndex(file_system.get(), path_of(SegmentFileKind::kOffsetIndex), base_offset, end.end_position);
-  segment->TookFromFiles(end);
   segment->time_index_ =
       UsableTimeIndex(file_system.get(), path_of(SegmentFileKind::kTimeIndex), base_offset, end.next_offset);
+  segment->TookFromFiles(end);
   segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
   segment->Publish(end);
   return segment;
@@ -98,6 +98,8 @@ void OpenSegment::TookFromFiles(PublishedEnd end) {
   file_entries_ = offset_entry_count();
   file_end_ = end;
   notes_.reset(static_cast<uint64_t*>(std::calloc(file_entries_ + 1, sizeof(uint64_t))));
+  file_time_entries_ = time_entry_count();
+  times_tested_.reset(static_cast<uint8_t*>(std::calloc(file_time_entries_ + 1, sizeof(uint8_t))));
 }
 
 // What begins behind a stretch: the next entry, or the end of what comes from files or of all.
@@ -221,16 +223,25 @@ absl::Status OpenSegment::Judge() const {
   return absl::OkStatus();
 }
 
-TimestampOffset OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const {
-  if (live_ == nullptr) return time_index_.Floor(timestamp_ms);
-  const TimestampOffset floor = live_->times.Floor(timestamp_ms);
-  if (floor.offset < next_offset) [[likely]] {
-    return floor;
+std::optional<OpenSegment::TimeHint> OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const {
+  std::optional<size_t> number =
+      live_ != nullptr ? live_->times.FloorIndex(timestamp_ms) : time_index_.FloorIndex(timestamp_ms);
+  // More may have been published since the caller loaded its end: the few newest entries are not for it.
+  while (number.has_value() && TimeEntry(*number).offset >= next_offset) {
+    number = *number > 0 ? std::optional(*number - 1) : std::nullopt;
   }
-  // More was published since the caller loaded its end: the few newest entries are not for it.
-  size_t count = live_->times.entry_count();
-  while (count > 0 && live_->times.entry(count - 1).offset >= next_offset) --count;
-  return count > 0 ? live_->times.entry(count - 1) : TimestampOffset{kNoTimestampYet, base_offset_};
+  if (!number.has_value()) return std::nullopt;
+  const bool from_files = *number < file_time_entries_;
+  const bool trusted = !from_files || (times_tested_ != nullptr &&
+                                       std::atomic_ref(times_tested_[*number]).load(std::memory_order_relaxed) != 0);
+  return TimeHint{.entry = TimeEntry(*number),
+                  .number = *number,
+                  .previous_offset = *number > 0 ? TimeEntry(*number - 1).offset : base_offset_,
+                  .trusted = trusted};
+}
+
+void OpenSegment::MarkTimeTested(size_t number) const {
+  if (times_tested_ != nullptr) std::atomic_ref(times_tested_[number]).store(1, std::memory_order_relaxed);
 }
 
 TimestampOffset OpenSegment::largest_timestamp() const {

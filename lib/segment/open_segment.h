@@ -138,9 +138,19 @@ class OpenSegment {
   // kDataLoss where the file is gone or cannot be opened. They change nothing: the next call tries again.
   [[nodiscard]] absl::Status Judge() const;
 
-  // The last entry of the time index whose timestamp is not above `timestamp_ms` and whose offset lies below
-  // `next_offset`, up to which the caller reads; {kNoTimestampYet, base offset} where there is none.
-  [[nodiscard]] TimestampOffset FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const;
+  // Where to begin a search by time: an entry of the time index, and the offset of the one before it, the base offset
+  // where there is none. It is trusted if the batch that it names is known to be the first to reach its timestamp.
+  struct TimeHint {
+    TimestampOffset entry;
+    size_t number = 0;
+    int64_t previous_offset = 0;
+    bool trusted = true;
+  };
+  // The last entry whose timestamp is not above `timestamp_ms` and whose offset lies below `next_offset`, up to which the
+  // caller reads.
+  [[nodiscard]] std::optional<TimeHint> FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const;
+  // For whoever has tested an entry that was not trusted.
+  void MarkTimeTested(size_t number) const;
   [[nodiscard]] size_t offset_entry_count() const {
     return live_ != nullptr ? live_->offsets.entry_count() : offset_index_.entry_count();
   }
@@ -171,7 +181,7 @@ class OpenSegment {
 
  private:
   struct Free {
-    void operator()(uint64_t* words) const { std::free(words); }
+    void operator()(void* allocated) const { std::free(allocated); }
   };
 
   // `count_not_above` answers how many entries of an index, of any form, are not above the target.
@@ -180,6 +190,12 @@ class OpenSegment {
   [[nodiscard]] OffsetPosition Entry(size_t number) const;
   [[nodiscard]] OffsetPosition EndOf(size_t stretch) const;
   [[nodiscard]] int64_t GuessPosition(int64_t target) const;
+  [[nodiscard]] size_t time_entry_count() const {
+    return live_ != nullptr ? live_->times.entry_count() : time_index_.entry_count();
+  }
+  [[nodiscard]] TimestampOffset TimeEntry(size_t number) const {
+    return live_ != nullptr ? live_->times.entry(number) : time_index_.entry(number);
+  }
   [[nodiscard]] bool ComesFromFiles(size_t stretch) const {
     return stretch <= file_entries_ && file_end_.end_position > 0;
   }
@@ -211,7 +227,9 @@ class OpenSegment {
   size_t file_entries_ = 0;
   PublishedEnd file_end_;
   std::unique_ptr<uint64_t[], Free> notes_;  // Waypoints; zeroed by the system, so that few lookups cost few pages
-  mutable std::atomic<bool> even_{true};     // the last guess of a position was right
+  size_t file_time_entries_ = 0;
+  std::unique_ptr<uint8_t[], Free> times_tested_;  // not 0: this entry of the time index was; zeroed as notes_ is
+  mutable std::atomic<bool> even_{true};           // the last guess of a position was right
   mutable Mutex judge_mutex_;
   mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
   mutable std::atomic<bool> judged_{false};

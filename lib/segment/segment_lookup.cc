@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/prefetch.h"
 #include "base/status.h"
+#include "base/wrapping.h"
 #include "record/batch_format.h"
 #include "varve/record_batch.h"
 
@@ -27,11 +28,12 @@ HeaderPeek Peek(const std::byte* batch, int64_t available) {
   if (available < static_cast<int64_t>(kBatchHeaderBytes)) return peek;
   const int32_t last_offset_delta = LoadBigEndian<int32_t>(batch + kLastOffsetDeltaPosition);
   peek.base_offset = LoadBigEndian<int64_t>(batch + kBaseOffsetPosition);
-  peek.last_offset = peek.base_offset + last_offset_delta;
+  peek.last_offset = AddWrapping(peek.base_offset, last_offset_delta);
   peek.size_bytes = static_cast<int64_t>(kLogOverheadBytes) + LoadBigEndian<int32_t>(batch + kLengthPosition);
   peek.plausible = peek.size_bytes >= static_cast<int64_t>(kBatchHeaderBytes) && peek.size_bytes <= available &&
                    LoadBigEndian<int8_t>(batch + kMagicPosition) == kMagic && last_offset_delta >= 0 &&
-                   peek.base_offset >= 0;
+                   peek.base_offset >= 0 && peek.last_offset >= 0 &&
+                   peek.last_offset < std::numeric_limits<int64_t>::max();
   return peek;
 }
 
@@ -303,19 +305,38 @@ absl::StatusOr<std::optional<FoundRecord>> FirstRecordAtOrAfter(const OpenSegmen
   return Annotate(cursor.status(), segment.path());
 }
 
-// Where a scan for `timestamp_ms` may begin: no record before it qualifies. The time index's entry counts only if the
-// batch it names is there and has that timestamp.
-absl::StatusOr<Start> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
-                                    PublishedEnd end) {
-  const TimestampOffset floor = segment.FloorTimestamp(timestamp_ms, end.next_offset);
-  if (floor.timestamp_ms != OpenSegment::kNoTimestampYet) {
-    const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, floor.offset, end);
-    if (named.ok() && named->has_value() && (*named)->base_offset <= floor.offset &&
-        (*named)->last_offset >= min_offset && MaxTimestampOf(segment, **named) == floor.timestamp_ms) {
-      return Start{(*named)->floor, (*named)->position};
+// True if the batch that an entry of the time index names has its timestamp, and none behind the entry before reaches it
+// earlier. Paid once for each entry of a file: a walk through the headers between the two.
+bool IsFirstToReach(const OpenSegment& segment, const OpenSegment::TimeHint& hint, const FoundBatch& named,
+                    PublishedEnd end) {
+  if (MaxTimestampOf(segment, named) != hint.entry.timestamp_ms) return false;
+  if (hint.trusted) return true;
+  const absl::StatusOr<Start> start = ScanStart(segment, hint.previous_offset, end);
+  if (!start.ok()) return false;
+  for (TestedWalk walk(segment, start->position, end);;) {
+    const absl::StatusOr<std::optional<FoundBatch>> found = walk.Next();
+    if (!found.ok() || !found->has_value()) return false;
+    if ((*found)->position >= named.position) break;
+    if (MaxTimestampOf(segment, **found) >= hint.entry.timestamp_ms) return false;
+  }
+  segment.MarkTimeTested(hint.number);
+  return true;
+}
+
+// Where a scan for `timestamp_ms` may begin: no record before it qualifies.
+absl::StatusOr<int64_t> TimeScanStart(const OpenSegment& segment, int64_t timestamp_ms, int64_t min_offset,
+                                      PublishedEnd end) {
+  const std::optional<OpenSegment::TimeHint> hint = segment.FloorTimestamp(timestamp_ms, end.next_offset);
+  if (hint.has_value()) {
+    const int64_t offset = hint->entry.offset;
+    const absl::StatusOr<std::optional<FoundBatch>> named = FindBatch(segment, offset, end);
+    if (named.ok() && named->has_value() && (*named)->base_offset <= offset && (*named)->last_offset >= min_offset &&
+        IsFirstToReach(segment, *hint, **named, end)) {
+      return (*named)->position;
     }
   }
-  return ScanStart(segment, min_offset, end);
+  VARVE_ASSIGN_OR_RETURN(const Start start, ScanStart(segment, min_offset, end));
+  return start.position;
 }
 
 // The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
@@ -337,8 +358,8 @@ TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, Timest
 
 absl::StatusOr<std::optional<FoundRecord>> FindTimestamp(const OpenSegment& segment, int64_t timestamp_ms,
                                                          int64_t min_offset, PublishedEnd end, DecodeBuffer* scratch) {
-  VARVE_ASSIGN_OR_RETURN(const Start start, TimeScanStart(segment, timestamp_ms, min_offset, end));
-  for (TestedWalk walk(segment, start.position, end);;) {
+  VARVE_ASSIGN_OR_RETURN(const int64_t start, TimeScanStart(segment, timestamp_ms, min_offset, end));
+  for (TestedWalk walk(segment, start, end);;) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundBatch> found, walk.Next());
     if (!found.has_value()) return std::nullopt;
     if (MaxTimestampOf(segment, *found) < timestamp_ms || found->last_offset < min_offset) continue;

@@ -23,7 +23,7 @@ struct FoundBatch {
   int64_t size_bytes = 0;
   int64_t base_offset = 0;
   int64_t last_offset = 0;
-  OffsetPosition floor;         // the index entry the scan began at; {segment base, 0} if none
+  OffsetPosition floor;         // the index entry the scan began at or behind; {segment base, 0} if none
   int64_t batches_scanned = 0;  // headers looked at, the found one included
 };
 

@@ -32,7 +32,7 @@ class Waypoints {
   // beginning.
   void Note(int64_t base_offset, int64_t distance_bytes, int64_t first_offset, int64_t end_offset) {
     if (distance_bytes > std::numeric_limits<uint16_t>::max()) return;
-    // Not yet tested: the stretch will not hold.
+    // The batch that leads to the stretch may begin below it, and is its beginning; one beyond the end will not hold.
     if (base_offset < first_offset || base_offset >= end_offset) return;
     for (int64_t quarter = 1; quarter < kQuarters; ++quarter) {
       if (kQuarters * (base_offset - first_offset) > quarter * (end_offset - first_offset)) continue;

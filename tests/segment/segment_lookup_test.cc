@@ -171,6 +171,33 @@ TEST_F(SegmentLookupTest, AFlippedIndexBitChangesNoAnswer) {
   }
 }
 
+// One timestamp in many batches, and others that fall back below it between them: by its timestamp alone a batch that an
+// entry names is not known to be the first.
+ReferenceSegment SegmentOfEqualTimestamps() {
+  ReferenceSegment segment(100);
+  for (int64_t index = 0; index < 150; ++index) {
+    const int64_t fall = index % 3 == 1 ? 1 : 0;
+    segment.Add({.base_offset = 100 + index, .timestamps_ms = {1000 + 15 * (index / 25) - fall}, .value = "v"});
+  }
+  return segment;
+}
+
+TEST_F(SegmentLookupTest, AFlippedTimeIndexBitChangesNoAnswerAmongEqualTimestamps) {
+  const ReferenceSegment segment = SegmentOfEqualTimestamps();
+  const ReferenceSegment::Indexes whole = segment.MakeIndexes(700, 1);
+  ASSERT_GE(whole.times.size(), 6 * TimeIndex::kEntryBytes);
+  for (size_t bit = 0; bit < 8 * whole.times.size(); ++bit) {
+    SCOPED_TRACE(bit);
+    ReferenceSegment::Indexes flipped = whole;
+    flipped.times[bit / 8] ^= std::byte{1} << (bit % 8);
+    const auto open = Open(segment, flipped);
+    ASSERT_NE(open, nullptr);
+    ExpectAllTimesFound(*open, segment, {0, 120});
+    ExpectAllTimesFound(*open, segment, {0, 120});  // by entries that were tested
+    if (HasFailure()) return;
+  }
+}
+
 TEST_F(SegmentLookupTest, AnIndexOfZerosOfAnotherSegmentOrCutShortChangesNoAnswer) {
   const ReferenceSegment segment = RandomSegment(11, 30);
   const ReferenceSegment::Indexes whole = segment.MakeIndexes(300, 1);
