@@ -40,7 +40,7 @@ static_assert(kDurableOffset > kHighWatermark && kLineage < kServedBy);
 
 constexpr uint64_t kNobody = 0;
 
-// A writer stores twelve words, which takes no time unless the system takes the processor away from it among them:
+// A writer stores twelve words at most, which takes no time unless the system takes the processor away from it among them:
 // after the first looks a reader gives its own away. Whoever has looked so often meets a writer that was stopped there.
 constexpr int kLooksWithoutYield = 100;
 constexpr int kMaxLooks = 5'000;

@@ -90,16 +90,16 @@ bool LogFollower::IsQuiet() const {
     return false;
   }
   const LiveLine::Version taken_in{.sequence = quiet_.sequence.load(std::memory_order_acquire),
-                                   .generation = quiet_.generation.load(std::memory_order_relaxed),
-                                   .durable_offset = quiet_.durable_offset.load(std::memory_order_relaxed)};
+                                   .generation = quiet_.generation.load(std::memory_order_acquire),
+                                   .durable_offset = quiet_.durable_offset.load(std::memory_order_acquire)};
   return line->version() == taken_in && line->served() &&
          steady_clock::now() - quiet_.looked_at.load(std::memory_order_relaxed) < kLongestPause;
 }
 
 void LogFollower::NoteQuiet(const LiveLine::Version& version) {
   quiet_.looked_at.store(looked_at_, std::memory_order_relaxed);
-  quiet_.generation.store(version.generation, std::memory_order_relaxed);
-  quiet_.durable_offset.store(version.durable_offset, std::memory_order_relaxed);
+  quiet_.generation.store(version.generation, std::memory_order_release);
+  quiet_.durable_offset.store(version.durable_offset, std::memory_order_release);
   quiet_.sequence.store(version.sequence, std::memory_order_release);
   quiet_.line.store(viewed_line_.get(), std::memory_order_release);
 }
