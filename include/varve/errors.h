@@ -11,7 +11,9 @@
 //   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
 //                        or sync; reopen it. Handing a partition over: something is to be done first, the message
 //                        says what
-//   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
+//   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running. Or
+//                        records are appended that a full disk keeps from being durable: wait for them, do not append
+//                        them again
 //   kAborted             a reader of another process: the directory has changed under it, or its writer is at work on the
 //                        files; call Log::Refresh, which waits for such a writer for a moment, and go on.
 //                        LogReader::IsAborted: segments were truncated or replaced since; read the batch again.

@@ -82,8 +82,8 @@ class Log {
   // whose name is not TOPIC-PARTITION. kUnimplemented: batches of magic 0 or 1. Cost: names first; only what lies above
   // the durable point is read after an unclean stop. That may be in the page cache only: the first sync (of WaitDurable,
   // Flush, Close, a durable append, or whatever else needs one) reads and writes all of it again before its own, and
-  // durable_offset() stays until then. Appends and reads go on meanwhile. With Visibility::kDurable, and where files have
-  // to be changed otherwise, Open does it.
+  // durable_offset() stays until then. Reads go on meanwhile, and appends unless it is one of them that needs it. With
+  // Visibility::kDurable, and where files have to be changed otherwise, Open does it.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<Log>> Open(const std::string& directory,
                                                                  const LogOptions& options = {});
 
@@ -95,7 +95,8 @@ class Log {
   // Appends records as one batch. Absent timestamps become the clock's. All or nothing. Errors: kInvalidArgument (a
   // record out of range, the batch above max_message_bytes), kResourceExhausted (disk full: nothing was written, the
   // log goes on once there is room), kFailedPrecondition. With kDurable an error after the write means "outcome
-  // unknown".
+  // unknown", kUnavailable that the records are appended: a full disk keeps what lies before them from being durable;
+  // WaitDurable asks again.
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::span<const Record> records, const AppendOptions& options = {});
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::initializer_list<Record> records,
                                                     const AppendOptions& options = {}) {
@@ -129,7 +130,9 @@ class Log {
 
   // Waits until everything below `offset` is durable, syncing if nobody else does. kDeadlineExceeded; kAborted if a
   // truncation took some of it meanwhile; the error that poisoned the log, kDataLoss where a batch that was good when the
-  // log was opened, and not yet synced, no longer is. `offset` may not exceed the log end (kOutOfRange).
+  // log was opened, and not yet synced, no longer is; kResourceExhausted, the log not poisoned, where a full disk has no
+  // room to write again what Open has left: ask again once there is. `offset` may not exceed the log end (kOutOfRange).
+  // Whoever syncs for the others is done when the sync is, not at the end of his timeout.
   [[nodiscard]] absl::Status WaitDurable(int64_t offset,
                                          std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max());
 
@@ -138,7 +141,7 @@ class Log {
   // truncates, closes or fails. `done` may append, but must not wait.
   void OnDurable(int64_t offset, std::function<void(const absl::Status&)> done);
 
-  // Makes everything appended so far durable.
+  // Makes everything appended so far durable. Errors: as WaitDurable.
   [[nodiscard]] absl::Status Flush();
 
   // A handle for one thread's reads; see log_reader.h.

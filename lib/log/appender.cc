@@ -106,6 +106,11 @@ absl::Status Appender::Inherited() const {
                core_->directory);
 }
 
+absl::Status Appender::SyncWhatOpeningLeft() const {
+  VARVE_RETURN_IF_ERROR(CheckProcess());
+  return flusher_->SyncWhatOpeningLeft();
+}
+
 absl::Status Appender::CheckProcess() const {
   const MutexLock lock(&watched_mutex_);
   return watched_lock_ != nullptr && watched_lock_->IsInherited() ? Inherited() : absl::OkStatus();
@@ -187,6 +192,14 @@ absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> 
   if (!result.ok() || options.ack != Ack::kDurable) return result;
   const absl::Status durable = flusher_->WaitDurable(result->end_offset(), options.timeout);
   if (durable.ok()) return result;
+  if (absl::IsResourceExhausted(durable)) {  // of an append that would say that nothing was written
+    VARVE_RETURN_IF_ERROR(core_->frontiers.Writable());
+    return Error(
+        absl::StatusCode::kUnavailable,
+        "{}: offsets {} to {} are appended and not yet durable; wait for that again, do not append them again: {}",
+        core_->directory, result->base_offset, result->last_offset,
+        std::string_view(durable.message().data(), durable.message().size()));
+  }
   if (!absl::IsOutOfRange(durable)) return durable;
   return Error(absl::StatusCode::kAborted, "{}: truncated below offset {} before it was durable", core_->directory,
                result->end_offset());
@@ -366,6 +379,7 @@ absl::Status Appender::RollTo(int64_t new_base) {
   if (new_base == active_->base_offset()) return absl::OkStatus();  // empty already
   const bool leaves_gap = new_base > active_->end().next_offset;
   VARVE_RETURN_IF_ERROR(flusher_->LimitQueue());
+  if (leaves_gap) VARVE_RETURN_IF_ERROR(flusher_->SyncWhatOpeningLeft());  // may find no room, which refuses as yet
   if (absl::Status sealed = active_->Seal(); !sealed.ok()) return Failed(std::move(sealed));
   absl::StatusOr<std::unique_ptr<ActiveSegment>> created = ActiveSegment::Create(segment_options_, new_base);
   absl::StatusOr<FlushTarget> target = created.ok() ? FlushTargetOf(**created) : created.status();

@@ -58,6 +58,8 @@ class Appender {
 
   // kFailedPrecondition in a forked child, where nothing that is mapped may be stored to. Takes no writer lock.
   [[nodiscard]] absl::Status CheckProcess() const;
+  // Flusher::SyncWhatOpeningLeft, but not in a forked child; by whoever is going to sync with the writer lock.
+  [[nodiscard]] absl::Status SyncWhatOpeningLeft() const;
 
   // Seals the active segment, writes the snapshot at the log end, syncs everything, marks varve.state clean and lets go
   // of the partition's lock.
@@ -173,7 +175,7 @@ class Appender {
   bool transactions_changed_ ABSL_GUARDED_BY(mutex_) = false;  // shown to readers here, not told by live_ yet
   RollLimits limits_ ABSL_GUARDED_BY(mutex_);
   std::minstd_rand jitter_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::byte> scratch_ ABSL_GUARDED_BY(mutex_);  // compressed and restamped batches
+  std::vector<std::byte> scratch_ ABSL_GUARDED_BY(mutex_);  // batches that are encoded or restamped outside the segment
   ValidatorScratch validator_scratch_ ABSL_GUARDED_BY(mutex_);
   std::vector<int64_t> rolled_ ABSL_GUARDED_BY(mutex_);  // sealed or reindexed since opening: Close syncs their indexes
   absl::Status close_status_ ABSL_GUARDED_BY(mutex_);

@@ -82,8 +82,8 @@ class Flusher {
   // nothing has changed.
   // Calls nobody back: the writer lock may be held.
   [[nodiscard]] absl::Status Sync();
-  // Without the writer lock, by whoever is going to sync with it: writes and syncs what an opening has left to the first
-  // sync, which may take as long as reading and writing all of the log. OK where nothing is left.
+  // Writes and syncs what an opening has left to the first sync, which may take as long as reading and writing all of the
+  // log: without the writer lock, by whoever is going to sync with it, where that can be. OK where nothing is left.
   [[nodiscard]] absl::Status SyncWhatOpeningLeft();
   // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
   void RunReadyCallbacks();

@@ -28,8 +28,7 @@ absl::StatusOr<int64_t> DeletionTarget(const LogCore& core, int64_t offset) {
 }
 
 absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t log_start_offset, int64_t first_kept) {
-  // Everything is durable first: what is left of the log must not depend on what goes.
-  VARVE_RETURN_IF_ERROR(appender.flusher_->Sync());
+  VARVE_RETURN_IF_ERROR(MakeIndependent(appender, log_start_offset));
   VARVE_RETURN_IF_ERROR(appender.flusher_->UpdateState([&](PartitionStateValues* values) {
     values->pending = PendingOperation::kDeleteBefore;
     values->pending_offset = first_kept;
@@ -37,6 +36,15 @@ absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t log_start_
     values->clean = false;
   }));
   return Finish(appender, log_start_offset, first_kept);
+}
+
+// Everything is durable first: what is left of the log must not depend on what goes. A full disk may have no room to write
+// again what opening left to the first sync: that depends on the segment that holds the durable point, which stays where
+// the log starts below the point.
+absl::Status PrefixDeletion::MakeIndependent(Appender& appender, int64_t log_start_offset) {
+  absl::Status synced = appender.flusher_->Sync();
+  if (!absl::IsResourceExhausted(synced) || !appender.core_->frontiers.Writable().ok()) return synced;
+  return log_start_offset < appender.flusher_->state_values().durable.offset ? absl::OkStatus() : synced;
 }
 
 bool PrefixDeletion::IsHalfWay(const Appender& appender) {

@@ -33,6 +33,8 @@ class PrefixDeletion {
   [[nodiscard]] static absl::Status Resume(Appender& appender) ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
 
  private:
+  [[nodiscard]] static absl::Status MakeIndependent(Appender& appender, int64_t log_start_offset)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);
   // Carries through what is announced; the log start is durable.
   [[nodiscard]] static absl::Status Finish(Appender& appender, int64_t log_start_offset, int64_t first_kept)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender.mutex_);

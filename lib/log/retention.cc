@@ -106,7 +106,7 @@ absl::StatusOr<RetentionResult> Retention::Foresee(const LogCore& core, const Re
 
 absl::Status Retention::DeleteBefore(int64_t offset) {
   const absl::StatusOr<int64_t> foreseen = DeletionTarget(*appender_.core_, offset);
-  if (foreseen.ok()) VARVE_RETURN_IF_ERROR(SyncBeforeMovingLogStart(*foreseen));
+  if (foreseen.ok() && *foreseen > appender_.core_->frontiers.log_start()) VARVE_RETURN_IF_ERROR(SyncBeforeDeletion());
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_RETURN_IF_ERROR(appender_.Writable());
@@ -127,7 +127,7 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
   // Timestamps are read from the files of segments before the writer has to wait; the segments remember them.
   VARVE_ASSIGN_OR_RETURN(const Foreseen foreseen, ForeseeIn(*appender_.core_, options));
   RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
-  VARVE_RETURN_IF_ERROR(SyncBeforeMovingLogStart(result.log_start_offset));
+  if (ChangesAnything(result)) VARVE_RETURN_IF_ERROR(SyncBeforeDeletion());
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
@@ -137,11 +137,15 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
   return result;
 }
 
-// Where opening has left much to the first sync, appends go on meanwhile.
-absl::Status Retention::SyncBeforeMovingLogStart(int64_t log_start_offset) {
-  if (log_start_offset == appender_.core_->frontiers.log_start()) return absl::OkStatus();
-  VARVE_RETURN_IF_ERROR(appender_.CheckProcess());
-  return appender_.flusher_->SyncWhatOpeningLeft();
+bool Retention::ChangesAnything(const RetentionResult& result) const {
+  return !result.deleted.empty() || result.log_start_offset > appender_.core_->frontiers.log_start();
+}
+
+// Where opening has left much to the first sync, appends go on meanwhile. A full disk may keep what stays from being
+// synced and let go what lies below it.
+absl::Status Retention::SyncBeforeDeletion() {
+  absl::Status synced = appender_.SyncWhatOpeningLeft();
+  return absl::IsResourceExhausted(synced) ? appender_.core_->frontiers.Writable() : synced;
 }
 
 absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {
@@ -166,7 +170,7 @@ absl::StatusOr<RetentionResult> Retention::ApplyLocked(const RetentionOptions& o
   }
   RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
   result.active_left = active_left;
-  if (result.deleted.empty() && result.log_start_offset == appender_.core_->frontiers.log_start()) return result;
+  if (!ChangesAnything(result)) return result;
   const int64_t first_kept = result.deleted.empty() ? 0 : result.deleted.back().next_offset;
   VARVE_RETURN_IF_ERROR(PrefixDeletion::MoveLogStart(appender_, result.log_start_offset, first_kept));
   return result;

@@ -30,8 +30,9 @@ class Retention {
   [[nodiscard]] absl::StatusOr<RetentionResult> ApplyLocked(const RetentionOptions& options)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(appender_.mutex_);
 
+  [[nodiscard]] bool ChangesAnything(const RetentionResult& result) const;
   // Without the writer lock, which is held for the sync that follows.
-  [[nodiscard]] absl::Status SyncBeforeMovingLogStart(int64_t log_start_offset);
+  [[nodiscard]] absl::Status SyncBeforeDeletion();
 
   Appender& appender_;
 };

@@ -43,6 +43,7 @@ class SyncsSuspended {
 }  // namespace
 
 absl::Status Truncation::TruncateTo(int64_t offset) {
+  if (offset < appender_.core_->frontiers.log_end()) VARVE_RETURN_IF_ERROR(appender_.SyncWhatOpeningLeft());
   const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   LogCore& core = *appender_.core_;
@@ -62,6 +63,7 @@ absl::Status Truncation::TruncateTo(int64_t offset) {
 }
 
 absl::Status Truncation::TruncateFullyAndStartAt(int64_t offset) {
+  VARVE_RETURN_IF_ERROR(appender_.SyncWhatOpeningLeft());
   const MutexLock lock(&appender_.mutex_);
   VARVE_RETURN_IF_ERROR(appender_.Writable());
   if (offset < 0) return OutOfRange(*appender_.core_, "a start at", offset, 0, std::numeric_limits<int64_t>::max());

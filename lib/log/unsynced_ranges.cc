@@ -29,8 +29,10 @@ std::optional<UnsyncedRange> RangeOf(const PlannedSegment& segment, const Believ
   const DurablePoint& point = *marks.durable_point;
   if (base_offset < point.segment) return std::nullopt;
   if (base_offset == point.segment) {
-    range.position = std::min(point.position, range.end_position);
-    range.offset = std::min(point.offset, range.next_offset);
+    // A segment that ends before the point was compacted since: nothing of it is to be written again.
+    const bool ends_before = range.end_position <= point.position;
+    range.position = ends_before ? range.end_position : point.position;
+    range.offset = ends_before ? range.next_offset : std::min(point.offset, range.next_offset);
   }
   return range;
 }
@@ -47,7 +49,9 @@ bool StaysAsFound(const LoadPlan& plan) {
 }
 
 bool IsPointKnown(const LoadPlan& plan, const UnsyncedRange& first) {
-  if (plan.marks.durable_point.has_value()) return true;
+  if (const std::optional<DurablePoint>& point = plan.marks.durable_point; point.has_value()) {
+    return point->batch_position >= 0 || point->position == 0;
+  }
   return !plan.state.has_value() && !plan.state_is_lost && plan.marks.durable_offset <= first.segment;
 }
 
@@ -137,10 +141,11 @@ absl::Status RewriteUnsynced(FileSystem* file_system, const std::string& directo
                              const std::vector<UnsyncedRange>& ranges, bool* found_no_room) {
   for (const UnsyncedRange& range : ranges) {
     const std::string name = SegmentFileName(range.segment, SegmentFileKind::kLog);
-    VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
-                           file_system->Open(JoinPath(directory, name), OpenMode::kReadWrite));
-    const absl::Status written = BatchRewriter(file.get(), range).Run();
-    VARVE_RETURN_IF_ERROR(file->SyncData());  // what was written before a failure, too
+    const auto file = file_system->Open(JoinPath(directory, name), OpenMode::kReadWrite);
+    *found_no_room = absl::IsResourceExhausted(file.status());  // too many open files
+    VARVE_RETURN_IF_ERROR(file.status());
+    const absl::Status written = BatchRewriter(file->get(), range).Run();
+    VARVE_RETURN_IF_ERROR((*file)->SyncData());  // what was written before a failure, too
     *found_no_room = absl::IsResourceExhausted(written);
     VARVE_RETURN_IF_ERROR(written);
   }

@@ -49,8 +49,8 @@ struct UnsyncedRange {
 
 // Writes each range again and syncs its file, in order. What was found good may have been dropped from the cache since,
 // and be read as the disk has it: each batch is tested again, and nothing is written that fails. kDataLoss: a batch is
-// not as it was found. Other errors: as the file system; `*found_no_room` is set where it was a write that found the disk
-// full: what was written until then is synced and the same as before, and the call may be repeated. Nobody may change
+// not as it was found. Other errors: as the file system; `*found_no_room` is set where the disk is full, or too many files
+// are open: what was written until then is synced and the same as before, and the call may be repeated. Nobody may change
 // the ranges meanwhile; what lies behind them in the same files may grow. Cost: a read and a write of all, and the syncs;
 // 1 MiB of memory twice.
 [[nodiscard]] absl::Status RewriteUnsynced(FileSystem* file_system, const std::string& directory,

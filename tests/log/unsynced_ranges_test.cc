@@ -28,6 +28,7 @@ using std::chrono_literals::operator""s;
 
 using ::testing::Contains;
 using ::testing::Field;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing_support::AppendMany;
 using testing_support::AppendNext;
@@ -50,13 +51,13 @@ class UnsyncedRangesTest : public ::testing::TestWithParam<IoMode> {
   LogOptions Options(FileSystem* files) { return TinyOptions(files, &clock_, GetParam()); }
   std::unique_ptr<Log> Open(FileSystem* files) { return OpenLog(kPartition, Options(files)); }
 
-  // What a process leaves that is killed with kEnd records, of which kDurable are durable; of the others nothing has
+  // What a process leaves that is killed with `end` records, of which `durable` are durable; of the others nothing has
   // reached the disk, and the cache does not know.
-  std::unique_ptr<MemoryFileSystem> Killed() {
+  std::unique_ptr<MemoryFileSystem> Killed(int64_t end = kEnd, int64_t durable = kDurable) {
     MemoryFileSystem disk;
     const auto log = Open(&disk);
-    AppendMany(log.get(), kDurable, {.ack = Ack::kDurable});
-    AppendMany(log.get(), kEnd - kDurable);
+    AppendMany(log.get(), durable, {.ack = Ack::kDurable});
+    AppendMany(log.get(), end - durable);
     for (const auto& segment : log->segments()) {
       const std::string path = JoinPath(kPartition, SegmentFileName(segment.base_offset, SegmentFileKind::kLog));
       disk.FailNextSync(path, absl::InternalError("EIO"));
@@ -249,6 +250,14 @@ TEST_P(UnsyncedRangesTest, AFullDiskPutsItOff) {
   ExpectDurable(*disk, kEnd + 1);
 }
 
+void RefuseWrites(FaultyFileSystem* files) {
+  files->AddRule({.operation = FileOperation::kWrite,
+                  .path_part = ".log",
+                  .for_ever = true,
+                  .status = absl::ResourceExhaustedError("quota"),
+                  .partial_bytes = 100});
+}
+
 // A refused append, half of which is written, is the first to need a sync.
 class RefusedAppend {
  public:
@@ -256,11 +265,7 @@ class RefusedAppend {
     options.file_system = &files_;
     options.segment_bytes = 4 << 20;
     log_ = OpenLog(kPartition, options);
-    files_.AddRule({.operation = FileOperation::kWrite,
-                    .path_part = ".log",
-                    .for_ever = true,
-                    .status = absl::ResourceExhaustedError("quota"),
-                    .partial_bytes = 100});
+    RefuseWrites(&files_);
   }
   FaultyFileSystem& files() { return files_; }
   Log* log() { return log_.get(); }
@@ -300,28 +305,88 @@ TEST_P(UnsyncedRangesTest, ARefusedAppendWhoseCutCannotBeSyncedPoisons) {
   EXPECT_EQ(refused.log()->log_end_offset(), kEnd);
 }
 
-// The gap would look like a lost tail, and the segment behind it is there by now.
-TEST_P(UnsyncedRangesTest, AGapThatCannotBeVouchedForPoisons) {
+// The segment behind a gap must not be there before what lies below it is durable.
+TEST_P(UnsyncedRangesTest, AGapIsRefusedWhereNothingCanBeWrittenAgain) {
   const auto disk = Killed();
   FaultyFileSystem files(disk.get());
   const auto log = Open(&files);
-  files.AddRule({.operation = FileOperation::kWrite,
-                 .path_part = ".log",
-                 .for_ever = true,
-                 .status = absl::ResourceExhaustedError("quota")});
+  RefuseWrites(&files);
   RecordBatchBuilder builder({.base_offset = kEnd + 10, .leader_epoch = 0});
   const std::string value(static_cast<size_t>(Options(&files).segment_bytes) - 100, 'v');  // fits only an empty segment
   VARVE_ASSERT_OK(builder.Add({.value = value, .timestamp_ms = 1'000'000}));
   VARVE_ASSERT_OK_AND_ASSIGN(const auto batch, builder.Build());
   EXPECT_THAT(log->AppendAsFollower(batch, /*current_leader_epoch=*/0), StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_TRUE(IsPoisoned(log->Append({{.value = "v"}}).status()));
-  EXPECT_EQ(log->durable_offset(), kDurable);
-  const auto after = disk->CloneAfterProcessDeath();
+  EXPECT_EQ(log->log_end_offset(), kEnd);
+  files.ClearRules();
+  VARVE_ASSERT_OK(log->AppendAsFollower(batch, /*current_leader_epoch=*/0));
+  EXPECT_EQ(log->log_end_offset(), kEnd + 11);
+  VARVE_ASSERT_OK(log->Flush());
+  const auto after = disk->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
   const auto reopened = Open(after.get());
   ASSERT_NE(reopened, nullptr);
+  EXPECT_EQ(reopened->log_end_offset(), kEnd + 11);
   EXPECT_THAT(reopened->damage(), IsEmpty());
-  EXPECT_EQ(reopened->log_end_offset(), kEnd + 10) << "the empty segment is kept";
-  ExpectRecords(*reopened, 0, kEnd);
+}
+
+// Told apart from an append that has written nothing: a caller that repeats it has the records twice.
+TEST_P(UnsyncedRangesTest, AFullDiskKeepsADurableAppendWaiting) {
+  const auto disk = Killed();
+  FaultyFileSystem files(disk.get());
+  const auto log = Open(&files);
+  files.SetObserver([&](const FileCall& call) {
+    if (call.operation == FileOperation::kRead) RefuseWrites(&files);  // the first call of writing again
+  });
+  EXPECT_THAT(log->Append({{.key = "k", .value = "v"}}, {.ack = Ack::kDurable}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("offsets 23 to 23 are appended and not yet durable")));
+  files.SetObserver(nullptr);
+  files.ClearRules();
+  EXPECT_EQ(log->log_end_offset(), kEnd + 1);
+  VARVE_EXPECT_OK(log->WaitDurable(kEnd + 1));
+}
+
+// As Log::Open would be refused and could be asked again.
+TEST_P(UnsyncedRangesTest, TooManyOpenFilesPutItOff) {
+  const auto disk = Killed();
+  FaultyFileSystem files(disk.get());
+  const auto log = Open(&files);
+  const size_t rule = files.AddRule({.operation = FileOperation::kOpen,
+                                     .path_part = ".log",
+                                     .status = absl::ResourceExhaustedError("too many open files")});
+  EXPECT_THAT(log->Flush(), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(files.faults_fired(rule), 1u);
+  AppendNext(log.get());
+  VARVE_ASSERT_OK(log->Flush());
+  ExpectDurable(*disk, kEnd + 1);
+}
+
+// What a full disk has no room to write again does not depend on what lies below it, which makes room.
+TEST_P(UnsyncedRangesTest, AFullDiskLetsGoWhatLiesBelowIt) {
+  const auto disk = Killed(2 * kEnd, kEnd);
+  FaultyFileSystem files(disk.get());
+  const auto log = Open(&files);
+  ASSERT_EQ(log->durable_offset(), kEnd);
+  RefuseWrites(&files);
+  EXPECT_THAT(log->DeleteBefore(kEnd), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(log->log_start_offset(), 0);
+  const size_t segments = log->segments().size();
+  VARVE_ASSERT_OK(log->DeleteBefore(kEnd - 1));
+  EXPECT_EQ(log->log_start_offset(), kEnd - 1);
+  EXPECT_LT(log->segments().size(), segments);
+  EXPECT_EQ(log->durable_offset(), kEnd);
+  {
+    const auto lost = disk->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+    const auto reopened = Open(lost.get());
+    ASSERT_NE(reopened, nullptr);
+    EXPECT_EQ(reopened->log_start_offset(), kEnd - 1);
+    EXPECT_GE(reopened->log_end_offset(), kEnd);
+    ExpectRecords(*reopened, kEnd - 1, reopened->log_end_offset());
+  }
+  files.ClearRules();
+  VARVE_ASSERT_OK(log->Flush());
+  const auto after = disk->CloneAfterCrash({.mode = CrashMode::kLoseAllUnsynced});
+  const auto reopened = Open(after.get());
+  ASSERT_NE(reopened, nullptr);
+  ExpectRecords(*reopened, kEnd - 1, 2 * kEnd);
 }
 
 TEST_P(UnsyncedRangesTest, WhatIsAppendedWhileItIsWrittenAgainStays) {
@@ -366,7 +431,7 @@ TEST_P(UnsyncedRangesTest, AReaderOfAStoppedLogWritesNothingAndCallsItNotDurable
 
 LoadPlan Plan() {
   LoadPlan plan;
-  plan.marks.durable_point = DurablePoint{.offset = 5, .segment = 0, .position = 500};
+  plan.marks.durable_point = DurablePoint{.offset = 5, .segment = 0, .position = 500, .batch_position = 400};
   plan.marks.durable_offset = 5;
   plan.state.emplace();
   for (const int64_t base_offset : {0, 10}) {
@@ -385,13 +450,23 @@ TEST(FindUnsyncedTest, BeginsAtTheDurablePoint) {
                 {.segment = 0, .position = 500, .end_position = 1000, .offset = 5, .next_offset = 10},
                 {.segment = 10, .position = 0, .end_position = 1000, .offset = 10, .next_offset = 20}}));
   LoadPlan behind = Plan();
-  behind.marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000};
+  behind.marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000, .batch_position = 900};
   EXPECT_EQ(FindUnsynced(behind),
             (std::vector<UnsyncedRange>{
                 {.segment = 10, .position = 1000, .end_position = 1000, .offset = 20, .next_offset = 20}}));
   LoadPlan clean = Plan();
   clean.clean = true;
   EXPECT_THAT(FindUnsynced(clean), IsEmpty());
+}
+
+// Compacted by another program since, its last batch with the same offsets.
+TEST(FindUnsyncedTest, IsNothingOfASegmentThatEndsBeforeThePoint) {
+  LoadPlan plan = Plan();
+  plan.segments.front().recovery->end_position = 400;
+  const std::vector<UnsyncedRange> ranges = FindUnsynced(plan);
+  EXPECT_EQ(ranges, (std::vector<UnsyncedRange>{
+                        {.segment = 0, .position = 400, .end_position = 400, .offset = 10, .next_offset = 10},
+                        {.segment = 10, .position = 0, .end_position = 1000, .offset = 10, .next_offset = 20}}));
 }
 
 TEST(FindUnsyncedTest, IsWholeSegmentsBehindACheckpoint) {
@@ -422,7 +497,7 @@ std::vector<WaitCase> WaitCases() {
       {"NoStateEver", [=](LoadPlan* plan, LogOptions*) { no_point(plan); }, true},
       {"NothingToWrite",
        [](LoadPlan* plan, LogOptions*) {
-         plan->marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000};
+         plan->marks.durable_point = DurablePoint{.offset = 20, .segment = 10, .position = 1000, .batch_position = 900};
        }},
       {"OnlyDurableRecordsAreVisible",
        [](LoadPlan*, LogOptions* options) { options->visibility = Visibility::kDurable; }},
@@ -446,6 +521,7 @@ std::vector<WaitCase> WaitCases() {
          no_point(plan);
          plan->state_is_lost = true;
        }},
+      {"APointThatNamesNoBatch", [](LoadPlan* plan, LogOptions*) { plan->marks.durable_point->batch_position = -1; }},
       {"AVoidPoint", [](LoadPlan* plan, LogOptions*) { plan->marks.durable_point.reset(); }},
       {"ACheckpointInsideASegment",
        [=](LoadPlan* plan, LogOptions*) {
