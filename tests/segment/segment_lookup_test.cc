@@ -171,13 +171,13 @@ TEST_F(SegmentLookupTest, AFlippedIndexBitChangesNoAnswer) {
   }
 }
 
-// One timestamp in many batches, and others that fall back below it between them: by its timestamp alone a batch that an
-// entry names is not known to be the first.
+// One timestamp, which is searched for, in many batches, and others that fall back below it between them: by its timestamp
+// alone a batch that an entry names is not known to be the first.
 ReferenceSegment SegmentOfEqualTimestamps() {
   ReferenceSegment segment(100);
   for (int64_t index = 0; index < 150; ++index) {
     const int64_t fall = index % 3 == 1 ? 1 : 0;
-    segment.Add({.base_offset = 100 + index, .timestamps_ms = {1000 + 15 * (index / 25) - fall}, .value = "v"});
+    segment.Add({.base_offset = 100 + index, .timestamps_ms = {995 + 15 * (index / 25) - fall}, .value = "v"});
   }
   return segment;
 }
