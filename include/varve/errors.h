@@ -11,14 +11,13 @@
 //   kFailedPrecondition  the log is closed, read-only, inherited by a forked child, or poisoned by a failed write
 //                        or sync; reopen it. Handing a partition over: something is to be done first, the message
 //                        says what
-//   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running. Or
-//                        records are appended that a full disk keeps from being durable: wait for them, do not append
-//                        them again
+//   kUnavailable         somebody else holds the partition's lock; the message says who. Or a compaction is running
 //   kAborted             a reader of another process: the directory has changed under it, or its writer is at work on the
 //                        files; call Log::Refresh, which waits for such a writer for a moment, and go on.
 //                        LogReader::IsAborted: segments were truncated or replaced since; read the batch again.
 //                        A wait for records to be durable: a truncation took them meanwhile
-//   kDeadlineExceeded    a wait reached its deadline; nothing is wrong
+//   kDeadlineExceeded    a wait reached its deadline, or a full disk keeps what it is for; nothing is wrong, wait again.
+//                        Of a durable append: its records are appended, wait for them and do not append them again
 //   kDataLoss            damaged bytes; the message names the file, the position and the offsets that cannot be served
 //   kResourceExhausted   disk full, quota, too many open files, or a batch that decodes to more than its reader
 //                        allows; the log goes on once there is room

@@ -95,8 +95,8 @@ class Log {
   // Appends records as one batch. Absent timestamps become the clock's. All or nothing. Errors: kInvalidArgument (a
   // record out of range, the batch above max_message_bytes), kResourceExhausted (disk full: nothing was written, the
   // log goes on once there is room), kFailedPrecondition. With kDurable an error after the write means "outcome
-  // unknown", kUnavailable that the records are appended: a full disk keeps what lies before them from being durable;
-  // WaitDurable asks again.
+  // unknown"; kDeadlineExceeded, that the records are appended and not yet durable (AppendOptions::timeout, or a full
+  // disk has no room for what lies before them): WaitDurable asks again.
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::span<const Record> records, const AppendOptions& options = {});
   [[nodiscard]] absl::StatusOr<AppendResult> Append(std::initializer_list<Record> records,
                                                     const AppendOptions& options = {}) {

@@ -195,7 +195,7 @@ absl::StatusOr<AppendResult> Appender::Acknowledge(absl::StatusOr<AppendResult> 
   if (absl::IsResourceExhausted(durable)) {  // of an append that would say that nothing was written
     VARVE_RETURN_IF_ERROR(core_->frontiers.Writable());
     return Error(
-        absl::StatusCode::kUnavailable,
+        absl::StatusCode::kDeadlineExceeded,
         "{}: offsets {} to {} are appended and not yet durable; wait for that again, do not append them again: {}",
         core_->directory, result->base_offset, result->last_offset,
         std::string_view(durable.message().data(), durable.message().size()));

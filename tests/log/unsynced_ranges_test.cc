@@ -336,8 +336,9 @@ TEST_P(UnsyncedRangesTest, AFullDiskKeepsADurableAppendWaiting) {
   files.SetObserver([&](const FileCall& call) {
     if (call.operation == FileOperation::kRead) RefuseWrites(&files);  // the first call of writing again
   });
-  EXPECT_THAT(log->Append({{.key = "k", .value = "v"}}, {.ack = Ack::kDurable}),
-              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("offsets 23 to 23 are appended and not yet durable")));
+  EXPECT_THAT(
+      log->Append({{.key = "k", .value = "v"}}, {.ack = Ack::kDurable}),
+      StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("offsets 23 to 23 are appended and not yet durable")));
   files.SetObserver(nullptr);
   files.ClearRules();
   EXPECT_EQ(log->log_end_offset(), kEnd + 1);
