@@ -93,11 +93,15 @@ bool LogFollower::IsQuiet() const {
                                    .generation = quiet_.generation.load(std::memory_order_acquire),
                                    .durable_offset = quiet_.durable_offset.load(std::memory_order_acquire)};
   return line->version() == taken_in && line->served() &&
-         steady_clock::now() - quiet_.looked_at.load(std::memory_order_relaxed) < kLongestPause;
+         !IsTimeToLook(quiet_.looked_at_ns.load(std::memory_order_relaxed));
+}
+
+bool LogFollower::IsTimeToLook(int64_t looked_at_ns) const {
+  return core_->options.clock->MonotonicNs() - looked_at_ns >= std::chrono::nanoseconds(kLongestPause).count();
 }
 
 void LogFollower::NoteQuiet(const LiveLine::Version& version) {
-  quiet_.looked_at.store(looked_at_, std::memory_order_relaxed);
+  quiet_.looked_at_ns.store(looked_at_ns_, std::memory_order_relaxed);
   quiet_.generation.store(version.generation, std::memory_order_release);
   quiet_.durable_offset.store(version.durable_offset, std::memory_order_release);
   quiet_.sequence.store(version.sequence, std::memory_order_release);
@@ -105,7 +109,7 @@ void LogFollower::NoteQuiet(const LiveLine::Version& version) {
 }
 
 bool LogFollower::RefreshByLine() {
-  if (view_ == nullptr || viewed_line_ != watch_.line() || steady_clock::now() - looked_at_ >= kLongestPause ||
+  if (view_ == nullptr || viewed_line_ != watch_.line() || IsTimeToLook(looked_at_ns_) ||
       core_->refresh_awaited.load(std::memory_order_relaxed)) {
     return false;
   }
@@ -131,9 +135,9 @@ absl::Status LogFollower::RefreshLocked() {
   absl::Status status;
   for (int tries = 0; tries < kMaxTries; ++tries) {
     VARVE_ASSIGN_OR_RETURN(const WriterSight sight, watch_.Look());
-    looked_at_ = steady_clock::now();
+    looked_at_ns_ = core_->options.clock->MonotonicNs();
     const bool busy = sight.presence == WriterPresence::kBusy;
-    const bool patient = busy && looked_at_ - started < kPatience;
+    const bool patient = busy && steady_clock::now() - started < kPatience;
     // Nothing new is no answer to a reader that was sent here by what it lacked.
     if (busy && !(awaited && patient) && IsCurrentBeside(sight)) {
       FollowBeside(sight);

@@ -68,12 +68,13 @@ class LogFollower {
     std::atomic<uint64_t> sequence{0};
     std::atomic<uint64_t> generation{0};
     std::atomic<int64_t> durable_offset{0};
-    std::atomic<std::chrono::steady_clock::time_point> looked_at{};
+    std::atomic<int64_t> looked_at_ns{0};
   };
 
   // True if a refresh has nothing to do: the writer has stored nothing since, and its lock was looked at just now.
   [[nodiscard]] bool IsQuiet() const;
   void NoteQuiet(const LiveLine::Version& version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool IsTimeToLook(int64_t looked_at_ns) const;
   // Takes in what the line says, if that can be done without a look at the lock. False: it cannot.
   [[nodiscard]] bool RefreshByLine() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] absl::Status RefreshLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -102,7 +103,7 @@ class LogFollower {
   std::shared_ptr<const LiveLine> viewed_line_ ABSL_GUARDED_BY(mutex_);  // whose generation the view's is
   bool took_over_high_watermark_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<DirectoryStamp> stopped_stamp_ ABSL_GUARDED_BY(mutex_);  // of the stopped log that was loaded
-  std::chrono::steady_clock::time_point looked_at_ ABSL_GUARDED_BY(mutex_);
+  int64_t looked_at_ns_ ABSL_GUARDED_BY(mutex_) = 0;                     // by the clock of the options
   RecoveryReport report_ ABSL_GUARDED_BY(mutex_);
   std::vector<ProducerStateEntry> producers_ ABSL_GUARDED_BY(mutex_);  // of a stopped log
 };

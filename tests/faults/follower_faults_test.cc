@@ -26,7 +26,8 @@ constexpr int64_t kNowMs = 1'700'000'000'000;
 
 class FollowedLog {
  public:
-  FollowedLog(FaultInjector* faults, const LogOptions& options) : faults_(faults), options_(options) {
+  FollowedLog(FaultInjector* faults, const LogOptions& options, ManualClock* clock)
+      : faults_(faults), options_(options), clock_(clock) {
     options_.file_system = faults->disk();
   }
 
@@ -70,8 +71,10 @@ class FollowedLog {
     if (Judge("open", opened.status())) follower_ = *std::move(opened);
     CheckReaders();
   }
+  // It looks at the writer's lock once in a while, and at every other call here.
   void Refresh() {
     if (follower_ == nullptr) return;
+    if (++refreshes_ % 2 == 0) clock_->AdvanceMs(10);
     Judge("refresh", follower_->Refresh());
     CheckReaders();
   }
@@ -172,6 +175,8 @@ class FollowedLog {
 
   FaultInjector* faults_;
   LogOptions options_;
+  ManualClock* const clock_;
+  int64_t refreshes_ = 0;
   std::unique_ptr<Log> writer_;
   std::unique_ptr<Log> follower_;
   FoundLog written_;   // of the writer now
@@ -271,7 +276,7 @@ FaultOutcome RunFollowed(const Workload& workload, IoMode io_mode, const FaultPl
   options.file_delete_delay_ms = 0;
   MemoryFileSystem disk;
   FaultInjector faults(&disk, plan);
-  FollowedLog log(&faults, options);
+  FollowedLog log(&faults, options, &clock);
   workload.prepare(&log);
   if (!workload.writer_died) {
     faults.Begin();
@@ -281,7 +286,7 @@ FaultOutcome RunFollowed(const Workload& workload, IoMode io_mode, const FaultPl
   }
   const auto left = disk.CloneAfterProcessDeath();
   FaultInjector faults_then(left.get(), plan);
-  FollowedLog followed(&faults_then, options);
+  FollowedLog followed(&faults_then, options, &clock);
   followed.GoesOnFrom(log.written());
   faults_then.Begin();
   workload.act(&followed);
