@@ -150,15 +150,16 @@ absl::Status LogFollower::RefreshLocked() {
     }
     status = sight.presence == WriterPresence::kServing ? TakeIn(sight.values) : LoadStopped(sight);
     if (status.ok()) return status;
-    // Whoever meets files that are being changed looks again, and a busy writer may be changing any; other errors are the
-    // files' own.
-    if (absl::IsAborted(status) || (busy && (absl::IsNotFound(status) || absl::IsDataLoss(status)))) {
+    // Whoever meets files that are being changed looks again: a busy writer may be changing any, and any writer takes some
+    // away, as the next one may that has come and gone since. Other errors are the files' own.
+    if (absl::IsAborted(status) || absl::IsNotFound(status) || (busy && absl::IsDataLoss(status))) {
       wait();
       continue;
     }
     VARVE_ASSIGN_OR_RETURN(const WriterSight now, watch_.Look());
     if (now.presence == sight.presence && now.values.generation == sight.values.generation) return status;
   }
+  if (absl::IsNotFound(status)) return status;
   return Annotate(absl::AbortedError(status.message()),
                   core_->directory + ": the writer replaces files faster than they can be opened");
 }

@@ -387,6 +387,43 @@ TEST_F(LogFollowerTest, ProducersOfADirectoryThatCannotBeListedAreAskedForAgain)
   EXPECT_EQ(follower->producers(), writer->producers());
 }
 
+// The writer has renamed or removed it since the directory was listed.
+TEST_F(LogFollowerTest, AFileThatGoesWhileItIsTakenInIsLookedForAgain) {
+  for (const bool stopped : {false, true}) {
+    SCOPED_TRACE(stopped);
+    auto writer = Open();
+    AppendMany(writer.get(), 5, {.leader_epoch = stopped ? 2 : 1});
+    FaultyFileSystem faulty(&memory_);
+    const auto follower = Follow([&](LogOptions* options) { options->file_system = &faulty; });
+    VARVE_ASSERT_OK(writer->TruncateTo(writer->log_end_offset() - 1));
+    const int64_t log_end_offset = writer->log_end_offset();
+    if (stopped) writer.reset();
+    const FaultRule gone{.operation = FileOperation::kOpen,
+                         .path_part = ".log",
+                         .status = absl::NotFoundError("open: No such file or directory")};
+    const size_t once = faulty.AddRule(gone);
+    VARVE_EXPECT_OK(follower->Refresh());
+    EXPECT_EQ(faulty.faults_fired(once), 1u);
+    EXPECT_EQ(follower->log_end_offset(), log_end_offset);
+  }
+}
+
+TEST_F(LogFollowerTest, AFileThatStaysGoneIsTold) {
+  const auto writer = Open();
+  AppendMany(writer.get(), 5, {.leader_epoch = 1});
+  FaultyFileSystem faulty(&memory_);
+  const auto follower = Follow([&](LogOptions* options) { options->file_system = &faulty; });
+  VARVE_ASSERT_OK(writer->TruncateTo(3));
+  faulty.AddRule({.operation = FileOperation::kOpen,
+                  .path_part = ".log",
+                  .for_ever = true,
+                  .status = absl::NotFoundError("open: No such file or directory")});
+  EXPECT_THAT(follower->Refresh(), StatusIs(absl::StatusCode::kNotFound));
+  faulty.ClearRules();
+  VARVE_EXPECT_OK(follower->Refresh());
+  EXPECT_EQ(follower->log_end_offset(), 3);
+}
+
 // An epoch that no batch has is the writer's alone until the writer rolls; with a batch a refresh brings it.
 TEST_F(LogFollowerTest, AnAssignedEpochComesWithItsFirstBatchOrARoll) {
   for (const bool rolls : {false, true}) {
