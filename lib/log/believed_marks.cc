@@ -58,11 +58,13 @@ absl::StatusOr<std::optional<int64_t>> OtherBatch(const File& log, RawLog& raw, 
     if (absl::IsInternal(found.status()) || absl::IsUnimplemented(found.status())) return std::nullopt;
     if (!found.ok()) return found.status();
     const int64_t position = static_cast<int64_t>(scanner.position());
-    if (!*found || position >= point.position) return std::nullopt;
+    if (!*found) return std::nullopt;
     const int64_t end = position + static_cast<int64_t>(scanner.header().size_bytes);
     if (end <= point.batch_position) continue;
     VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> good, raw.ValidBatchAt(position));
-    return good.has_value() ? std::optional(position) : std::nullopt;
+    // Its own batch, which could not be read a moment ago, is no other.
+    const bool is_own = good.has_value() && position == point.batch_position && good->crc == point.batch_crc;
+    return good.has_value() && !is_own ? std::optional(position) : std::nullopt;
   }
 }
 

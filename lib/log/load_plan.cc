@@ -1,6 +1,7 @@
 #include "log/load_plan.h"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 #include <optional>
 #include <set>
@@ -84,7 +85,7 @@ class Planner {
       VARVE_RETURN_IF_ERROR(plan_.producers->Finish(plan_.log_start_offset, plan_.log_end_offset, /*clean=*/true, {}));
       return std::move(plan_);
     }
-    if (plan_.marks.clean && !read_all_) VARVE_RETURN_IF_ERROR(TryClean(state));
+    if (plan_.marks.clean && !read_all_) VARVE_RETURN_IF_ERROR(TryClean());
     if (!plan_.clean) VARVE_RETURN_IF_ERROR(PlanRecovery(state));
     VARVE_RETURN_IF_ERROR(FinishPlan());
     return std::move(plan_);
@@ -128,17 +129,17 @@ class Planner {
 
   // --- After a clean stop ---
 
-  absl::Status TryClean(const std::optional<PartitionStateValues>& state) {
+  absl::Status TryClean() {
     VARVE_ASSIGN_OR_RETURN(const SegmentTail tail, CheckTail(file_system_, directory_, listing_, found_.back()));
     plan_.bytes_scanned += tail.bytes_scanned;
     if (!tail.log_is_whole) {
       NoteUnclean(SegmentFileName(found_.back().base_offset, SegmentFileKind::kLog), tail.fault);
       return absl::OkStatus();
     }
-    if (plan_.marks.durable_point.has_value() && !options_.marks.clean.has_value() && state.has_value() &&
-        state->durable.offset != tail.next_offset) {
+    const std::optional<DurablePoint>& point = plan_.marks.durable_point;
+    if (point.has_value() && !options_.marks.clean.has_value() && point->offset != tail.next_offset) {
       NoteUnclean(PartitionState::kFileName,
-                  fmt::format("closed at offset {}, the log ends at {}", state->durable.offset, tail.next_offset));
+                  fmt::format("closed at offset {}, the log ends at {}", point->offset, tail.next_offset));
       return absl::OkStatus();
     }
     plan_.clean = true;
@@ -211,7 +212,8 @@ class Planner {
       required.segment = plan_.marks.durable_point->segment;
       required.position = plan_.marks.durable_point->position;
     }
-    if (!plan_.marks.cache_survived || !state.has_value()) return required;
+    if (!plan_.marks.cache_survived) return required;
+    assert(state.has_value());  // which says so
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<LiveLine> line,
                            LiveLine::Find(file_system_, directory_, state->lineage));
     const std::optional<LiveValues> live = line != nullptr ? line->Load() : std::nullopt;

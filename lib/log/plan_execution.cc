@@ -200,9 +200,7 @@ class Execution {
 
   absl::Status CutTail(const PlannedSegment& segment) {
     const SegmentRecovery& recovery = *segment.recovery;
-    if (recovery.log_end == LogEnd::kNowhere || segment.found.size_bytes == recovery.end_position) {
-      return absl::OkStatus();
-    }
+    if (recovery.log_end == LogEnd::kNowhere) return absl::OkStatus();
     VARVE_ASSIGN_OR_RETURN(
         const std::unique_ptr<File> log,
         file_system_->Open(PathOf(segment.found.base_offset, SegmentFileKind::kLog), OpenMode::kReadWrite));
@@ -292,8 +290,8 @@ class Execution {
     }
     const SegmentRecovery& recovery = *segment.recovery;
     // Only the last one ends. Readers may have been behind the damage: they keep the old inode.
-    const bool cut = recovery.log_end == LogEnd::kAtDamage && segment.found.size_bytes > recovery.end_position;
-    if (recovery.log_end == LogEnd::kAtDamage) VARVE_RETURN_IF_ERROR(RemoveBeyond());
+    const bool cut = recovery.log_end == LogEnd::kAtDamage;
+    if (cut) VARVE_RETURN_IF_ERROR(RemoveBeyond());
     const bool excise = options_.on_damage == OnDamage::kQuarantine && !recovery.damage.empty();
     if (excise) VARVE_RETURN_IF_ERROR(SaveDamage(segment));
     if (cut || excise || !recovery.mended.empty()) VARVE_RETURN_IF_ERROR(Rewrite(segment, excise));

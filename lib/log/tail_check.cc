@@ -58,8 +58,7 @@ absl::StatusOr<std::string> LastTimeFault(const File& log, const FoundSegment& s
     if (!*found) break;
     const BatchHeader& header = scanner.header();
     if (header.base_offset > last.offset) break;
-    named = named || (header.max_timestamp_ms == last.timestamp_ms && header.base_offset <= last.offset &&
-                      last.offset <= header.last_offset());
+    named = named || (header.max_timestamp_ms == last.timestamp_ms && last.offset <= header.last_offset());
     if (header.max_timestamp_ms > last.timestamp_ms) {
       return fmt::format("the largest timestamp in the last entry expected, found {}, and {} at offset {}",
                          last.timestamp_ms, header.max_timestamp_ms, header.base_offset);

@@ -41,8 +41,7 @@ class Analyzer {
       anchor_ = entry.position;
       break;
     }
-    if (site_.boundary.has_value() && site_.boundary->position > site_.position &&
-        site_.boundary->position <= log_.size_bytes() &&
+    if (site_.boundary.has_value() && site_.boundary->position <= log_.size_bytes() &&
         (!anchor_.has_value() || site_.boundary->position < *anchor_)) {
       anchor_ = site_.boundary->position;
     }
@@ -231,13 +230,9 @@ class Analyzer {
 
   // The next position at which the log could go on, by the header there; `end` if there is none.
   absl::StatusOr<int64_t> NextLookalike(int64_t from, int64_t end) {
-    while (true) {
-      VARVE_ASSIGN_OR_RETURN(from, NextBatchLookalike(log_, from, end));
-      if (from >= end) return end;
-      VARVE_ASSIGN_OR_RETURN(const std::optional<BatchHeader> header, log_.HeaderAt(from));
-      if (header.has_value() && header->base_offset >= site_.expected_offset && WithinSegment(*header)) return from;
-      ++from;
-    }
+    return NextBatchLookalike(log_, from, end, [this](const BatchHeader& header) {
+      return header.base_offset >= site_.expected_offset && WithinSegment(header);
+    });
   }
 
   RawLog& log_;

@@ -42,8 +42,8 @@ struct DamageSite {
   int64_t expected_offset = 0;  // the next offset of the batch before
   int32_t previous_epoch = kUnknownEpoch;
   std::optional<int64_t> next_segment_base_offset = std::nullopt;  // absent in the last segment
-  std::optional<KnownBoundary> boundary =
-      std::nullopt;                                    // durable point or published end, where it lies in this segment
+  // Durable point or published end, where it lies in this segment and behind `position`.
+  std::optional<KnownBoundary> boundary = std::nullopt;
   std::span<const OffsetPosition> index_entries = {};  // of the index file as found; empty where it is unusable
 };
 

@@ -14,9 +14,10 @@ namespace {
 constexpr size_t kReadBytes = size_t{64} << 10;
 constexpr int64_t kUnreadableStepBytes = 4096;  // a page: what a bad sector takes with it
 
-bool LooksLikeBatch(const std::byte* bytes, int64_t left_bytes) {
+bool LooksLikeBatch(const std::byte* bytes, int64_t left_bytes, const std::function<bool(const BatchHeader&)>& takes) {
   if (JudgeBatch(bytes, kBatchHeaderBytes, static_cast<uint64_t>(left_bytes)) != BatchForm::kWhole) return false;
-  return HasSaneOffsets(DecodeBatchHeader(bytes));
+  const BatchHeader header = DecodeBatchHeader(bytes);
+  return HasSaneOffsets(header) && takes(header);
 }
 
 }  // namespace
@@ -100,7 +101,8 @@ absl::StatusOr<std::optional<uint32_t>> RawLog::ExtendCrc(uint32_t crc, int64_t 
   return crc;
 }
 
-absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t end) {
+absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t end,
+                                           const std::function<bool(const BatchHeader&)>& takes) {
   while (from < end) {
     VARVE_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, log.Read(from, kReadBytes));
     if (bytes.empty()) {
@@ -111,7 +113,7 @@ absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t en
     const int64_t count = std::min(end - from, static_cast<int64_t>(bytes.size() - kBatchHeaderBytes) + 1);
     for (int64_t i = 0; i < count; ++i) {
       if (bytes[static_cast<size_t>(i) + kMagicPosition] != std::byte{kMagic}) continue;
-      if (LooksLikeBatch(bytes.data() + i, log.size_bytes() - from - i)) return from + i;
+      if (LooksLikeBatch(bytes.data() + i, log.size_bytes() - from - i, takes)) return from + i;
     }
     from += count;
   }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -52,9 +53,10 @@ class RawLog {
   ReadWindow window_;
 };
 
-// The first position in [from, end) at which 61 bytes have the form of a batch that fits, with sane offsets; `end` if
-// there is none. Checksums are not looked at. Errors: as RawLog::Read.
-[[nodiscard]] absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t end);
+// The first position in [from, end) at which 61 bytes have the form of a batch that fits, with sane offsets, and `takes`
+// their header; `end` if there is none. Checksums are not looked at. Errors: as RawLog::Read.
+[[nodiscard]] absl::StatusOr<int64_t> NextBatchLookalike(RawLog& log, int64_t from, int64_t end,
+                                                         const std::function<bool(const BatchHeader&)>& takes);
 
 }  // namespace varve::internal
 

@@ -91,15 +91,8 @@ class Recovery {
     return Stop{.reason = std::string(refusal.message())};
   }
 
-  // A message of magic 0 or 1 may be shorter than a batch's header. A higher magic with good checksums is a format of
-  // the future if the batch behind has it too.
+  // A higher magic with good checksums is a format of the future if the batch behind has it too.
   absl::StatusOr<Stop> StopAtNoBatch(const std::string& reason) {
-    VARVE_ASSIGN_OR_RETURN(const bool legacy, raw_.LegacyMessageAt(position_));
-    if (legacy) {
-      VARVE_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, raw_.Read(position_, kHeaderToMagicBytes));
-      return Error(absl::StatusCode::kUnimplemented, "{}, position {}: magic {} expected, found {}", file_.path(),
-                   position_, kMagic, std::to_integer<int>(bytes.back()));
-    }
     VARVE_ASSIGN_OR_RETURN(const std::optional<int8_t> magic, NewerMagicAt(position_));
     if (magic.has_value()) {
       return Error(absl::StatusCode::kUnimplemented,
@@ -391,7 +384,8 @@ absl::StatusOr<BatchesBehind> CountBatchesBehind(const File& log, int64_t from, 
       behind.last_offset = std::max(behind.last_offset, header->last_offset());
       continue;
     }
-    VARVE_ASSIGN_OR_RETURN(position, NextBatchLookalike(raw, position + 1, size_bytes));
+    const auto takes_any = [](const BatchHeader&) { return true; };
+    VARVE_ASSIGN_OR_RETURN(position, NextBatchLookalike(raw, position + 1, size_bytes, takes_any));
   }
   return behind;
 }

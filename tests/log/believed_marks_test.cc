@@ -17,10 +17,12 @@ namespace varve::internal {
 namespace {
 
 using ::testing::HasSubstr;
+using testing_support::BatchBytes;
 using testing_support::BatchesBytes;
 using testing_support::IsOk;
 using testing_support::kDirectory;
 using testing_support::Partition;
+using testing_support::StatusIs;
 using testing_support::WriteFile;
 
 std::string OffsetIndexEntry(uint32_t relative_offset, int64_t position) {
@@ -104,9 +106,13 @@ TEST_F(BelievedMarksTest, APointIsVoidWhereSomebodyElseHasChangedTheFiles) {
   state_.durable.batch_position = kDurableBytes - kBatchBytes + 10;
   ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
   state_.durable = point;
+  const FileIdentity active = state_.active;
   state_.durable.position = 1 << 20;
   ++state_.active.inode;
-  ExpectVoid("of at least 1048576 bytes expected");
+  ExpectVoid("of at least 1048576 bytes expected, found " + std::to_string(log_.size()) + " in another file");
+  state_.active = active;
+  ++state_.active.birth_ns;  // the inode was given out again
+  ExpectVoid("of at least 1048576 bytes expected, found " + std::to_string(log_.size()) + " in another file");
 }
 
 // Found by the index where the batches before it do not lead there.
@@ -116,6 +122,21 @@ TEST_F(BelievedMarksTest, AnotherBatchIsFoundBehindDamage) {
   partition_.FlipBit("00000000000000000000.log", 2 * kBatchBytes + 16, 5);
   state_.durable.batch_crc ^= 1;
   ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
+}
+
+TEST_F(BelievedMarksTest, AnIndexEntryThatLeadsIntoABatchLeadsToNone) {
+  WriteFile(partition_.fs.get(), "orders-0/00000000000000000000.index",
+            OffsetIndexEntry(5, 5 * kBatchBytes) + OffsetIndexEntry(6, 6 * kBatchBytes + 10));
+  partition_.FlipBit("00000000000000000000.log", 2 * kBatchBytes + 16, 5);
+  state_.durable.batch_crc ^= 1;
+  ExpectVoid("another one at position " + std::to_string(7 * kBatchBytes));
+}
+
+// Neither the checksum nor the body is what it was, so nobody shows that it is another batch.
+TEST_F(BelievedMarksTest, APointAtABatchWithoutAGoodChecksumCounts) {
+  partition_.FlipBit("00000000000000000000.log", 7 * kBatchBytes + 18);
+  partition_.FlipBit("00000000000000000000.log", 7 * kBatchBytes + 90);
+  EXPECT_EQ(Believe().durable_point, state_.durable);
 }
 
 TEST_F(BelievedMarksTest, APointBehindDamageCounts) {
@@ -150,12 +171,65 @@ TEST_F(BelievedMarksTest, APointOnABadSectorCounts) {
   EXPECT_GT(faulty.faults_fired(), 0u);
 }
 
+// What can be read a moment later is no other batch.
+TEST_F(BelievedMarksTest, APointWhoseBatchCouldNotBeReadForAMomentCounts) {
+  for (uint64_t bad_reads = 1; bad_reads <= 4; ++bad_reads) {
+    SCOPED_TRACE(bad_reads);
+    FaultyFileSystem faulty(partition_.fs.get());
+    for (uint64_t nth = 1; nth <= bad_reads; ++nth) {
+      faulty.AddRule({.operation = FileOperation::kRead,
+                      .path_part = ".log",
+                      .nth = nth,
+                      .status = absl::InternalError("bad sector")});
+    }
+    VARVE_ASSERT_OK_AND_ASSIGN(const BelievedMarks believed, BelieveMarks(&faulty, kDirectory, Segments(), state_, {}));
+    EXPECT_EQ(believed.durable_point, state_.durable);
+    EXPECT_TRUE(believed.findings.empty());
+  }
+}
+
+// Short of memory nobody knows whether the batch is there, so the point is neither believed nor void.
+TEST(BelievedMarksReadTest, AReadThatCannotBeDoneIsToldOf) {
+  const std::string log = BatchesBytes(0, 3) + BatchBytes({.base_offset = 3, .value = std::string(100'000, 'v')}) +
+                          BatchBytes({.base_offset = 4, .value = std::string(200'000, 'w')}) + BatchesBytes(5, 7);
+  const int64_t small_bytes = static_cast<int64_t>(BatchesBytes(0, 1).size());
+  Partition partition;
+  partition.AddSegment(0, log);
+  WriteFile(partition.fs.get(), "orders-0/00000000000000000000.index",
+            OffsetIndexEntry(1, small_bytes) + OffsetIndexEntry(3, 3 * small_bytes));
+  partition.SetDurablePoint(0, static_cast<int64_t>(log.size()) - 2 * small_bytes, 5, /*survived=*/true);
+  VARVE_ASSERT_OK_AND_ASSIGN(std::optional<PartitionStateValues> state,
+                             PartitionState::Peek(partition.fs.get(), kDirectory));
+  state->durable.batch_crc ^= 1;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto listing, ListPartition(partition.fs.get(), kDirectory));
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto segments, FindSegments(partition.fs.get(), kDirectory, listing));
+  for (uint64_t nth = 1;; ++nth) {
+    FaultyFileSystem faulty(partition.fs.get());
+    faulty.AddRule({.operation = FileOperation::kRead,
+                    .path_part = ".log",
+                    .nth = nth,
+                    .status = absl::ResourceExhaustedError("no memory")});
+    const absl::StatusOr<BelievedMarks> believed = BelieveMarks(&faulty, kDirectory, segments, state, {});
+    if (faulty.faults_fired() > 0) {
+      ASSERT_THAT(believed, StatusIs(absl::StatusCode::kResourceExhausted)) << "read " << nth;
+      continue;
+    }
+    VARVE_ASSERT_OK(believed);
+    EXPECT_FALSE(believed->durable_point.has_value());
+    EXPECT_GT(nth, 5u);
+    break;
+  }
+}
+
 TEST_F(BelievedMarksTest, APointBehindTheEndOfTheFileThatVarveWroteCounts) {
   state_.durable.position = 1 << 20;
   EXPECT_EQ(Believe().durable_point, state_.durable);
   ++state_.active.mount;  // a restart
   ++state_.active.device;
   EXPECT_EQ(Believe().durable_point, state_.durable);
+  state_.active = {};  // the file system tells files by nothing that stays
+  EXPECT_EQ(Believe().durable_point, state_.durable);
+  EXPECT_FALSE(Believe().cache_survived);
 }
 
 TEST_F(BelievedMarksTest, TheLogStartOfAVoidPointIsDoubtfulAndDeletesNothing) {

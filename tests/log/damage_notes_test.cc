@@ -427,14 +427,38 @@ TEST(DamageNotesFileTest, OtherBytesWithAGoodChecksumAreSeen) {
   ASSERT_THAT(read(content), IsOk());
   std::string more = content;
   ++more[kCount];
+  std::string many = content;
+  many[kCount] = '\x7f';
   std::string fewer = content;
   --fewer[kCount];
   std::string another = content;
   another[0] = 'V';
   const std::string long_reason = content.substr(0, content.size() - 4) + "\x7f" + content.substr(content.size() - 3);
-  for (const std::string& bytes : {more, fewer, another, long_reason, content + "x", content.substr(0, 40)}) {
+  for (const std::string& bytes : {more, many, fewer, another, long_reason, content + "x", content.substr(0, 40)}) {
     EXPECT_THAT(read(bytes), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("varve.damage")));
   }
+}
+
+// Behind damage within the last segment somebody may have appended; that it is shorter now, or damaged to its end, tells
+// of a change. Any other segment is as long as it was.
+TEST(DamageNotesFileTest, WhatWasNotedHoldsWhereTheFileIsAsLongAsItMayBe) {
+  Partition partition;
+  ASSERT_NO_FATAL_FAILURE(NoteOneRange(&partition));
+  VARVE_ASSERT_OK_AND_ASSIGN(const DamageNotes notes, DamageNotes::Read(partition.fs.get(), kDirectory));
+  const int64_t noted_bytes = static_cast<int64_t>(partition.Log(0).size());
+  const auto holds = [&](int64_t base_offset, int64_t size_bytes, bool is_last) {
+    const absl::StatusOr<bool> held =
+        notes.Hold(partition.fs.get(), kDirectory, {.base_offset = base_offset, .size_bytes = size_bytes}, is_last);
+    EXPECT_THAT(held, IsOk());
+    return held.value_or(false);
+  };
+  EXPECT_TRUE(holds(0, noted_bytes, /*is_last=*/true));
+  EXPECT_TRUE(holds(0, noted_bytes + 1, /*is_last=*/true));
+  EXPECT_FALSE(holds(0, noted_bytes - 1, /*is_last=*/true));
+  EXPECT_FALSE(holds(0, 150, /*is_last=*/true)) << "the damage reaches to the end";
+  EXPECT_TRUE(holds(0, noted_bytes, /*is_last=*/false));
+  EXPECT_FALSE(holds(0, noted_bytes + 1, /*is_last=*/false));
+  EXPECT_TRUE(holds(10, 1, /*is_last=*/false)) << "nothing is noted of it";
 }
 
 TEST(DamageNotesFileTest, BytesThatCouldNotBeReadHoldUntilTheyCan) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -158,6 +159,12 @@ TEST_F(IndexJudgeTest, EntriesBeyondWhatAWriterHasPublishedAreNotJudged) {
   indexes_.offsets = {{109, 450}};
   indexes_.times = {{35, 105}, {40, 120}};
   EXPECT_THAT(Faults(Batches()), ElementsAre(std::pair(kOffsets, 0)));
+  // What it has published is judged as ever: here the last batch is gone.
+  indexes_.offsets.clear();
+  indexes_.times = {{30, 103}, {40, 109}};
+  std::vector<Batch> batches = Batches();
+  batches.pop_back();
+  EXPECT_THAT(Faults(batches), ElementsAre(std::pair(kTimes, 1)));
 }
 
 // --- Reading the files ---
@@ -197,6 +204,25 @@ TEST_F(ReadSegmentIndexesTest, AFileThatHasGoneSinceItWasListedIsMissing) {
   std::vector<std::string> files;
   for (const IndexFault& fault : indexes.faults) files.push_back(fault.file);
   EXPECT_THAT(files, ElementsAre(kOffsets, kTimes, kAborted));
+  EXPECT_FALSE(indexes.times_are_whole);
+}
+
+TEST_F(ReadSegmentIndexesTest, OfTimesThatRiseTheOffsetsDoNotFall) {
+  const auto entry = [](int64_t timestamp_ms, int32_t relative_offset) {
+    std::string bytes(TimeIndex::kEntryBytes, '\0');
+    std::byte* const out = std::as_writable_bytes(std::span(bytes)).data();
+    StoreBigEndian(out, timestamp_ms);
+    StoreBigEndian(out + sizeof(int64_t), relative_offset);
+    return bytes;
+  };
+  Write(kTimes, entry(10, 3) + entry(20, 3) + entry(30, 2) + entry(40, 4));
+  const SegmentIndexes indexes = Read(IndexState::kFinished);
+  ASSERT_EQ(indexes.faults.size(), 1u);
+  EXPECT_EQ(indexes.faults[0].file, kTimes);
+  EXPECT_EQ(indexes.faults[0].entry, 2);
+  EXPECT_THAT(indexes.faults[0].reason,
+              ::testing::HasSubstr("above timestamp 20 with offset 103 expected, found timestamp 30 with offset 102"));
+  EXPECT_EQ(indexes.times.size(), 2u);
   EXPECT_FALSE(indexes.times_are_whole);
 }
 

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "log/bad_sectors.h"
+#include "log/cut_segment.h"
 #include "log/log_places.h"
 #include "log/partition_fixture.h"
 #include "state/producer_batches.h"
@@ -137,6 +138,34 @@ TEST(RecoveredTransactionIndexTest, NeverHasItsNameWithoutItsBytes) {
     if (faulty.faults_fired() > 0) continue;
     EXPECT_GT(nth, 20u);
     break;
+  }
+}
+
+// What nobody can read is made anew from the batches, once the offset index is gone that would spare the reading.
+TEST(CutTransactionIndexTest, OneThatCannotBeReadTakesTheOffsetIndexWithIt) {
+  const std::string path = std::string(kDirectory) + "/00000000000000000000.txnindex";
+  const std::vector<std::byte> data =
+      testing_support::DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true});
+  const std::vector<std::byte> marker = testing_support::MarkerBatch(ControlType::kAbort, 1, 7);
+  const std::string kept = std::string(AsText(data)) + std::string(AsText(marker));
+  for (const bool with_offset_index : {true, false}) {
+    testing_support::Partition partition;
+    partition.AddSegment(0, kept + testing_support::BatchesBytes(2, 6));
+    VARVE_ASSERT_OK(partition.Load());
+    const std::string good = ReadFile(partition.fs.get(), path);
+    ASSERT_EQ(good.size(), TransactionIndex::kEntryBytes);
+    testing_support::WriteFile(partition.fs.get(), path, "cut short");
+    if (!with_offset_index) {
+      VARVE_ASSERT_OK(partition.fs->Remove(kFirstIndex));
+    }
+    VARVE_ASSERT_OK(
+        CutSegmentFiles(partition.fs.get(), kDirectory, 0, static_cast<int64_t>(kept.size()), /*next_offset=*/2));
+    for (const std::string& gone : {path, kFirstIndex}) {
+      EXPECT_THAT(partition.fs->Info(gone), StatusIs(absl::StatusCode::kNotFound));
+    }
+    VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, partition.Load());
+    EXPECT_EQ(loaded.log_end_offset, 2);
+    EXPECT_EQ(ReadFile(partition.fs.get(), path), good);
   }
 }
 

@@ -20,6 +20,7 @@ using testing_support::FileMap;
 using testing_support::IsOk;
 using testing_support::kDirectory;
 using testing_support::Partition;
+using testing_support::ReadFiles;
 using testing_support::ReadKafkaFiles;
 using testing_support::ServedBatches;
 using testing_support::SplitBatches;
@@ -67,6 +68,9 @@ std::vector<LeftoversCase> Cases() {
        with_old({{Name(0, ".log.swap"), kCleaned}, {Name(0, ".index.swap"), ""}, {Name(0, ".timeindex.swap"), ""}}),
        kCleaned,
        {Name(10, ".log")}},
+      {"ALaterSegmentSwapped",
+       with_old({{Name(10, ".log.swap"), kCleaned.substr(kCleaned.size() / 7 * 2)}, {Name(5, ".snapshot"), "stale"}}),
+       kOld0 + kCleaned.substr(kCleaned.size() / 7 * 2)},
       {"SnapshotsAndIndexesOfCoveredSegmentsGo",
        with_old({{Name(0, ".log.swap"), kCleaned}, {Name(10, ".snapshot"), "stale"}, {Name(10, ".index"), "stale"}}),
        kCleaned,
@@ -78,6 +82,11 @@ std::vector<LeftoversCase> Cases() {
         {Name(10, ".index.deleted"), ""}},
        kCleaned,
        {Name(10, ".log")}},
+      {"ASwapWithoutBatchesLeavesTheIndexOfItsName",
+       {{Name(0, ".log.swap"), ""}, {Name(0, ".timeindex"), ""}, {Name(10, ".log"), kOld10}},
+       kOld10,
+       {},
+       {Name(0, ".log"), Name(0, ".timeindex"), Name(10, ".log")}},
       {"SomeSwapRenamed",
        {{Name(0, ".log"), kCleaned},
         {Name(0, ".index.swap"), ""},
@@ -164,6 +173,25 @@ TEST_P(LeftoversTest, AreClearedUpByTheNextOpeningWhereverOneWasStopped) {
       if (HasFailure()) return;
     }
   }
+}
+
+// A log that is open and opened anew may be removing what it has deleted.
+TEST(LeftoversRaceTest, WhatSomebodyElseRemovesMeanwhileStopsNoOpening) {
+  Partition partition;
+  const std::string deleted = Name(0, ".log.deleted");
+  WriteFile(partition.fs.get(), absl::StrCat(kDirectory, "/", deleted), kOld0);
+  partition.AddSegment(20, kActive);
+  FaultyFileSystem faulty(partition.fs.get());
+  faulty.AddRule({.operation = FileOperation::kRemove,
+                  .path_part = deleted,
+                  .for_ever = true,
+                  .status = absl::NotFoundError("gone"),
+                  .after_effect = true});
+  VARVE_ASSERT_OK_AND_ASSIGN(const LoadedLog loaded, LoadLog(&faulty, kDirectory, partition.options));
+  EXPECT_EQ(faulty.faults_fired(), 1u);
+  EXPECT_EQ(loaded.log_end_offset, 30);
+  EXPECT_TRUE(ServedBatches(partition.fs.get(), loaded) == SplitBatches(kActive));
+  EXPECT_FALSE(ReadFiles(partition.fs.get(), kDirectory).contains(deleted));
 }
 
 // A power loss that kept the rename and undid a removal before it would bring a covered segment back.

@@ -253,6 +253,8 @@ std::vector<Prepared> Written() {
 std::vector<Prepared> Built() {
   return {
       {"Empty", [](Partition* /*partition*/) {}},
+      {"OnlyASnapshot",
+       [](Partition* partition) { WriteFile(partition->fs.get(), PathOf("00000000000000000005.snapshot"), "stray"); }},
       {"NotedDamage", NotedDamage},
       {"NotedDamageToBeTakenOut",
        [](Partition* partition) {

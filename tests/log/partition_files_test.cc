@@ -6,7 +6,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "log/partition_fixture.h"
 #include "support/status_matchers.h"
+#include "varve/testing/faulty_file_system.h"
 #include "varve/testing/memory_file_system.h"
 
 namespace varve {
@@ -69,6 +71,27 @@ TEST(PartitionFilesTest, AWriterIsWhoHoldsTheLock) {
   VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileLock> lock, fs.Lock("p-0/varve.lock", LockKind::kExclusive));
   EXPECT_THAT(PartitionHasWriter(&fs, "p-0"), IsOkAndHolds(true));
   EXPECT_THAT(CheckNoWriter(&fs, "p-0"), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+// What cannot be looked at now must not be handed over as something else.
+TEST(MergeMarksTest, ACallThatFailsIsToldOf) {
+  testing_support::Partition partition;
+  partition.AddSegment(0, testing_support::BatchesBytes(0, 10));
+  partition.SetDurablePoint(0, static_cast<int64_t>(partition.Log(0).size()), 10, /*survived=*/true);
+  for (uint64_t nth = 1;; ++nth) {
+    FaultyFileSystem faulty(partition.fs.get());
+    faulty.AddRule({.nth = nth, .status = absl::ResourceExhaustedError("too many open files")});
+    const absl::StatusOr<MergedMarks> marks = MergeMarks(&faulty, testing_support::kDirectory, {.recovery_point = 20});
+    if (faulty.faults_fired() > 0) {
+      ASSERT_THAT(marks, StatusIs(absl::StatusCode::kResourceExhausted)) << "call " << nth;
+      continue;
+    }
+    VARVE_ASSERT_OK(marks);
+    EXPECT_EQ(marks->recovery_point, 10);
+    EXPECT_FALSE(marks->clean);
+    EXPECT_GT(nth, 4u);
+    break;
+  }
 }
 
 }  // namespace

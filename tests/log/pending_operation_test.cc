@@ -1,14 +1,19 @@
 // Truncations, fresh starts and prefix deletions: interrupted at every operation, by a death of the process or of the
 // machine, each has happened wholly or not at all once the log is opened again (durability notes, Writing 7).
+#include "log/pending_operation.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/path.h"
 #include "gtest/gtest.h"
+#include "log/live_line.h"
 #include "log/log_places.h"
 #include "log/partition_fixture.h"
+#include "segment/segment_files.h"
 #include "support/status_matchers.h"
 #include "varve/testing/faulty_file_system.h"
 
@@ -229,6 +234,90 @@ TEST_P(PendingOperationTest, OvertakenByWhoeverWroteSinceItIsDroppedAndReported)
       ExpectDropped(*log, kRecords + more);
     }
   }
+}
+
+// A truncation was announced to where the file no longer reaches: what it lacks was durable, and is not given out again.
+TEST_F(PendingTruncationTest, WhatTheFileLacksBelowTheCutIsDamage) {
+  MemoryFileSystem disk;
+  DurablePoint kept;
+  {
+    const auto log = OpenFull(&disk);
+    AppendMany(log.get(), 5);
+    VARVE_ASSERT_OK(log->Flush());
+    kept.segment = log->segments().back().base_offset;
+    kept.offset = log->log_end_offset() - 1;
+    ASSERT_GT(kept.offset - 1, kept.segment);
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto last, log->NewReader().Find(kept.offset - 1, Isolation::kLogEnd));
+    kept.position = last->position + last->size_bytes;
+    VARVE_ASSERT_OK(log->Close());
+    const std::string path =
+        internal::JoinPath(kPartition, internal::SegmentFileName(kept.segment, internal::SegmentFileKind::kLog));
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto file, disk.Open(path, OpenMode::kReadWrite));
+    VARVE_ASSERT_OK(file->Truncate(static_cast<uint64_t>(last->position)));
+    VARVE_ASSERT_OK(disk.Remove(internal::JoinPath(kPartition, internal::LiveLine::kFileName)));
+  }
+  {
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+    PartitionStateValues values = state->values();
+    values.pending = PendingOperation::kTruncateTo;
+    values.pending_offset = kept.offset;
+    values.clean = false;
+    values.pending_end = {.segment = values.durable.segment, .position = values.durable.position};
+    values.durable = kept;
+    state->Store(values);
+    VARVE_ASSERT_OK(state->Sync());
+  }
+  for (int opening = 0; opening < 2; ++opening) {
+    const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite));
+    ASSERT_NE(log, nullptr);
+    EXPECT_EQ(log->log_end_offset(), kept.offset);
+    ASSERT_EQ(log->damage().size(), 1u);
+    EXPECT_EQ(log->damage()[0].first_offset, kept.offset - 1);
+    EXPECT_EQ(log->damage()[0].last_offset, kept.offset - 1);
+    EXPECT_EQ(log->damage()[0].bytes, 0);
+    for (int64_t offset = 0; offset < kept.offset - 1; ++offset) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto found, log->NewReader().Find(offset, Isolation::kLogEnd));
+      EXPECT_EQ(found->base_offset, offset);
+    }
+  }
+}
+
+// The active segment had just been begun where the log is to start anew: its name alone shows nothing of the start.
+TEST_F(PendingTruncationTest, AStartAtAnEmptyLastSegmentIsCarriedThrough) {
+  MemoryFileSystem disk;
+  {
+    const auto log = OpenFull(&disk);
+    VARVE_ASSERT_OK(log->Roll());
+    VARVE_ASSERT_OK(log->Close());
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PartitionState> state, PartitionState::Open(&disk, kPartition));
+    PartitionStateValues values = state->values();
+    ASSERT_EQ(values.durable.segment, kRecords);
+    values.pending = PendingOperation::kStartAt;
+    values.pending_offset = kRecords;
+    values.clean = false;
+    values.pending_end = {.segment = kRecords, .position = 0};
+    state->Store(values);
+    VARVE_ASSERT_OK(state->Sync());
+  }
+  for (int opening = 0; opening < 2; ++opening) {
+    const auto log = OpenLog(kPartition, TinyOptions(&disk, &clock_, IoMode::kWrite));
+    ASSERT_NE(log, nullptr);
+    EXPECT_EQ(log->log_start_offset(), kRecords);
+    EXPECT_EQ(log->log_end_offset(), kRecords);
+    EXPECT_EQ(log->segments().size(), 1u);
+  }
+}
+
+TEST(CarryThroughTest, NoOperationTouchesNothing) {
+  Partition partition;
+  partition.AddSegment(0, testing_support::BatchesBytes(0, 10));
+  partition.AddSegment(10, testing_support::BatchesBytes(10, 20));
+  FaultyFileSystem counting(partition.fs.get());
+  PartitionStateValues values;
+  values.pending_offset = 5;
+  VARVE_EXPECT_OK(internal::CarryThrough(&counting, testing_support::kDirectory, values));
+  EXPECT_EQ(counting.operation_count(), 0u);
+  EXPECT_TRUE(internal::SegmentsToRemove({0, 10}, PendingOperation::kNone, 5).empty());
 }
 
 // The log was cut and has grown to where it ended before: only the batch at the cut tells.

@@ -5,12 +5,17 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/path.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "log/partition_fixture.h"
+#include "record/batch_format.h"
 #include "state/producer_batches.h"
 #include "state/producer_snapshot.h"
 #include "support/status_matchers.h"
@@ -144,6 +149,68 @@ TEST_F(ProducerRebuildTest, ALogThatEndsAtItsStartKnowsNobody) {
     VARVE_ASSERT_OK(producers->WriteSnapshot(log_end_offset, SnapshotSync::kNone));  // as closing does
     EXPECT_EQ(*ListProducerSnapshots(&memory_, kDirectory),
               log_end_offset == 30 ? std::vector<int64_t>{} : std::vector<int64_t>{31});
+  }
+}
+
+// Three producers, of an offset each.
+class ProducerReplayTest : public ProducerRebuildTest {
+ protected:
+  ProducerReplayTest() {
+    for (int64_t offset = 0; offset < 3; ++offset) {
+      const std::vector<std::byte> batch =
+          testing_support::DataBatch({.base_offset = offset, .producer_id = 7 + offset});
+      log_.append(AsText(batch));
+    }
+    testing_support::WriteFile(&memory_, JoinPath(kDirectory, "00000000000000000000.log"), log_);
+  }
+
+  std::vector<int64_t> ProducersOf(int64_t log_end_offset, bool clean) {
+    ProducerRebuild rebuild(&memory_, kDirectory, /*expiration_ms=*/5000, /*now_ms=*/0,
+                            {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log_.size())}}, {});
+    VARVE_EXPECT_OK(rebuild.Finish(/*log_start_offset=*/0, log_end_offset, clean, {0}));
+    std::vector<int64_t> producer_ids;
+    for (const ProducerStateEntry& entry : rebuild.Take()->entries()) producer_ids.push_back(entry.producer_id);
+    return producer_ids;
+  }
+
+  std::string log_;
+};
+
+// After a clean stop there is a snapshot wherever there was anybody to know.
+TEST_F(ProducerReplayTest, WithoutASnapshotTheBatchesTellUnlessTheLogWasClosed) {
+  EXPECT_THAT(ProducersOf(3, /*clean=*/false), ElementsAreArray({7, 8, 9}));
+  EXPECT_THAT(ProducersOf(3, /*clean=*/true), ::testing::IsEmpty());
+}
+
+TEST_F(ProducerReplayTest, BatchesBehindTheLogsEndTellNothing) {
+  EXPECT_THAT(ProducersOf(2, /*clean=*/false), ElementsAreArray({7, 8}));
+}
+
+// Its checksum is good, so the log holds it; but nobody knows which end of the transaction it is.
+TEST_F(ProducerRebuildTest, AMarkerThatCannotBeReadClosesNothing) {
+  constexpr size_t kKeyVersionAt = 66;
+  std::vector<std::byte> marker = testing_support::MarkerBatch(ControlType::kAbort, 1, 7);
+  marker.at(kKeyVersionAt) = std::byte{0x80};  // below zero
+  StoreBigEndian(marker.data() + kCrcPosition, Crc32c(std::span(marker).subspan(kAttributesPosition)));
+  for (const bool recovered : {true, false}) {
+    SCOPED_TRACE(recovered ? "recovered" : "replayed");
+    const std::vector<std::byte> data =
+        testing_support::DataBatch({.base_offset = 0, .producer_id = 7, .transactional = true});
+    const std::string log = std::string(AsText(data)) + std::string(AsText(marker));
+    testing_support::WriteFile(&memory_, JoinPath(kDirectory, "00000000000000000000.log"), log);
+    ProducerRebuild rebuild(&memory_, kDirectory, /*expiration_ms=*/5000, /*now_ms=*/0,
+                            {{.base_offset = 0, .size_bytes = static_cast<int64_t>(log.size())}}, {});
+    if (recovered) {
+      VARVE_ASSERT_OK(rebuild.BeginSegment(/*log_start_offset=*/0, /*base_offset=*/0));
+      for (const std::vector<std::byte>& batch : {data, marker}) {
+        std::optional<CompletedTransaction> completed;
+        VARVE_ASSERT_OK(rebuild.Add(RecordBatchView(batch), &completed));
+        EXPECT_FALSE(completed.has_value());
+      }
+      rebuild.EndSegment(2);
+    }
+    VARVE_ASSERT_OK(rebuild.Finish(/*log_start_offset=*/0, /*log_end_offset=*/2, /*clean=*/false, {0}));
+    EXPECT_EQ(rebuild.Take()->FirstOpenOffset(), 0);
   }
 }
 

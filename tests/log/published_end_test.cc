@@ -72,6 +72,7 @@ TEST_F(PublishedEndTest, WithoutTheLineItIsATornTail) {
 class WrongLineTest : public LogTest {};
 
 TEST_F(WrongLineTest, MovesNothingAndLosesNothing) {
+  constexpr uint64_t kActiveBase = 16;
   constexpr uint64_t kEndPosition = 24;
   constexpr uint64_t kEndOffset = 32;
   options_.segment_bytes = 1 << 16;
@@ -81,7 +82,7 @@ TEST_F(WrongLineTest, MovesNothingAndLosesNothing) {
     options_.io_mode = io_mode;
     const std::unique_ptr<Log> log = Open();
     AppendMany(log.get(), kEnd);
-    for (const uint64_t word : {kEndPosition, kEndOffset}) {
+    for (const uint64_t word : {kActiveBase, kEndPosition, kEndOffset}) {
       for (uint64_t bit = 0; bit < 64; ++bit) {
         SCOPED_TRACE(testing::Message() << "word at " << word << ", bit " << bit);
         const auto dead = fresh.CloneAfterProcessDeath();

@@ -34,9 +34,14 @@ constexpr size_t kDamaged = 2;  // the number of the batch that is
 
 class TakesAll : public BatchVisitor {
  public:
-  absl::Status Visit(const BatchHeader& /*header*/, std::span<const std::byte> /*bytes*/) override {
+  absl::Status Visit(const BatchHeader& /*header*/, std::span<const std::byte> bytes) override {
+    taken_bytes_ += static_cast<int64_t>(bytes.size());
     return absl::OkStatus();
   }
+  [[nodiscard]] int64_t taken_bytes() const { return taken_bytes_; }
+
+ private:
+  int64_t taken_bytes_ = 0;
 };
 
 // Cannot take its nth batch.
@@ -83,6 +88,21 @@ void DurablePoint(const ReferenceSegment& segment, SegmentRecoveryInput* input) 
   input->excises_damage = true;
 }
 
+// The durable point was known once, and no longer is.
+void LostPoint(const ReferenceSegment& /*segment*/, SegmentRecoveryInput* input) {
+  input->durable_point_is_lost = true;
+}
+
+// A live line tells where the log ended.
+void Hint(const ReferenceSegment& segment, SegmentRecoveryInput* input) {
+  LiveCache(segment, input);
+  const ReferenceSegment::Batch& batch = segment.batches()[kDamaged];
+  input->durable_position = input->size_bytes;
+  input->durable_offset = batch.base_offset;
+  input->durable_point_is_boundary = true;
+  input->durable_point_is_hint = true;
+}
+
 class RecoveryReadErrorsTest : public ::testing::TestWithParam<Knowledge> {
  protected:
   // Batches larger than what is read at once, and one that is small; values that hold batches of their own.
@@ -125,6 +145,40 @@ class RecoveryReadErrorsTest : public ::testing::TestWithParam<Knowledge> {
     }
   }
 
+  // Each read in turn meets a bad sector, once or twice: every byte up to the end is of a batch, or called damaged.
+  void ExpectDamageAtMost(const std::string& bytes) {
+    for (const uint64_t times : {uint64_t{1}, uint64_t{2}}) {
+      SCOPED_TRACE(::testing::Message() << times << " times");
+      ASSERT_NO_FATAL_FAILURE(ExpectDamageAtMost(bytes, times));
+    }
+  }
+  void ExpectDamageAtMost(const std::string& bytes, uint64_t times) {
+    MemoryFileSystem memory;
+    testing_support::WriteFile(&memory, kLog, bytes);
+    SegmentRecoveryInput input;
+    input.base_offset = kBaseOffset;
+    input.size_bytes = static_cast<int64_t>(bytes.size());
+    GetParam().tell(segment_, &input);
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(::testing::Message() << "read " << nth);
+      FaultyFileSystem faulty(&memory);
+      for (uint64_t bad = nth; bad < nth + times; ++bad) {
+        faulty.AddRule({.operation = FileOperation::kRead, .nth = bad, .status = absl::InternalError("bad sector")});
+      }
+      VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log, faulty.Open(kLog, OpenMode::kRead));
+      TakesAll visitor;
+      VARVE_ASSERT_OK_AND_ASSIGN(const SegmentRecovery recovered, RecoverSegment(*log, input, visitor));
+      int64_t damaged_bytes = 0;
+      for (const DamagedRange& range : recovered.damage) damaged_bytes += range.bytes;
+      ASSERT_EQ(visitor.taken_bytes() + damaged_bytes, recovered.end_position);
+      if (input.next_segment_base_offset.has_value()) {
+        ASSERT_EQ(recovered.log_end, LogEnd::kNowhere);
+        ASSERT_EQ(recovered.next_offset, segment_.next_offset());
+      }
+      if (faulty.faults_fired() == 0) break;
+    }
+  }
+
   ReferenceSegment segment_;
   std::string bytes_;
 };
@@ -133,10 +187,25 @@ INSTANTIATE_TEST_SUITE_P(, RecoveryReadErrorsTest,
                          ::testing::Values(Knowledge{"Nothing", Nothing}, Knowledge{"LiveCache", LiveCache},
                                            Knowledge{"NextSegment", NextSegment},
                                            Knowledge{"IndexEntries", IndexEntries},
-                                           Knowledge{"DurablePoint", DurablePoint}),
+                                           Knowledge{"DurablePoint", DurablePoint}, Knowledge{"LostPoint", LostPoint},
+                                           Knowledge{"Hint", Hint}),
                          [](const auto& param) { return std::string(param.param.name); });
 
-TEST_P(RecoveryReadErrorsTest, SoundBatches) { ExpectToldOfEachRead(bytes_); }
+TEST_P(RecoveryReadErrorsTest, SoundBatches) {
+  ExpectToldOfEachRead(bytes_);
+  ExpectDamageAtMost(bytes_);
+}
+
+TEST_P(RecoveryReadErrorsTest, ABatchWithoutItsHeader) {
+  for (const bool both : {false, true}) {
+    SCOPED_TRACE(both ? "two batches" : "one batch");
+    std::string damaged = bytes_;
+    damaged.replace(PositionOf(kDamaged), kBatchHeaderBytes, kBatchHeaderBytes, '\0');
+    if (both) damaged.replace(PositionOf(kDamaged + 1), kBatchHeaderBytes, kBatchHeaderBytes, '\0');
+    ASSERT_NO_FATAL_FAILURE(ExpectToldOfEachRead(damaged));
+    ASSERT_NO_FATAL_FAILURE(ExpectDamageAtMost(damaged));
+  }
+}
 
 TEST_P(RecoveryReadErrorsTest, AByteOfAHeader) {
   // Base offset, length, leader epoch, magic, checksum, attributes, last offset, times, number of records.
@@ -174,10 +243,33 @@ TEST_P(RecoveryReadErrorsTest, ABatchThatItsVisitorCannotTake) {
   }
 }
 
+// A batch behind a gap is looked at more closely than others.
+TEST_P(RecoveryReadErrorsTest, ABatchBehindAGapThatItsVisitorCannotTake) {
+  const std::string behind = bytes_.substr(PositionOf(kDamaged));
+  const std::string gapped = bytes_.substr(0, PositionOf(kDamaged - 1)) + behind;
+  MemoryFileSystem memory;
+  testing_support::WriteFile(&memory, kLog, gapped);
+  VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> log, memory.Open(kLog, OpenMode::kRead));
+  SegmentRecoveryInput input;
+  input.base_offset = kBaseOffset;
+  input.size_bytes = static_cast<int64_t>(gapped.size());
+  input.cache_survived = true;
+  for (int nth = 1; nth < kBatches; ++nth) {
+    TakesAllBut visitor(nth);
+    EXPECT_THAT(RecoverSegment(*log, input, visitor), StatusIs(absl::StatusCode::kResourceExhausted)) << nth;
+  }
+  TakesAll visitor;
+  VARVE_ASSERT_OK_AND_ASSIGN(const SegmentRecovery recovered, RecoverSegment(*log, input, visitor));
+  EXPECT_EQ(recovered.batches, kBatches - 1);
+  EXPECT_TRUE(recovered.damage.empty());
+  ExpectToldOfEachRead(gapped);
+}
+
 TEST_P(RecoveryReadErrorsTest, AByteOfABody) {
   std::string damaged = bytes_;
-  damaged[PositionOf(kDamaged) + 1000] = 'x';
+  damaged[PositionOf(kDamaged) + 1000] ^= 1;
   ExpectToldOfEachRead(damaged);
+  ExpectDamageAtMost(damaged);
 }
 
 TEST_P(RecoveryReadErrorsTest, ZerosInsteadOfBatches) {

@@ -55,6 +55,12 @@ std::vector<RecoveryScenario> RecoveryScenarios() {
          SetUpDurable(partition);
          partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
        }},
+      {"MendedBeforeADamagedEnd",
+       [](Partition* partition) {
+         SetUpDurable(partition);
+         partition->FlipBit("00000000000000000010.log", 3 * kBatchBytes + 11, 3);
+         partition->FlipBit("00000000000000000010.log", 9 * kBatchBytes + 90);
+       }},
       {"DamageTruncated",
        [](Partition* partition) {
          SetUpDurable(partition, /*log_start_offset=*/2);
@@ -86,6 +92,11 @@ std::vector<RecoveryScenario> RecoveryScenarios() {
          partition->AddSegment(10, BatchesBytes(10, 20));
          partition->SetDurablePoint(0, 5 * kBatchBytes, 5, /*survived=*/true, /*clean=*/true);
          partition->options.marks = {.clean = false, .recovery_point = 20, .log_start_offset = 50};
+       }},
+      {"StartedAnewBehindADeletedPrefix",
+       [](Partition* partition) {
+         SetUpDurable(partition, /*log_start_offset=*/12);
+         partition->options.marks = {.clean = true, .recovery_point = 20, .log_start_offset = 50};
        }},
       {"PrefixDeleted", [](Partition* partition) { SetUpDurable(partition, /*log_start_offset=*/12); }},
   };

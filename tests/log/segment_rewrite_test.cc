@@ -93,6 +93,21 @@ TEST(SegmentRewriteTest, AFileThatEndsBeforeWhatIsCopiedIsSaidSo) {
   EXPECT_THAT(ReadPastBadSectors(*unreadable, 12, out), IsOkAndHolds(0u));
 }
 
+// A bad sector is passed over; where there is no memory nobody knows what is there.
+TEST(SegmentRewriteTest, AReadThatCannotBeDoneBesideABadSectorIsToldOf) {
+  MemoryFileSystem memory;
+  WriteFile(&memory, "log", std::string(10'000, 'x'));
+  for (uint64_t nth = 2; nth <= 4; ++nth) {
+    FaultyFileSystem faulty(&memory);
+    faulty.AddRule({.operation = FileOperation::kRead, .status = absl::InternalError("bad sector")});
+    faulty.AddRule(
+        {.operation = FileOperation::kRead, .nth = nth, .status = absl::ResourceExhaustedError("no memory")});
+    VARVE_ASSERT_OK_AND_ASSIGN(const std::unique_ptr<File> file, faulty.Open("log", OpenMode::kRead));
+    std::vector<std::byte> out(10'000);
+    EXPECT_THAT(ReadPastBadSectors(*file, 0, out), StatusIs(absl::StatusCode::kResourceExhausted)) << "read " << nth;
+  }
+}
+
 TEST(SegmentRewriteTest, OfAFileThatIsCutMeanwhileTheRestIsLeftOut) {
   MemoryFileSystem memory;
   WriteFile(&memory, "log", "0123456789");

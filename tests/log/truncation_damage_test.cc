@@ -287,6 +287,65 @@ TEST_F(TruncationDamageTest, AMessageOfAnOldFormatIsFoundBeforeAnythingIsAnnounc
   EXPECT_EQ(Open()->log_end_offset(), kRecords + 1);
 }
 
+// To be judged, a segment that does not hold what its index says is read: short of memory that is put off, and nothing is
+// announced.
+TEST_F(TruncationDamageTest, AReadThatCannotBeDoneIsToldOfBeforeAnythingIsAnnounced) {
+  WriteLog();
+  const int64_t base = bases_[1];
+  const int64_t damaged = base + 3;
+  WriteOver(damaged, 16, std::string(1, '\x7f'));
+  const std::string path = LogPath(damaged);
+  for (const int64_t target : {damaged + 1, damaged + 2, damaged + 3, damaged + 4}) {
+    SCOPED_TRACE(target);
+    bool announced = false;
+    for (uint64_t nth = 1; !announced; ++nth) {
+      const auto disk = memory_.CloneAfterProcessDeath();
+      FaultyFileSystem faulty(disk.get());
+      options_.file_system = &faulty;
+      const auto log = Open();
+      faulty.SetObserver([&](const FileCall& call) {
+        announced |= call.operation == FileOperation::kWrite && call.path.ends_with(PartitionState::kFileName);
+      });
+      const size_t rule = faulty.AddRule({.operation = FileOperation::kRead,
+                                          .path_part = path,
+                                          .nth = nth,
+                                          .status = absl::ResourceExhaustedError("no memory")});
+      const absl::Status truncated = log->TruncateTo(target);
+      if (announced) continue;
+      ASSERT_EQ(faulty.faults_fired(rule), 1u);
+      ASSERT_THAT(truncated, StatusIs(absl::StatusCode::kResourceExhausted)) << "read " << nth;
+      EXPECT_EQ(log->log_end_offset(), kRecords);
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Peek(disk.get(), directory_));
+      EXPECT_EQ(state->pending, PendingOperation::kNone);
+      VARVE_ASSERT_OK(log->TruncateTo(target));
+      EXPECT_EQ(log->log_end_offset(), target);
+      EXPECT_EQ(Served(*log), Offsets(0, target)) << "mended on the way";
+    }
+  }
+}
+
+// What this process has appended nobody judges: no cut behind damage there can be proved.
+TEST_F(TruncationDamageTest, BehindDamageInWhatWasAppendedSinceItIsRefusedBeforeAnythingIsAnnounced) {
+  options_.segment_bytes = 1 << 20;
+  const auto log = Open();
+  AppendMany(log.get(), kRecords);
+  constexpr int64_t kDamaged = 40;
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto found, log->NewReader().Find(kDamaged, Isolation::kLogEnd));
+  bases_ = {0};
+  positions_.assign(kDamaged + 1, found->position);
+  WriteOver(kDamaged, 16, std::string(1, '\x7f'));
+  for (const int64_t target : {kDamaged + 1, kDamaged + 2}) {
+    EXPECT_THAT(log->TruncateTo(target), StatusIs(absl::StatusCode::kDataLoss,
+                                                  ::testing::HasSubstr("position " + std::to_string(found->position))))
+        << target;
+    EXPECT_EQ(log->log_end_offset(), kRecords);
+  }
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Peek(&memory_, directory_));
+  EXPECT_EQ(state->pending, PendingOperation::kNone);
+  VARVE_ASSERT_OK(log->TruncateTo(kDamaged - 1));
+  ExpectRecords(*log, 0, kDamaged - 1);
+}
+
 TEST_F(TruncationDamageTest, AGapBeforeTheTargetIsNoDamage) {
   const auto source = OpenLog("source-0", options_);
   AppendMany(source.get(), kRecords);
