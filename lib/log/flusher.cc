@@ -95,13 +95,12 @@ absl::Status Flusher::Sync() {
   return SyncOnce(std::chrono::nanoseconds::zero());  // the writer lock may be held: nobody could join
 }
 
-absl::Status Flusher::SyncWhatOpeningLeft() {
-  {
-    const absl::MutexLock lock(&mutex_);
-    if (unsynced_.empty()) return absl::OkStatus();
-  }
-  return Sync();
+bool Flusher::AwaitsFirstSync() {
+  const absl::MutexLock lock(&mutex_);
+  return !unsynced_.empty();
 }
+
+absl::Status Flusher::SyncWhatOpeningLeft() { return AwaitsFirstSync() ? Sync() : absl::OkStatus(); }
 
 absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {
   if (frontiers_->durable() >= offset) return absl::OkStatus();

@@ -85,6 +85,7 @@ class Flusher {
   // Writes and syncs what an opening has left to the first sync, which may take as long as reading and writing all of the
   // log: without the writer lock, by whoever is going to sync with it, where that can be. OK where nothing is left.
   [[nodiscard]] absl::Status SyncWhatOpeningLeft();
+  [[nodiscard]] bool AwaitsFirstSync();
   // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
   void RunReadyCallbacks();
   // True if a sync or a truncation has made some ready since: one load, for whoever may have caused it with the writer

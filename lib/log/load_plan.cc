@@ -1,7 +1,6 @@
 #include "log/load_plan.h"
 
 #include <algorithm>
-#include <cassert>
 #include <limits>
 #include <optional>
 #include <set>
@@ -212,8 +211,7 @@ class Planner {
       required.segment = plan_.marks.durable_point->segment;
       required.position = plan_.marks.durable_point->position;
     }
-    if (!plan_.marks.cache_survived) return required;
-    assert(state.has_value());  // which says so
+    if (!plan_.marks.cache_survived || !state.has_value()) return required;
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<LiveLine> line,
                            LiveLine::Find(file_system_, directory_, state->lineage));
     const std::optional<LiveValues> live = line != nullptr ? line->Load() : std::nullopt;

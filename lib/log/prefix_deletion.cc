@@ -38,13 +38,13 @@ absl::Status PrefixDeletion::MoveLogStart(Appender& appender, int64_t log_start_
   return Finish(appender, log_start_offset, first_kept);
 }
 
-// Everything is durable first: what is left of the log must not depend on what goes. A full disk may have no room to write
-// again what opening left to the first sync: that depends on the segment that holds the durable point, which stays where
-// the log starts below the point.
+// Everything is durable first: what is left of the log must not depend on what goes. What opening left to the first sync
+// depends on the segment that holds the durable point alone, which stays where the log starts below the point: that is
+// not written again for this, as it may take long, and find no room on a disk that this is to make room on.
 absl::Status PrefixDeletion::MakeIndependent(Appender& appender, int64_t log_start_offset) {
-  absl::Status synced = appender.flusher_->Sync();
-  if (!absl::IsResourceExhausted(synced) || !appender.core_->frontiers.Writable().ok()) return synced;
-  return log_start_offset < appender.flusher_->state_values().durable.offset ? absl::OkStatus() : synced;
+  const bool keeps_point = log_start_offset < appender.core_->frontiers.durable();
+  if (keeps_point && appender.flusher_->AwaitsFirstSync()) return absl::OkStatus();
+  return appender.flusher_->Sync();
 }
 
 bool PrefixDeletion::IsHalfWay(const Appender& appender) {

@@ -106,7 +106,8 @@ absl::StatusOr<RetentionResult> Retention::Foresee(const LogCore& core, const Re
 
 absl::Status Retention::DeleteBefore(int64_t offset) {
   const absl::StatusOr<int64_t> foreseen = DeletionTarget(*appender_.core_, offset);
-  if (foreseen.ok() && *foreseen > appender_.core_->frontiers.log_start()) VARVE_RETURN_IF_ERROR(SyncBeforeDeletion());
+  if (foreseen.ok() && *foreseen > appender_.core_->frontiers.log_start())
+    VARVE_RETURN_IF_ERROR(SyncBeforeDeletion(*foreseen));
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_RETURN_IF_ERROR(appender_.Writable());
@@ -127,7 +128,7 @@ absl::StatusOr<RetentionResult> Retention::Apply(const RetentionOptions& options
   // Timestamps are read from the files of segments before the writer has to wait; the segments remember them.
   VARVE_ASSIGN_OR_RETURN(const Foreseen foreseen, ForeseeIn(*appender_.core_, options));
   RetentionResult result = ResultOf(foreseen.view, foreseen.plan);
-  if (ChangesAnything(result)) VARVE_RETURN_IF_ERROR(SyncBeforeDeletion());
+  if (ChangesAnything(result)) VARVE_RETURN_IF_ERROR(SyncBeforeDeletion(result.log_start_offset));
   {
     const MutexLock lock(&appender_.mutex_);
     VARVE_ASSIGN_OR_RETURN(result, ApplyLocked(options));
@@ -141,11 +142,10 @@ bool Retention::ChangesAnything(const RetentionResult& result) const {
   return !result.deleted.empty() || result.log_start_offset > appender_.core_->frontiers.log_start();
 }
 
-// Where opening has left much to the first sync, appends go on meanwhile. A full disk may keep what stays from being
-// synced and let go what lies below it.
-absl::Status Retention::SyncBeforeDeletion() {
-  absl::Status synced = appender_.SyncWhatOpeningLeft();
-  return absl::IsResourceExhausted(synced) ? appender_.core_->frontiers.Writable() : synced;
+// Where opening has left much to the first sync, and PrefixDeletion needs that, appends go on meanwhile.
+absl::Status Retention::SyncBeforeDeletion(int64_t log_start_offset) {
+  if (log_start_offset < appender_.core_->frontiers.durable()) return absl::OkStatus();
+  return appender_.SyncWhatOpeningLeft();
 }
 
 absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {

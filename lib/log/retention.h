@@ -32,7 +32,7 @@ class Retention {
 
   [[nodiscard]] bool ChangesAnything(const RetentionResult& result) const;
   // Without the writer lock, which is held for the sync that follows.
-  [[nodiscard]] absl::Status SyncBeforeDeletion();
+  [[nodiscard]] absl::Status SyncBeforeDeletion(int64_t log_start_offset);
 
   Appender& appender_;
 };

@@ -122,14 +122,19 @@ class RecoveryReadErrorsTest : public ::testing::TestWithParam<Knowledge> {
     return static_cast<size_t>(segment_.batches()[batch].position);
   }
 
-  // Each read in turn cannot be done; then all can.
-  void ExpectToldOfEachRead(const std::string& bytes) {
-    MemoryFileSystem memory;
-    testing_support::WriteFile(&memory, kLog, bytes);
+  [[nodiscard]] SegmentRecoveryInput InputOf(const std::string& bytes) const {
     SegmentRecoveryInput input;
     input.base_offset = kBaseOffset;
     input.size_bytes = static_cast<int64_t>(bytes.size());
     GetParam().tell(segment_, &input);
+    return input;
+  }
+
+  // Each read in turn cannot be done; then all can.
+  void ExpectToldOfEachRead(const std::string& bytes) {
+    MemoryFileSystem memory;
+    testing_support::WriteFile(&memory, kLog, bytes);
+    const SegmentRecoveryInput input = InputOf(bytes);
     TakesAll visitor;
     for (uint64_t nth = 1;; ++nth) {
       FaultyFileSystem faulty(&memory);
@@ -155,10 +160,7 @@ class RecoveryReadErrorsTest : public ::testing::TestWithParam<Knowledge> {
   void ExpectDamageAtMost(const std::string& bytes, uint64_t times) {
     MemoryFileSystem memory;
     testing_support::WriteFile(&memory, kLog, bytes);
-    SegmentRecoveryInput input;
-    input.base_offset = kBaseOffset;
-    input.size_bytes = static_cast<int64_t>(bytes.size());
-    GetParam().tell(segment_, &input);
+    const SegmentRecoveryInput input = InputOf(bytes);
     for (uint64_t nth = 1;; ++nth) {
       SCOPED_TRACE(::testing::Message() << "read " << nth);
       FaultyFileSystem faulty(&memory);

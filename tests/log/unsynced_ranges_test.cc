@@ -144,22 +144,35 @@ TEST_P(UnsyncedRangesTest, WhateverSyncsFirstCoversIt) {
   }
 }
 
-TEST_P(UnsyncedRangesTest, ADeletionOfAPrefixSyncsItAndLetsAppendsGoOnMeanwhile) {
-  const auto disk = Killed();
+// With the writer lock free for an append, while the first segment's file is synced.
+void ExpectSyncsBeforeItTakesTheWriterLock(MemoryFileSystem* disk, LogOptions options,
+                                           const std::function<absl::Status(Log*)>& operation) {
   Log* appended_to = nullptr;
   std::future<void> append;
-  SyncHook files(disk.get(), [&](const std::string& path) {
+  SyncHook files(disk, [&](const std::string& path) {
     if (appended_to == nullptr || append.valid() || path != kFirstLog) return;
     append = std::async(std::launch::async, [&] { AppendNext(appended_to); });
     EXPECT_EQ(append.wait_for(60s), std::future_status::ready) << "the writer is locked out";
   });
-  const auto log = Open(&files);
+  options.file_system = &files;
+  const auto log = OpenLog(kPartition, options);
   appended_to = log.get();
-  VARVE_ASSERT_OK(log->DeleteBefore(kEnd - 2));
+  VARVE_ASSERT_OK(operation(log.get()));
   appended_to = nullptr;
   ASSERT_TRUE(append.valid());
-  EXPECT_EQ(log->log_start_offset(), kEnd - 2);
-  ExpectRecords(*log, kEnd - 2, kEnd + 1);
+}
+
+TEST_P(UnsyncedRangesTest, WhatChangesFilesSyncsItFirstAndLetsAppendsGoOnMeanwhile) {
+  const std::vector<std::pair<std::string, std::function<absl::Status(Log*)>>> kOperations = {
+      {"a deletion of a prefix", [](Log* log) { return log->DeleteBefore(kEnd - 2); }},
+      {"retention", [](Log* log) { return log->ApplyRetention({.retention_ms = -1, .retention_bytes = 1}).status(); }},
+      {"a truncation", [](Log* log) { return log->TruncateTo(kEnd - 4); }},
+      {"a start anew", [](Log* log) { return log->TruncateFullyAndStartAt(100); }}};
+  for (const auto& [name, operation] : kOperations) {
+    SCOPED_TRACE(name);
+    const auto disk = Killed();
+    ExpectSyncsBeforeItTakesTheWriterLock(disk.get(), Options(disk.get()), operation);
+  }
 }
 
 // The pages were dropped from the cache, and the disk has something else; or somebody writes to the file.
@@ -233,21 +246,25 @@ TEST_P(UnsyncedRangesTest, ACallThatFailsWhileItIsWrittenAgainPoisonsAndTheNextO
   }
 }
 
-// A write that finds no room has changed nothing: appends go on, and the next sync begins again.
-TEST_P(UnsyncedRangesTest, AFullDiskPutsItOff) {
-  const auto disk = Killed();
-  FaultyFileSystem files(disk.get());
-  const auto log = Open(&files);
-  const size_t rule = files.AddRule({.operation = FileOperation::kWrite,
-                                     .path_part = ".log",
-                                     .status = absl::ResourceExhaustedError("quota"),
-                                     .partial_bytes = 100});
-  EXPECT_THAT(log->Flush(), StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_EQ(files.faults_fired(rule), 1u);
-  EXPECT_EQ(log->durable_offset(), kDurable);
-  AppendNext(log.get());
-  VARVE_ASSERT_OK(log->Flush());
-  ExpectDurable(*disk, kEnd + 1);
+// A write that finds no room has changed nothing, nor has a file that cannot be opened: appends go on, and the next sync
+// begins again.
+TEST_P(UnsyncedRangesTest, AFullDiskAndTooManyOpenFilesPutItOff) {
+  for (const FileOperation operation : {FileOperation::kWrite, FileOperation::kOpen}) {
+    SCOPED_TRACE(static_cast<int>(operation));
+    const auto disk = Killed();
+    FaultyFileSystem files(disk.get());
+    const auto log = Open(&files);
+    const size_t rule = files.AddRule({.operation = operation,
+                                       .path_part = ".log",
+                                       .status = absl::ResourceExhaustedError("quota, or too many open files"),
+                                       .partial_bytes = 100});
+    EXPECT_THAT(log->Flush(), StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_EQ(files.faults_fired(rule), 1u);
+    EXPECT_EQ(log->durable_offset(), kDurable);
+    AppendNext(log.get());
+    VARVE_ASSERT_OK(log->Flush());
+    ExpectDurable(*disk, kEnd + 1);
+  }
 }
 
 void RefuseWrites(FaultyFileSystem* files) {
@@ -345,23 +362,8 @@ TEST_P(UnsyncedRangesTest, AFullDiskKeepsADurableAppendWaiting) {
   VARVE_EXPECT_OK(log->WaitDurable(kEnd + 1));
 }
 
-// As Log::Open would be refused and could be asked again.
-TEST_P(UnsyncedRangesTest, TooManyOpenFilesPutItOff) {
-  const auto disk = Killed();
-  FaultyFileSystem files(disk.get());
-  const auto log = Open(&files);
-  const size_t rule = files.AddRule({.operation = FileOperation::kOpen,
-                                     .path_part = ".log",
-                                     .status = absl::ResourceExhaustedError("too many open files")});
-  EXPECT_THAT(log->Flush(), StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_EQ(files.faults_fired(rule), 1u);
-  AppendNext(log.get());
-  VARVE_ASSERT_OK(log->Flush());
-  ExpectDurable(*disk, kEnd + 1);
-}
-
-// What a full disk has no room to write again does not depend on what lies below it, which makes room.
-TEST_P(UnsyncedRangesTest, AFullDiskLetsGoWhatLiesBelowIt) {
+// It does not depend on what lies below it, which goes without it, and makes room on a full disk.
+TEST_P(UnsyncedRangesTest, WhatLiesBelowItGoesThoughNothingCanBeWrittenAgain) {
   const auto disk = Killed(2 * kEnd, kEnd);
   FaultyFileSystem files(disk.get());
   const auto log = Open(&files);
