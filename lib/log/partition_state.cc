@@ -166,8 +166,12 @@ absl::StatusOr<std::array<std::byte, kFileBytes>> ReadSlots(const File& file) {
   return bytes;
 }
 
-bool IsOnlyZeros(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
+// True where no store has come to its end: the checksum is what it ends with, and the file begins as zeros.
+bool WasNeverStored(std::span<const std::byte, kFileBytes> file) {
+  for (size_t slot = 0; slot < kSlotCount; ++slot) {
+    if (LoadBigEndian<uint32_t>(file.data() + slot * kSlotBytes + kCrcAt) != 0) return false;
+  }
+  return true;
 }
 
 // Puts a new file in the place of one that the device cannot read. It is no file of zeros, which would tell of a state
@@ -222,7 +226,7 @@ absl::StatusOr<std::optional<PartitionStateValues>> PartitionState::Peek(FileSys
   std::optional<Slot> slot = bytes.ok() ? NewestSlot(*bytes) : std::nullopt;
   if (slot.has_value()) return std::move(slot->values);
   if (fault != nullptr && !bytes.ok()) *fault = std::string(bytes.status().message());
-  if (fault != nullptr && bytes.ok() && !IsOnlyZeros(*bytes)) {
+  if (fault != nullptr && bytes.ok() && !WasNeverStored(*bytes)) {
     *fault = path + ": a slot with its checksum expected, found two without; what they told is lost";
   }
   return std::nullopt;
@@ -234,7 +238,11 @@ void PartitionState::Store(const PartitionStateValues& values) {
   EncodeSlot({.sequence = sequence, .values = values}, slot);
   // Numbers alternate between the slots, so this is never the one that counts.
   store_status_ = file_->WriteAt((sequence % kSlotCount) * kSlotBytes, slot);
-  if (!store_status_.ok()) return;
+  if (!store_status_.ok()) {
+    // The slot that counts may be in the cache alone: what was cut short must not be all that a power loss leaves.
+    if (absl::Status synced = file_->SyncData(); !synced.ok()) store_status_ = std::move(synced);
+    return;
+  }
   sequence_ = sequence;
   values_ = values;
   stored_ = true;

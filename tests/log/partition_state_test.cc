@@ -201,6 +201,45 @@ TEST_F(PartitionStateTest, WhatWasKnownOfAFileThatIsGoneIsStoredAgain) {
   EXPECT_THAT(PartitionState::Open(&faulty, kDirectory, FullValues(1)), StatusIs(absl::StatusCode::kResourceExhausted));
 }
 
+// It tells nothing, and nothing is lost: what was not synced yet must not be taken for damage.
+TEST_F(PartitionStateTest, AFirstStoreThatIsCutShortWasNone) {
+  for (const size_t stored_bytes : {1U, 100U, 507U}) {
+    SCOPED_TRACE(stored_bytes);
+    (void)partition_.fs->Remove(kPath);
+    FaultyFileSystem faulty(partition_.fs.get());
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(&faulty, kDirectory));
+    faulty.AddRule(
+        {.operation = FileOperation::kWrite, .status = absl::InternalError("EIO"), .partial_bytes = stored_bytes});
+    state->Store(FullValues(1));
+    EXPECT_FALSE(state->Sync().ok());
+    std::string fault;
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(partition_.fs.get(), kDirectory, &fault));
+    EXPECT_EQ(values, std::nullopt);
+    EXPECT_EQ(fault, "");
+  }
+}
+
+TEST_F(PartitionStateTest, AStoreThatIsCutShortLeavesTheOneBeforeThoughPowerIsLost) {
+  FaultyFileSystem faulty(partition_.fs.get());
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto state, PartitionState::Open(&faulty, kDirectory));
+  state->Store(FullValues(1));
+  VARVE_ASSERT_OK(state->Sync());
+  state->Store(FullValues(2));  // in the cache alone
+  faulty.AddRule({.operation = FileOperation::kWrite, .status = absl::InternalError("EIO"), .partial_bytes = 70});
+  state->Store(FullValues(3));
+  EXPECT_FALSE(state->Sync().ok());
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const auto after = partition_.fs->CloneAfterCrash({.seed = seed});
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto values, PartitionState::Peek(after.get(), kDirectory));
+    EXPECT_EQ(values, FullValues(2));
+  }
+  // An error of that sync is not passed over.
+  faulty.AddRule({.operation = FileOperation::kWrite, .status = absl::ResourceExhaustedError("quota")});
+  faulty.AddRule({.operation = FileOperation::kSync, .status = absl::InternalError("EIO")});
+  state->Store(FullValues(3));
+  EXPECT_THAT(state->store_status(), StatusIs(absl::StatusCode::kInternal));
+}
+
 // Nobody may take the file that stands in for it for one that was never stored.
 TEST_F(PartitionStateTest, AFileThatCannotBeReadAndOfWhichNothingIsKnownIsLost) {
   Open()->Store(FullValues(1));
