@@ -245,7 +245,8 @@ class Log {
   [[nodiscard]] const RecoveryReport& recovery_report() const;
   // Damaged ranges that stay: those that this opening found, or an earlier one (varve.damage), and what readers have met
   // since. Opening reads nothing of most segments; who reads of one first tests it there (log_reader.h). What goes bad
-  // after that is met by whoever reads it: kDataLoss, or a batch whose checksum does not match.
+  // after that is met by whoever reads it: kDataLoss, or a batch whose checksum does not match. Where a reader met bytes
+  // that the device could not read, each later read of them tries again: what can be read then is damage no longer.
   [[nodiscard]] std::vector<DamagedRange> damage() const;
   [[nodiscard]] std::vector<LogSegmentInfo> segments() const;
   [[nodiscard]] std::vector<LeaderEpoch> leader_epochs() const;

@@ -254,7 +254,10 @@ absl::StatusOr<CleaningSegment> Compaction::Measure(SegmentHandle* handle, bool 
 absl::Status Compaction::CheckUndamaged() const {
   for (const std::shared_ptr<SegmentHandle>& handle : plan_.list->handles()) {
     if (handle->base_offset() >= plan_.range.first_uncleanable_offset) break;
-    for (const DamagedRange& range : handle->damage()) {
+    if (handle->damage().empty()) continue;
+    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open, handle->Acquire());
+    VARVE_RETURN_IF_ERROR(open->JudgeAgain().status());
+    for (const DamagedRange& range : open->damage()) {
       return Error(absl::StatusCode::kDataLoss,
                    "{}: at position {}: expected no damage in what is to be compacted, found {} bytes: {}",
                    JoinPath(core_.directory, SegmentFileName(range.segment, SegmentFileKind::kLog)), range.position,

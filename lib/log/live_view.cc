@@ -160,6 +160,7 @@ absl::Status LiveView::TakeIn(const BatchHeader& header, int64_t position, Times
 }
 
 std::vector<ProducerStateEntry> LiveView::Producers() {
+  bool is_complete = true;
   if (producers_ == nullptr) {
     auto producers = std::make_unique<ProducerStateManager>(untouched_.get(), core_.directory,
                                                             core_.options.producer_id_expiration_ms);
@@ -168,22 +169,33 @@ std::vector<ProducerStateEntry> LiveView::Producers() {
     if (!from_offset.ok()) return {};
     producers_ = std::move(producers);
     producers_from_offset_ = *from_offset;
-    for (const std::shared_ptr<SegmentHandle>& handle : handles_) {
-      if (handle == handles_.back() || handle->end().next_offset <= producers_from_offset_) continue;
-      const absl::StatusOr<std::shared_ptr<const OpenSegment>> sealed = handle->Acquire();
-      if (sealed.ok()) ReplayProducers(**sealed, 0);
-    }
+    producers_position_ = 0;
+    is_complete = ReplaySealed();
   }
-  producers_position_ = ReplayProducers(*active_, producers_position_);
-  return producers_->entries();
+  is_complete = ReplayProducers(*active_, &producers_position_) && is_complete;
+  std::vector<ProducerStateEntry> entries = producers_->entries();
+  if (!is_complete) producers_.reset();
+  return entries;
 }
 
-int64_t LiveView::ReplayProducers(const OpenSegment& segment, int64_t position) {
+bool LiveView::ReplaySealed() {
+  bool is_complete = true;
+  for (const std::shared_ptr<SegmentHandle>& handle : handles_) {
+    if (handle == handles_.back() || handle->end().next_offset <= producers_from_offset_) continue;
+    const absl::StatusOr<std::shared_ptr<const OpenSegment>> sealed = handle->Acquire();
+    int64_t position = 0;
+    is_complete = sealed.ok() && ReplayProducers(**sealed, &position) && is_complete;
+  }
+  return is_complete;
+}
+
+bool LiveView::ReplayProducers(const OpenSegment& segment, int64_t* position) {
   const PublishedEnd end = segment.published();
   for (;;) {
-    const absl::StatusOr<std::optional<FoundBatch>> found = BatchAt(segment, position, end);
-    if (!found.ok() || !found->has_value()) return position;
-    position = (*found)->position + (*found)->size_bytes;
+    const absl::StatusOr<std::optional<FoundBatch>> found = BatchAt(segment, *position, end);
+    if (!found.ok()) return false;
+    if (!found->has_value()) return !segment.awaits_device();
+    *position = (*found)->position + (*found)->size_bytes;
     if ((*found)->last_offset < producers_from_offset_) continue;
     const RecordBatchView batch(
         std::span(segment.log() + (*found)->position, static_cast<size_t>((*found)->size_bytes)));

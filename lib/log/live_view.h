@@ -53,8 +53,8 @@ class LiveView {
   [[nodiscard]] const std::shared_ptr<LeaderEpochCache>& epochs() const { return epochs_; }
 
   // The producers as of what was taken in. Cost: the newest snapshot and the batches behind it, at the first call;
-  // afterwards those that are new. A snapshot or a batch that cannot be read is passed over; none are known where the
-  // snapshots cannot be listed or read for want of the system, until the next call.
+  // afterwards those that are new. A snapshot that cannot be read is passed over; so is a batch, until the next call.
+  // None are known where the snapshots cannot be listed or read for want of the system, until the next call.
   [[nodiscard]] std::vector<ProducerStateEntry> Producers();
 
  private:
@@ -65,8 +65,10 @@ class LiveView {
   [[nodiscard]] absl::Status LoadEpochs();
   // One batch that is new: its index entry, its epoch.
   [[nodiscard]] absl::Status TakeIn(const BatchHeader& header, int64_t position, TimestampOffset* largest);
-  // The batches from `position` on; answers where they end.
-  int64_t ReplayProducers(const OpenSegment& segment, int64_t position);
+  // The batches of all segments but the active one. False: some could not be read.
+  [[nodiscard]] bool ReplaySealed();
+  // The batches from *position on, which follows them. False: as ReplaySealed.
+  [[nodiscard]] bool ReplayProducers(const OpenSegment& segment, int64_t* position);
 
   const LogCore& core_;
   LiveValues values_;

@@ -66,6 +66,11 @@ std::vector<DamagedRange> SegmentHandle::damage() const {
   return open_ != nullptr ? open_->damage() : damage_;
 }
 
+std::vector<DamagedRange> SegmentHandle::lasting_damage() const {
+  const MutexLock lock(&mutex_);
+  return open_ != nullptr ? open_->lasting_damage() : damage_;
+}
+
 absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
   std::shared_ptr<const OpenSegment> open;
   {
@@ -145,7 +150,7 @@ void SegmentHandle::Release() {
   const MutexLock lock(&mutex_);
   if (open_ == nullptr) return;
   end_ = open_->published();
-  damage_ = open_->damage();
+  damage_ = open_->lasting_damage();
   last = std::move(open_);
 }
 

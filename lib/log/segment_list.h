@@ -55,6 +55,7 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   // What it holds now; grows while it is active.
   [[nodiscard]] PublishedEnd end() const;
   [[nodiscard]] std::vector<DamagedRange> damage() const;
+  [[nodiscard]] std::vector<DamagedRange> lasting_damage() const;  // OpenSegment::lasting_damage
 
   // The segment, opened if it is not. Errors: as OpenSegment::OpenSealed; kAborted once it is retired.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const OpenSegment>> Acquire();

@@ -143,7 +143,7 @@ void Truncation::ReplaceTail(PendingOperation operation, int64_t log_end_offset,
     ++kept;
   }
   std::vector<DamagedRange> damage;
-  if (end.position > 0) damage = list->at(kept)->damage();
+  if (end.position > 0) damage = list->at(kept)->lasting_damage();
   std::erase_if(damage, [&](const DamagedRange& range) { return range.position >= end.position; });
   core.table.DropSuffix(
       kept, std::make_shared<SegmentHandle>(file_system, core.directory, end.segment,

@@ -119,9 +119,10 @@ template <typename CountNotAbove>
 OpenSegment::IndexHint OpenSegment::Floor(CountNotAbove count_not_above) const {
   const size_t stretch = live_ != nullptr ? count_not_above(live_->offsets) : count_not_above(offset_index_);
   const bool trusted = IsTested(stretch) && IsTested(stretch + 1);
-  if (!trusted && judged()) [[unlikely]] {
-    const size_t count = count_not_above(judged_index_);
-    return {.entry = count > 0 ? judged_index_.entry(count - 1) : OffsetPosition{base_offset_, 0}, .stretch = kJudged};
+  if (const Judgement* const judgement = trusted ? nullptr : this->judgement(); judgement != nullptr) [[unlikely]] {
+    const size_t count = count_not_above(judgement->index);
+    return {.entry = count > 0 ? judgement->index.entry(count - 1) : OffsetPosition{base_offset_, 0},
+            .stretch = kJudged};
   }
   return {.entry = stretch == 0 ? OffsetPosition{base_offset_, 0} : Entry(stretch - 1),
           .stretch = stretch,
@@ -194,10 +195,15 @@ OpenSegment::Stretch OpenSegment::StretchAt(size_t stretch) const {
 absl::Status OpenSegment::Populate(int64_t from, int64_t to) const {
   if (live_ == nullptr) return mapping_->Populate(static_cast<size_t>(from), static_cast<size_t>(to - from));
   // Pages that may be stored into would be made present as dirty ones: a call that reads them does as well.
+  const std::shared_ptr<const File> file = Reopened();
+  return file != nullptr ? ReadThrough(*file, from, to) : absl::OkStatus();
+}
+
+absl::Status OpenSegment::ReadThrough(const File& file, int64_t from, int64_t to) const {
   std::array<std::byte, kReadBytes> ignored;
   for (int64_t position = from; position < to; position += kReadBytes) {
     const auto count = static_cast<size_t>(std::min(kReadBytes, to - position));
-    VARVE_RETURN_IF_ERROR(ReadAt(position, std::span(ignored).first(count)));
+    VARVE_RETURN_IF_ERROR(ReadFrom(file, position, std::span(ignored).first(count)));
   }
   return absl::OkStatus();
 }
@@ -206,6 +212,32 @@ absl::Status OpenSegment::Judge() const {
   const MutexLock lock(&judge_mutex_);
   if (judged()) return absl::OkStatus();
   VARVE_RETURN_IF_ERROR(unsupported_);
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<const Judgement> judgement, NewJudgement());
+  GoBy(std::move(judgement));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> OpenSegment::JudgeAgain() const {
+  if (!awaits_device()) return false;
+  const MutexLock lock(&judge_mutex_);
+  if (!awaits_device()) return true;  // somebody else did
+  const std::shared_ptr<const File> file = Reopened();
+  if (file == nullptr) return false;
+  for (const DamagedRange& range : judgement()->found.unreadable) {
+    if (!ReadThrough(*file, range.position, range.position + range.bytes).ok()) return false;
+  }
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<const Judgement> judgement, NewJudgement());
+  if (!judgement->found.unreadable.empty()) return false;
+  GoBy(std::move(judgement));
+  return true;
+}
+
+void OpenSegment::GoBy(std::unique_ptr<const Judgement> judgement) const {
+  judgement_.store(judgement.get(), std::memory_order_release);
+  judgements_.push_back(std::move(judgement));
+}
+
+absl::StatusOr<std::unique_ptr<const OpenSegment::Judgement>> OpenSegment::NewJudgement() const {
   const std::shared_ptr<const File> file = Reopened();
   if (file == nullptr) {
     return Error(absl::StatusCode::kDataLoss,
@@ -217,10 +249,10 @@ absl::Status OpenSegment::Judge() const {
       JudgeSegment(*file, base_offset_, file_end_.end_position, file_end_.next_offset, damage_, std::move(entries));
   if (absl::IsUnimplemented(found.status())) unsupported_ = found.status();
   VARVE_RETURN_IF_ERROR(found.status());
-  judgement_ = *std::move(found);
-  judged_index_ = SparseOffsetIndex(base_offset_, judgement_.index);
-  judged_.store(true, std::memory_order_release);
-  return absl::OkStatus();
+  auto judgement = std::make_unique<Judgement>();
+  judgement->found = *std::move(found);
+  judgement->index = SparseOffsetIndex(base_offset_, judgement->found.index);
+  return judgement;
 }
 
 std::optional<OpenSegment::TimeHint> OpenSegment::FloorTimestamp(int64_t timestamp_ms, int64_t next_offset) const {
@@ -285,7 +317,11 @@ absl::Status OpenSegment::ReadAt(int64_t position, std::span<std::byte> out) con
     std::memcpy(out.data(), log_ + position, out.size());
     return absl::OkStatus();
   }
-  VARVE_ASSIGN_OR_RETURN(const size_t count, file->ReadAt(static_cast<uint64_t>(position), out));
+  return ReadFrom(*file, position, out);
+}
+
+absl::Status OpenSegment::ReadFrom(const File& file, int64_t position, std::span<std::byte> out) const {
+  VARVE_ASSIGN_OR_RETURN(const size_t count, file.ReadAt(static_cast<uint64_t>(position), out));
   if (count == out.size()) return absl::OkStatus();
   return Error(absl::StatusCode::kDataLoss, "{}: at position {}: expected {} bytes, found {}: the file was shrunk",
                path_, position, out.size(), count);

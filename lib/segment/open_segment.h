@@ -137,6 +137,10 @@ class OpenSegment {
   // Reads all that comes from files, unless that was done, and goes by what it finds from now on. Errors: as JudgeSegment;
   // kDataLoss where the file is gone or cannot be opened. They change nothing: the next call tries again.
   [[nodiscard]] absl::Status Judge() const;
+  // For whoever meets damage. True if the device failed when it was found, no longer does, and the segment was judged
+  // anew: then what was asked for may be had. Errors: as Judge. Cost: nothing where the device had not failed; else the
+  // calls that read such damage, up to the first that fails.
+  [[nodiscard]] absl::StatusOr<bool> JudgeAgain() const;
 
   // Where to begin a search by time: an entry of the time index, and the offset of the one before it, the base offset
   // where there is none. It is trusted if the batch that it names is known to be the first to reach its timestamp.
@@ -156,10 +160,20 @@ class OpenSegment {
   }
 
   // True once something was not as the index says, and the segment was judged.
-  [[nodiscard]] bool judged() const { return judged_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool judged() const { return judgement() != nullptr; }
+  // True while JudgeAgain may find less damage.
+  [[nodiscard]] bool awaits_device() const {
+    const Judgement* const judgement = this->judgement();
+    return judgement != nullptr && !judgement->found.unreadable.empty();
+  }
 
-  // Sorted by position. Empty nearly always. What is judged is added.
-  [[nodiscard]] const std::vector<DamagedRange>& damage() const { return judged() ? judgement_.damage : damage_; }
+  // Sorted by position. Empty nearly always. What is judged is added. The ranges stay valid as long as the segment.
+  [[nodiscard]] const std::vector<DamagedRange>& damage() const {
+    const Judgement* const judgement = this->judgement();
+    return judgement != nullptr ? judgement->found.damage : damage_;
+  }
+  // The same without what may only have been unreadable for a while: for whoever keeps it longer than the segment.
+  [[nodiscard]] const std::vector<DamagedRange>& lasting_damage() const { return awaits_device() ? damage_ : damage(); }
 
   // What the live indexes hold now, up to `end`, comes from files. Writer only, before there are readers.
   void TookFromFiles(PublishedEnd end);
@@ -184,6 +198,16 @@ class OpenSegment {
     void operator()(void* allocated) const { std::free(allocated); }
   };
 
+  // What the segment goes by once something in it was not as the index says.
+  struct Judgement {
+    SegmentJudgement found;
+    SparseOffsetIndex index;
+  };
+  [[nodiscard]] const Judgement* judgement() const { return judgement_.load(std::memory_order_acquire); }
+  [[nodiscard]] absl::StatusOr<std::unique_ptr<const Judgement>> NewJudgement() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(judge_mutex_);
+  void GoBy(std::unique_ptr<const Judgement> judgement) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(judge_mutex_);
+
   // `count_not_above` answers how many entries of an index, of any form, are not above the target.
   template <typename CountNotAbove>
   [[nodiscard]] IndexHint Floor(CountNotAbove count_not_above) const;
@@ -204,6 +228,11 @@ class OpenSegment {
     return notes_ != nullptr ? Waypoints(std::atomic_ref(notes_[stretch]).load(std::memory_order_relaxed))
                              : Waypoints();
   }
+
+  // kDataLoss: the file is shorter than that.
+  [[nodiscard]] absl::Status ReadFrom(const File& file, int64_t position, std::span<std::byte> out) const;
+  // By read calls, whose bytes nobody needs.
+  [[nodiscard]] absl::Status ReadThrough(const File& file, int64_t from, int64_t to) const;
 
   // The file's descriptor, opened again if it was closed to save descriptors, as .swap while compaction gives it its
   // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now (then
@@ -232,9 +261,8 @@ class OpenSegment {
   mutable std::atomic<bool> even_{true};           // the last guess of a position was right
   mutable Mutex judge_mutex_;
   mutable absl::Status unsupported_ ABSL_GUARDED_BY(judge_mutex_);  // why the segment never can be judged
-  mutable std::atomic<bool> judged_{false};
-  mutable SegmentJudgement judgement_;  // these two stay as they are once judged_ is set
-  mutable SparseOffsetIndex judged_index_;
+  mutable std::atomic<const Judgement*> judgement_{nullptr};        // the last of judgements_
+  mutable std::vector<std::unique_ptr<const Judgement>> judgements_ ABSL_GUARDED_BY(judge_mutex_);  // readers hold any
   mutable Mutex file_mutex_;
   mutable std::shared_ptr<const File> file_ ABSL_GUARDED_BY(file_mutex_);
   mutable FileIdentity identity_ ABSL_GUARDED_BY(file_mutex_);  // of the file that is mapped

@@ -33,6 +33,7 @@ absl::StatusOr<std::span<const std::byte>> RawLog::Read(int64_t position, size_t
     filled = window_.Fill(static_cast<uint64_t>(position), wanted, wanted);
     if (absl::IsInternal(filled)) {
       window_ = ReadWindow(file_);
+      read_failed_ = true;
       return std::span<const std::byte>();
     }
   }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "record/batch_header.h"
@@ -25,6 +26,8 @@ class RawLog {
 
   [[nodiscard]] int64_t size_bytes() const { return size_bytes_; }
   [[nodiscard]] const File& file() const { return *file_; }
+  // True if bytes could not be read since this was asked last.
+  [[nodiscard]] bool TakeReadFailed() { return std::exchange(read_failed_, false); }
 
   // Up to `wanted_bytes` from `position` on, fewer at the end; empty where the device cannot read them. Valid until the
   // next call. kResourceExhausted: no memory.
@@ -51,6 +54,7 @@ class RawLog {
   const File* file_;
   int64_t size_bytes_;
   ReadWindow window_;
+  bool read_failed_ = false;
 };
 
 // The first position in [from, end) at which 61 bytes have the form of a batch that fits, with sane offsets, and `takes`

@@ -54,7 +54,11 @@ absl::StatusOr<SegmentJudgement> JudgeSegment(const File& log, int64_t base_offs
                                    .durable_position = size_bytes};
   NoVisitor visitor;
   VARVE_ASSIGN_OR_RETURN(SegmentRecovery found, RecoverSegment(log, input, visitor));
-  SegmentJudgement judgement{.damage = known, .index = std::move(found.offset_index)};
+  SegmentJudgement judgement{
+      .damage = known, .unreadable = std::move(found.unreadable), .index = std::move(found.offset_index)};
+  std::erase_if(judgement.unreadable, [&known](const DamagedRange& range) {
+    return std::ranges::any_of(known, [&range](const DamagedRange& other) { return Overlap(range, other); });
+  });
   for (const DamagedRange& range : found.damage) Add(range, &judgement.damage);
   for (const MendedHeader& mended : found.mended) Add(RangeOf(base_offset, mended), &judgement.damage);
   std::ranges::stable_sort(judgement.damage, {}, &DamagedRange::position);

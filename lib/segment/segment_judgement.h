@@ -3,7 +3,7 @@
 // Opening reads nothing of what is known to be on the disk. So a byte that has changed there since is met by a reader,
 // at a batch that is none or does not follow the one before: then the whole segment is judged, once, by the rules of
 // recovery (segment_recovery.h), and the reader goes on by what they say. Nothing on disk is changed: a header that
-// recovery could mend is damage until an opening mends it.
+// recovery could mend is damage until an opening mends it; bytes that cannot be read are until they can.
 #ifndef VARVE_LIB_SEGMENT_SEGMENT_JUDGEMENT_H_
 #define VARVE_LIB_SEGMENT_SEGMENT_JUDGEMENT_H_
 
@@ -19,8 +19,9 @@
 namespace varve::internal {
 
 struct SegmentJudgement {
-  std::vector<DamagedRange> damage;  // sorted by position
-  std::vector<std::byte> index;      // entries as the .index should have them
+  std::vector<DamagedRange> damage;      // sorted by position
+  std::vector<DamagedRange> unreadable;  // of these, where the device failed: what is there may be good
+  std::vector<std::byte> index;          // entries as the .index should have them
 };
 
 // Judges the first `size_bytes` of `log`, which hold everything from `base_offset` up to `next_offset`. `known` is damage

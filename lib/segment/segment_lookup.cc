@@ -176,7 +176,10 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
     const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
     if (!segment.damage().empty()) [[unlikely]] {
       if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
-        if (target <= range->last_offset) return InDamage(segment, *range);
+        if (target <= range->last_offset) {
+          VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain());
+          return judged_again ? FindBatch(segment, target, end) : InDamage(segment, *range);
+        }
         position = range->position + range->bytes;
         continue;
       }
@@ -194,7 +197,10 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
 }
 
 absl::StatusOr<std::optional<FoundBatch>> BatchAt(const OpenSegment& segment, int64_t position, PublishedEnd end) {
-  while (const DamagedRange* range = DamageAt(segment, position)) position = range->position + range->bytes;
+  while (const DamagedRange* range = DamageAt(segment, position)) {
+    VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain());
+    if (!judged_again) position = range->position + range->bytes;
+  }
   if (position >= end.end_position) return std::nullopt;
   const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
   if (peek.plausible) return Found(peek, position, {segment.base_offset(), 0}, 1);

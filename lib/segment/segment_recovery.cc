@@ -263,7 +263,7 @@ class Recovery {
       return EndLog(LogEnd::kTornTail, stop.reason);
     }
     if (input_.ends_at_damage) return EndLog(LogEnd::kAtDamage, stop.reason);
-    return SkipDamage(analysis.resume_position, stop.reason);
+    return SkipDamage(analysis.resume_position, stop);
   }
 
   DamageSite Site() const {
@@ -294,7 +294,7 @@ class Recovery {
     return true;
   }
 
-  absl::StatusOr<bool> SkipDamage(int64_t resume_position, const std::string& reason) {
+  absl::StatusOr<bool> SkipDamage(int64_t resume_position, const Stop& stop) {
     const int64_t next_offset = result_.next_offset;
     int64_t resume_offset = std::max(next_offset, OffsetBehindDamage());
     const bool is_lost_tail = resume_position == input_.size_bytes && !input_.next_segment_base_offset.has_value();
@@ -315,7 +315,9 @@ class Recovery {
                               .bytes = resume_position - position_,
                               .first_offset = next_offset,
                               .last_offset = resume_offset - 1,
-                              .reason = reason});
+                              .reason = stop.reason});
+    const bool raw_failed = raw_.TakeReadFailed();
+    if (stop.unreadable || raw_failed) result_.unreadable.push_back(result_.damage.back());
     if (input_.excises_damage) excised_bytes_ += resume_position - position_;
     position_ = resume_position;
     result_.next_offset = resume_offset;

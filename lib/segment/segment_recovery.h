@@ -95,7 +95,8 @@ struct SegmentRecovery {
   std::string end_reason;  // what was expected and found at end_position
   bool end_is_zeros = false;
 
-  std::vector<DamagedRange> damage;  // that stays in the file, or is to be excised
+  std::vector<DamagedRange> damage;      // that stays in the file, or is to be excised
+  std::vector<DamagedRange> unreadable;  // of these, where the device failed: what is there may be good
   std::vector<MendedHeader> mended;
   int64_t batches = 0;
   int64_t bytes_scanned = 0;

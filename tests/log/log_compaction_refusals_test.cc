@@ -10,6 +10,7 @@
 #include "log/log_places.h"
 #include "support/status_matchers.h"
 #include "varve/log.h"
+#include "varve/log_reader.h"
 #include "varve/testing/faulty_file_system.h"
 
 namespace varve {
@@ -21,6 +22,7 @@ using testing_support::ExpectLatest;
 using testing_support::kPartition;
 using testing_support::LogTest;
 using testing_support::OpenLog;
+using testing_support::StatusIs;
 
 constexpr int64_t kRecords = 24;
 
@@ -81,6 +83,22 @@ TEST_P(LogCompactionRefusalsTest, ACallThatFailsCostsNoRecord) {
       break;
     }
   }
+}
+
+// What it could not read meanwhile is no reason any more, though nobody else has read it since.
+TEST_P(LogCompactionRefusalsTest, ADeviceThatFailedForAWhileHoldsNothingUp) {
+  FaultyFileSystem faulty(&memory_);
+  const auto log = OpenLog(kPartition, Options(&faulty));
+  ASSERT_NE(log, nullptr);
+  faulty.AddRule({.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true});
+  faulty.AddRule({.operation = FileOperation::kPopulate, .for_ever = true});
+  EXPECT_THAT(log->NewReader().Read(log->log_start_offset()).status(), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_FALSE(log->damage().empty());
+  EXPECT_FALSE(log->Compact({.force = true}).ok());
+  faulty.ClearRules();
+  VARVE_EXPECT_OK(log->Compact({.force = true}));
+  EXPECT_TRUE(log->damage().empty());
+  ExpectLatest(*log, kRecords);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing_support::IsOkAndHolds;
 using testing_support::ReferenceSegment;
 using testing_support::StatusIs;
 
@@ -215,6 +216,62 @@ TEST_F(SegmentJudgementTest, WhatCannotBeMadePresentIsReadByCalls) {
     EXPECT_GT(faulty_->faults_fired(), 0u);
     EXPECT_TRUE(open->damage().empty());
     faulty_->ClearRules();
+  }
+}
+
+// The device fails for a while: what cannot be read is damage for as long, beside what is damaged and what was known to be.
+TEST_F(SegmentJudgementTest, WhatTheDeviceFailedOnIsServedOnceItCanBeRead) {
+  constexpr size_t kBad = 6;
+  ByteOf(kBad, kMagicPosition) ^= std::byte{0x04};
+  const ReferenceSegment::Batch& bad = segment_.batches()[kBad];
+  const std::string path = testing_support::SegmentPath(kDirectory, kBaseOffset, SegmentFileKind::kLog);
+  for (const Entries& entries : kEntries) {
+    faulty_->AddRule({.operation = FileOperation::kPopulate, .for_ever = true});
+    faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true});
+    const auto open = Open(entries);
+    for (int64_t offset = segment_.next_offset() - 1; offset >= kBaseOffset; --offset) {
+      EXPECT_THAT(FindBatch(*open, offset, open->published()), StatusIs(absl::StatusCode::kDataLoss));
+    }
+    EXPECT_TRUE(open->awaits_device());
+    EXPECT_FALSE(open->damage().empty());
+    EXPECT_TRUE(open->lasting_damage().empty());
+    faulty_->ClearRules();
+    VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(path));
+    VARVE_ASSERT_OK(memory_.Rename(path, "orders-0/away"));
+    open->ReleaseFile(info.identity);
+    EXPECT_THAT(open->JudgeAgain(), IsOkAndHolds(false)) << "there is nothing to read";
+    VARVE_ASSERT_OK(memory_.Rename("orders-0/away", path));
+    faulty_->AddRule({.operation = FileOperation::kRead, .nth = 2, .status = absl::ResourceExhaustedError("memory")});
+    EXPECT_THAT(FindBatch(*open, kBaseOffset, open->published()), StatusIs(absl::StatusCode::kResourceExhausted));
+    faulty_->ClearRules();
+    ASSERT_NO_FATAL_FAILURE(ExpectOneLost(*open, kBad, kBaseOffset));
+    EXPECT_FALSE(open->awaits_device());
+    EXPECT_EQ(open->lasting_damage(), open->damage());
+    const uint64_t reads = faulty_->operation_count(FileOperation::kRead);
+    EXPECT_THAT(FindBatch(*open, bad.base_offset, open->published()), StatusIs(absl::StatusCode::kDataLoss));
+    EXPECT_EQ(faulty_->operation_count(FileOperation::kRead), reads) << "it is damaged, and not read again";
+  }
+}
+
+// Who goes through the batches finds out as well. Each read fails once, when the segment is judged.
+TEST_F(SegmentJudgementTest, AReadThatFailsOnceLeavesNoDamageBehind) {
+  for (uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    faulty_->AddRule({.operation = FileOperation::kPopulate});
+    const size_t rule = faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .nth = nth});
+    const auto open = Open({0, 1});
+    (void)FindBatch(*open, kBaseOffset, open->published());
+    const bool fired = faulty_->faults_fired(rule) > 0;
+    faulty_->ClearRules();
+    int64_t position = 0;
+    for (const ReferenceSegment::Batch& batch : segment_.batches()) {
+      VARVE_ASSERT_OK_AND_ASSIGN(const auto found, BatchAt(*open, position, open->published()));
+      ASSERT_TRUE(found.has_value());
+      EXPECT_EQ(found->base_offset, batch.base_offset);
+      position = found->position + found->size_bytes;
+    }
+    EXPECT_TRUE(open->damage().empty());
+    if (!fired) break;
   }
 }
 
