@@ -238,10 +238,11 @@ void OpenSegment::GoBy(std::unique_ptr<const Judgement> judgement) const {
 }
 
 absl::StatusOr<std::unique_ptr<const OpenSegment::Judgement>> OpenSegment::NewJudgement() const {
-  const std::shared_ptr<const File> file = Reopened();
+  absl::Status refused;
+  const std::shared_ptr<const File> file = Reopened(&refused);
   if (file == nullptr) {
-    return Error(absl::StatusCode::kDataLoss,
-                 "{}: its batches are not as its index says, and it cannot be opened again", path_);
+    VARVE_RETURN_IF_ERROR(refused);
+    return Error(absl::StatusCode::kDataLoss, "{}: its batches are not as its index says, and the file is gone", path_);
   }
   std::vector<OffsetPosition> entries;
   for (size_t number = 0; number < file_entries_; ++number) entries.push_back(Entry(number));
@@ -293,7 +294,7 @@ void OpenSegment::ReleaseFile(const FileIdentity& identity) const {
   file_.reset();
 }
 
-std::shared_ptr<const File> OpenSegment::Reopened() const {
+std::shared_ptr<const File> OpenSegment::Reopened(absl::Status* refused) const {
   const MutexLock lock(&file_mutex_);
   if (file_ != nullptr) return file_;
   // In the order in which a file has these names, so that one that is just being renamed is not missed.
@@ -302,8 +303,9 @@ std::shared_ptr<const File> OpenSegment::Reopened() const {
     const std::string name = SegmentFileName(base_offset_, SegmentFileKind::kLog, suffix);
     absl::StatusOr<std::unique_ptr<File>> file =
         file_system_->Open(JoinPath(ParentDirectory(path_), name), OpenMode::kRead);
-    if (!file.ok()) continue;
-    const absl::StatusOr<FileInfo> info = (*file)->Info();
+    if (absl::IsNotFound(file.status())) continue;
+    const absl::StatusOr<FileInfo> info = file.ok() ? (*file)->Info() : file.status();
+    if (!info.ok() && refused != nullptr) *refused = info.status();
     if (!info.ok() || info->identity != identity_) continue;
     file_ = *std::move(file);
     return file_;

@@ -135,7 +135,7 @@ class OpenSegment {
   [[nodiscard]] absl::Status Populate(int64_t from, int64_t to) const;
 
   // Reads all that comes from files, unless that was done, and goes by what it finds from now on. Errors: as JudgeSegment;
-  // kDataLoss where the file is gone or cannot be opened. They change nothing: the next call tries again.
+  // kDataLoss where the file is gone; else as File opens. They change nothing: the next call tries again.
   [[nodiscard]] absl::Status Judge() const;
   // For whoever meets damage. True if the device failed when it was found, no longer does, and the segment was judged
   // anew: then what was asked for may be had. Errors: as Judge. Cost: nothing where the device had not failed; else the
@@ -235,9 +235,9 @@ class OpenSegment {
   [[nodiscard]] absl::Status ReadThrough(const File& file, int64_t from, int64_t to) const;
 
   // The file's descriptor, opened again if it was closed to save descriptors, as .swap while compaction gives it its
-  // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now (then
-  // the mapping serves).
-  std::shared_ptr<const File> Reopened() const;
+  // name, as .deleted for as long as a deleted one is there; null where the name is gone or is another file by now, or
+  // `refused` says why it cannot be opened (then the mapping serves).
+  std::shared_ptr<const File> Reopened(absl::Status* refused = nullptr) const;
 
   const std::shared_ptr<FileSystem> file_system_;
   const std::string path_;  // of the .log, when it was opened

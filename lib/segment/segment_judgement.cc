@@ -22,6 +22,10 @@ DamagedRange RangeOf(int64_t base_offset, const MendedHeader& mended) {
           .reason = mended.evidence};
 }
 
+bool Contains(const DamagedRange& all, const DamagedRange& part) {
+  return all.position <= part.position && part.position + part.bytes <= all.position + all.bytes;
+}
+
 bool Overlap(const DamagedRange& one, const DamagedRange& other) {
   return one.position < other.position + other.bytes && other.position < one.position + one.bytes;
 }
@@ -57,7 +61,7 @@ absl::StatusOr<SegmentJudgement> JudgeSegment(const File& log, int64_t base_offs
   SegmentJudgement judgement{
       .damage = known, .unreadable = std::move(found.unreadable), .index = std::move(found.offset_index)};
   std::erase_if(judgement.unreadable, [&known](const DamagedRange& range) {
-    return std::ranges::any_of(known, [&range](const DamagedRange& other) { return Overlap(range, other); });
+    return std::ranges::any_of(known, [&range](const DamagedRange& other) { return Contains(other, range); });
   });
   for (const DamagedRange& range : found.damage) Add(range, &judgement.damage);
   for (const MendedHeader& mended : found.mended) Add(RangeOf(base_offset, mended), &judgement.damage);

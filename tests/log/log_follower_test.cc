@@ -387,6 +387,34 @@ TEST_F(LogFollowerTest, ProducersOfADirectoryThatCannotBeListedAreAskedForAgain)
   EXPECT_EQ(follower->producers(), writer->producers());
 }
 
+// Those of what cannot be read are not known; whoever asks again once it can is told.
+TEST_F(LogFollowerTest, ProducersOfWhatTheDeviceFailedOnAreAskedForAgain) {
+  options_.producer_id_expiration_ms = std::numeric_limits<int64_t>::max();
+  const auto writer = Open();
+  for (int32_t step = 0; step < 20; ++step) {
+    Take(writer.get(), DataBatch({.base_offset = step, .producer_id = 7 + step, .base_sequence = 0}));
+  }
+  ASSERT_GT(writer->segments().size(), 2u);
+  for (const auto& [name, content] : ReadFiles(&memory_, directory_)) {
+    if (!name.ends_with(".snapshot")) continue;
+    VARVE_ASSERT_OK(memory_.Remove(directory_ + "/" + name));
+  }
+  FaultyFileSystem faulty(&memory_);
+  const auto sealed = Follow([&](LogOptions* options) { options->file_system = &faulty; });
+  faulty.AddRule({.operation = FileOperation::kOpen, .path_part = ".log", .for_ever = true});
+  EXPECT_EQ(sealed->producers().size(), static_cast<size_t>(20 - writer->segments().back().base_offset));
+  faulty.ClearRules();
+  EXPECT_EQ(sealed->producers(), writer->producers());
+
+  const auto active = Follow([&](LogOptions* options) { options->file_system = &faulty; });
+  faulty.AddRule({.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true});
+  EXPECT_THAT(active->NewReader().Read(19).status(), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(active->producers().size(), static_cast<size_t>(writer->segments().back().base_offset));
+  faulty.ClearRules();
+  EXPECT_EQ(active->producers(), writer->producers());
+  VARVE_EXPECT_OK(active->NewReader().Read(19));
+}
+
 // The writer has renamed or removed it since the directory was listed.
 TEST_F(LogFollowerTest, AFileThatGoesWhileItIsTakenInIsLookedForAgain) {
   for (const bool stopped : {false, true}) {

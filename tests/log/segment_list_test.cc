@@ -123,6 +123,26 @@ TEST_F(SegmentListTest, AReaderKeepsWhatTheCacheLetsGo) {
   EXPECT_EQ(damaged->end().next_offset, 20);
 }
 
+// What a reader could not read is tried again by the next that opens the segment.
+TEST_F(SegmentListTest, TheCacheForgetsWhatTheDeviceFailedOn) {
+  const auto cache = std::make_shared<OpenSegmentCache>(1);
+  const auto first = Sealed(0, cache);
+  const auto second = Sealed(10, cache);
+  faulty_->AddRule({.operation = FileOperation::kPopulate, .for_ever = true});
+  faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto open, first->Acquire());
+  EXPECT_THAT(FindBatch(*open, 5, open->published()), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_FALSE(first->damage().empty());
+  EXPECT_TRUE(first->lasting_damage().empty());
+  faulty_->ClearRules();
+  VARVE_ASSERT_OK(second->Acquire());
+  EXPECT_TRUE(first->damage().empty());
+  EXPECT_TRUE(first->lasting_damage().empty());
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto anew, first->Acquire());
+  EXPECT_NE(anew, open);
+  ExpectServes(*anew);
+}
+
 TEST_F(SegmentListTest, AHandleThatIsGoneIsNoneOfTheCachesBusiness) {
   const auto cache = std::make_shared<OpenSegmentCache>(1);
   auto gone = Sealed(0, cache);

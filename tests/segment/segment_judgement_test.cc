@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "log/bad_sectors.h"
 #include "record/batch_format.h"
 #include "segment/reference_segment.h"
 #include "segment/segment_lookup.h"
@@ -235,6 +236,14 @@ TEST_F(SegmentJudgementTest, WhatTheDeviceFailedOnIsServedOnceItCanBeRead) {
     EXPECT_TRUE(open->awaits_device());
     EXPECT_FALSE(open->damage().empty());
     EXPECT_TRUE(open->lasting_damage().empty());
+    const uint64_t reads_before = faulty_->operation_count(FileOperation::kRead);
+    EXPECT_THAT(FindBatch(*open, kBaseOffset, open->published()), StatusIs(absl::StatusCode::kDataLoss));
+    EXPECT_EQ(faulty_->operation_count(FileOperation::kRead), reads_before + 1) << "it tries once";
+    faulty_->ClearRules();
+    const std::vector<DamagedRange>* const before = &open->damage();
+    faulty_->AddRule({.operation = FileOperation::kRead, .nth = 2, .for_ever = true});
+    EXPECT_THAT(open->JudgeAgain(), IsOkAndHolds(false)) << "it fails again";
+    EXPECT_EQ(&open->damage(), before);
     faulty_->ClearRules();
     VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(path));
     VARVE_ASSERT_OK(memory_.Rename(path, "orders-0/away"));
@@ -253,26 +262,62 @@ TEST_F(SegmentJudgementTest, WhatTheDeviceFailedOnIsServedOnceItCanBeRead) {
   }
 }
 
-// Who goes through the batches finds out as well. Each read fails once, when the segment is judged.
-TEST_F(SegmentJudgementTest, AReadThatFailsOnceLeavesNoDamageBehind) {
-  for (uint64_t nth = 1;; ++nth) {
-    SCOPED_TRACE(nth);
-    faulty_->AddRule({.operation = FileOperation::kPopulate});
-    const size_t rule = faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .nth = nth});
-    const auto open = Open({0, 1});
-    (void)FindBatch(*open, kBaseOffset, open->published());
-    const bool fired = faulty_->faults_fired(rule) > 0;
-    faulty_->ClearRules();
-    int64_t position = 0;
-    for (const ReferenceSegment::Batch& batch : segment_.batches()) {
-      VARVE_ASSERT_OK_AND_ASSIGN(const auto found, BatchAt(*open, position, open->published()));
-      ASSERT_TRUE(found.has_value());
-      EXPECT_EQ(found->base_offset, batch.base_offset);
-      position = found->position + found->size_bytes;
+// Who goes through the batches finds out as well. Each read of the judgement fails, alone or with all that follow.
+TEST_F(SegmentJudgementTest, ReadsThatFailLeaveNoDamageBehind) {
+  constexpr size_t kBad = 2;
+  ByteOf(kBad, kMagicPosition) ^= std::byte{0x04};
+  uint64_t most = 0;
+  for (const bool for_ever : {false, true}) {
+    for (uint64_t nth = 1;; ++nth) {
+      SCOPED_TRACE(nth);
+      faulty_->AddRule({.operation = FileOperation::kPopulate, .for_ever = for_ever});
+      const size_t rule =
+          faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .nth = nth, .for_ever = for_ever});
+      const auto open = Open({0, 1});
+      (void)FindBatch(*open, kBaseOffset, open->published());
+      const bool fired = faulty_->faults_fired(rule) > 0;
+      faulty_->ClearRules();
+      int64_t position = 0;
+      for (size_t index = 0; index < kBatches; ++index) {
+        if (index == kBad) continue;
+        VARVE_ASSERT_OK_AND_ASSIGN(const auto found, BatchAt(*open, position, open->published()));
+        ASSERT_TRUE(found.has_value());
+        EXPECT_EQ(found->base_offset, segment_.batches()[index].base_offset);
+        position = found->position + found->size_bytes;
+      }
+      EXPECT_EQ(open->damage().size(), 1u);
+      most = std::max(most, nth);
+      if (!fired) break;
     }
-    EXPECT_TRUE(open->damage().empty());
-    if (!fired) break;
   }
+  EXPECT_GT(most, 3u);
+}
+
+// What an opening has found stays damage until the next one, however it was found.
+TEST_F(SegmentJudgementTest, DamageThatWasKnownAwaitsNoDevice) {
+  const ReferenceSegment::Batch& known = segment_.batches().back();
+  const std::vector<DamagedRange> damage = {{.segment = kBaseOffset,
+                                             .position = known.position,
+                                             .bytes = known.size_bytes,
+                                             .first_offset = known.base_offset,
+                                             .last_offset = known.last_offset,
+                                             .reason = "known"}};
+  const std::string path = testing_support::SegmentPath(kDirectory, kBaseOffset, SegmentFileKind::kLog);
+  ByteOf(3, kMagicPosition) ^= std::byte{0x04};
+  (void)Open({0, 1});  // writes the files
+  testing_support::FileSystemWithBadSectors bad(&memory_, path, static_cast<uint64_t>(known.position) + 10, 1);
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto file, bad.Open(path, OpenMode::kRead));
+  VARVE_ASSERT_OK_AND_ASSIGN(
+      const SegmentJudgement judgement,
+      JudgeSegment(*file, kBaseOffset, segment_.end().end_position, segment_.end().next_offset, damage, {}));
+  EXPECT_EQ(judgement.damage.size(), 2u);
+  EXPECT_TRUE(judgement.unreadable.empty());
+  VARVE_ASSERT_OK_AND_ASSIGN(
+      const SegmentJudgement unknown,
+      JudgeSegment(*file, kBaseOffset, segment_.end().end_position, segment_.end().next_offset, {}, {}));
+  EXPECT_EQ(unknown.damage.size(), 2u);
+  ASSERT_EQ(unknown.unreadable.size(), 1u);
+  EXPECT_EQ(unknown.unreadable[0], unknown.damage[1]);
 }
 
 TEST_F(SegmentJudgementTest, AKernelThatCannotPopulateCostsNothing) {
@@ -293,9 +338,9 @@ TEST_F(SegmentJudgementTest, AFileThatCannotBeOpenedCostsItsStretchUntilItCan) {
   const std::string path = testing_support::SegmentPath(kDirectory, kBaseOffset, SegmentFileKind::kLog);
   VARVE_ASSERT_OK(memory_.Rename(path, "orders-0/away"));
   EXPECT_THAT(FindBatch(*open, 112, open->published()),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cannot be opened again")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("the file is gone")));
   EXPECT_THAT(FindTimestamp(*open, 1120, kBaseOffset, open->published(), nullptr),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("cannot be opened again")));
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("the file is gone")));
   EXPECT_FALSE(open->judged());
   for (const int64_t offset : {100, 107, 116, 123}) ASSERT_NO_FATAL_FAILURE(ExpectFound(*open, offset));
   VARVE_ASSERT_OK(memory_.Rename("orders-0/away", path));
