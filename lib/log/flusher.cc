@@ -100,6 +100,11 @@ bool Flusher::AwaitsFirstSync() {
   return !unsynced_.empty();
 }
 
+void Flusher::WaitWhileSyncing() {
+  const absl::MutexLock lock(&mutex_);
+  AwaitIdle();
+}
+
 absl::Status Flusher::SyncWhatOpeningLeft() { return AwaitsFirstSync() ? Sync() : absl::OkStatus(); }
 
 absl::Status Flusher::WaitDurable(int64_t offset, std::chrono::nanoseconds timeout) {

@@ -86,6 +86,8 @@ class Flusher {
   // log: without the writer lock, by whoever is going to sync with it, where that can be. OK where nothing is left.
   [[nodiscard]] absl::Status SyncWhatOpeningLeft();
   [[nodiscard]] bool AwaitsFirstSync();
+  // Returns when no sync is under way.
+  void WaitWhileSyncing();
   // Calls back whoever's offset is durable, was truncated away, or will never be durable. Without the writer lock.
   void RunReadyCallbacks();
   // True if a sync or a truncation has made some ready since: one load, for whoever may have caused it with the writer

@@ -142,10 +142,15 @@ bool Retention::ChangesAnything(const RetentionResult& result) const {
   return !result.deleted.empty() || result.log_start_offset > appender_.core_->frontiers.log_start();
 }
 
-// Where opening has left much to the first sync, and PrefixDeletion needs that, appends go on meanwhile.
+// Where opening has left much to the first sync, and PrefixDeletion needs that, appends go on meanwhile; so they do where
+// it is under way, as PrefixDeletion waits for that. A full disk may let go less than was foreseen: PrefixDeletion decides.
 absl::Status Retention::SyncBeforeDeletion(int64_t log_start_offset) {
-  if (log_start_offset < appender_.core_->frontiers.durable()) return absl::OkStatus();
-  return appender_.SyncWhatOpeningLeft();
+  if (log_start_offset < appender_.core_->frontiers.durable()) {
+    appender_.flusher_->WaitWhileSyncing();
+    return absl::OkStatus();
+  }
+  absl::Status synced = appender_.SyncWhatOpeningLeft();
+  return absl::IsResourceExhausted(synced) ? appender_.core_->frontiers.Writable() : synced;
 }
 
 absl::StatusOr<FileRemovalResult> Retention::RemoveFiles(std::chrono::nanoseconds time_limit) {

@@ -362,6 +362,26 @@ TEST_P(UnsyncedRangesTest, AFullDiskKeepsADurableAppendWaiting) {
   VARVE_EXPECT_OK(log->WaitDurable(kEnd + 1));
 }
 
+// Retention would take the active segment too, for which a full disk has no room to roll: the others go.
+TEST_P(UnsyncedRangesTest, AFullDiskLetsRetentionTakeAllBelowTheActiveSegment) {
+  const auto disk = Killed(kEnd, kEnd - 1);
+  FaultyFileSystem files(disk.get());
+  const auto log = Open(&files);
+  const int64_t active = log->segments().back().base_offset;
+  ASSERT_LT(active, kEnd - 1);
+  RefuseWrites(&files);
+  files.AddRule({.operation = FileOperation::kOpen,
+                 .path_part = SegmentFileName(kEnd, SegmentFileKind::kLog),
+                 .for_ever = true,
+                 .status = absl::ResourceExhaustedError("no space")});
+  VARVE_EXPECT_OK(log->ApplyRetention({.retention_ms = -1, .retention_bytes = 0}));
+  EXPECT_EQ(log->log_start_offset(), active);
+  EXPECT_EQ(log->durable_offset(), kEnd - 1);
+  files.ClearRules();
+  AppendNext(log.get(), {.ack = Ack::kDurable});
+  ExpectRecords(*log, active, kEnd + 1);
+}
+
 // It does not depend on what lies below it, which goes without it, and makes room on a full disk.
 TEST_P(UnsyncedRangesTest, WhatLiesBelowItGoesThoughNothingCanBeWrittenAgain) {
   const auto disk = Killed(2 * kEnd, kEnd);
