@@ -257,8 +257,9 @@ absl::Status Compaction::CheckUndamaged() const {
     if (handle->damage().empty()) continue;
     VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open, handle->Acquire());
     VARVE_RETURN_IF_ERROR(open->JudgeAgain().status());
+    const bool may_pass = open->awaits_device();
     for (const DamagedRange& range : open->damage()) {
-      return Error(absl::StatusCode::kDataLoss,
+      return Error(may_pass ? absl::StatusCode::kInternal : absl::StatusCode::kDataLoss,
                    "{}: at position {}: expected no damage in what is to be compacted, found {} bytes: {}",
                    JoinPath(core_.directory, SegmentFileName(range.segment, SegmentFileKind::kLog)), range.position,
                    range.bytes, range.reason);

@@ -191,10 +191,11 @@ bool LiveView::ReplaySealed() {
 
 bool LiveView::ReplayProducers(const OpenSegment& segment, int64_t* position) {
   const PublishedEnd end = segment.published();
-  for (;;) {
+  for (bool is_complete = true;;) {
     const absl::StatusOr<std::optional<FoundBatch>> found = BatchAt(segment, *position, end);
     if (!found.ok()) return false;
-    if (!found->has_value()) return !segment.awaits_device();
+    is_complete = is_complete && !segment.awaits_device();  // batches may have been passed over
+    if (!found->has_value()) return is_complete;
     *position = (*found)->position + (*found)->size_bytes;
     if ((*found)->last_offset < producers_from_offset_) continue;
     const RecordBatchView batch(

@@ -221,7 +221,9 @@ absl::StatusOr<bool> OpenSegment::JudgeAgain() const {
   if (!awaits_device()) return false;
   const MutexLock lock(&judge_mutex_);
   if (!awaits_device()) return true;  // somebody else did
-  const std::shared_ptr<const File> file = Reopened();
+  absl::Status refused;
+  const std::shared_ptr<const File> file = Reopened(&refused);
+  VARVE_RETURN_IF_ERROR(file == nullptr ? refused : absl::OkStatus());
   if (file == nullptr) return false;
   for (const DamagedRange& range : judgement()->found.unreadable) {
     if (!ReadThrough(*file, range.position, range.position + range.bytes).ok()) return false;
@@ -233,8 +235,8 @@ absl::StatusOr<bool> OpenSegment::JudgeAgain() const {
 }
 
 void OpenSegment::GoBy(std::unique_ptr<const Judgement> judgement) const {
-  judgement_.store(judgement.get(), std::memory_order_release);
   judgements_.push_back(std::move(judgement));
+  judgement_.store(judgements_.back().get(), std::memory_order_release);
 }
 
 absl::StatusOr<std::unique_ptr<const OpenSegment::Judgement>> OpenSegment::NewJudgement() const {

@@ -162,10 +162,7 @@ class OpenSegment {
   // True once something was not as the index says, and the segment was judged.
   [[nodiscard]] bool judged() const { return judgement() != nullptr; }
   // True while JudgeAgain may find less damage.
-  [[nodiscard]] bool awaits_device() const {
-    const Judgement* const judgement = this->judgement();
-    return judgement != nullptr && !judgement->found.unreadable.empty();
-  }
+  [[nodiscard]] bool awaits_device() const { return AwaitsDevice(judgement()); }
 
   // Sorted by position. Empty nearly always. What is judged is added. The ranges stay valid as long as the segment.
   [[nodiscard]] const std::vector<DamagedRange>& damage() const {
@@ -173,7 +170,10 @@ class OpenSegment {
     return judgement != nullptr ? judgement->found.damage : damage_;
   }
   // The same without what may only have been unreadable for a while: for whoever keeps it longer than the segment.
-  [[nodiscard]] const std::vector<DamagedRange>& lasting_damage() const { return awaits_device() ? damage_ : damage(); }
+  [[nodiscard]] const std::vector<DamagedRange>& lasting_damage() const {
+    const Judgement* const judgement = this->judgement();
+    return judgement != nullptr && !AwaitsDevice(judgement) ? judgement->found.damage : damage_;
+  }
 
   // What the live indexes hold now, up to `end`, comes from files. Writer only, before there are readers.
   void TookFromFiles(PublishedEnd end);
@@ -204,6 +204,9 @@ class OpenSegment {
     SparseOffsetIndex index;
   };
   [[nodiscard]] const Judgement* judgement() const { return judgement_.load(std::memory_order_acquire); }
+  [[nodiscard]] static bool AwaitsDevice(const Judgement* judgement) {
+    return judgement != nullptr && !judgement->found.unreadable.empty();
+  }
   [[nodiscard]] absl::StatusOr<std::unique_ptr<const Judgement>> NewJudgement() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(judge_mutex_);
   void GoBy(std::unique_ptr<const Judgement> judgement) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(judge_mutex_);

@@ -173,7 +173,6 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
   int64_t batches_scanned = 0;
   int64_t expected_offset = segment.base_offset();  // continuity: base offsets are outside the checksum
   for (int64_t position = start.position; position < end.end_position;) {
-    const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
     if (!segment.damage().empty()) [[unlikely]] {
       if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
         if (target <= range->last_offset) {
@@ -184,6 +183,7 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
         continue;
       }
     }
+    const HeaderPeek peek = Peek(segment.log() + position, end.end_position - position);
     if (!peek.plausible || peek.base_offset < expected_offset || peek.last_offset >= end.next_offset) [[unlikely]] {
       VARVE_RETURN_IF_ERROR(MeetNoBatch(segment, position));
       return FindBatch(segment, target, end);
