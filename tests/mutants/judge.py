@@ -10,8 +10,8 @@ import time
 
 from canary import CanaryError
 
-# Of memory, which a mutant may ask for without end.
-ADDRESS_SPACE_BYTES = 16 << 30
+# Of addresses, which a mutant may ask for without end; files in memory ask for some GiB each.
+ADDRESS_SPACE_BYTES = 256 << 30
 # Directories of tests, from those of the lowest layer to those that come to it through all others.
 LAYERS = ("base", "record", "index", "io", "segment", "state", "log", "faults", "crash", "model", "store", "cli", "fuzz")
 
