@@ -30,7 +30,7 @@ class StateVisitor : public BatchVisitor {
     }
     if (header.producer_id < 0) return absl::OkStatus();
     std::optional<CompletedTransaction> completed;
-    VARVE_RETURN_IF_ERROR(producers_->Add(RecordBatchView(bytes), &completed));
+    producers_->Add(RecordBatchView(bytes), &completed);
     if (completed.has_value() && completed->aborted) {
       aborted_->push_back({.producer_id = completed->producer_id,
                            .first_offset = completed->first_offset,
@@ -211,7 +211,7 @@ class Planner {
       required.segment = plan_.marks.durable_point->segment;
       required.position = plan_.marks.durable_point->position;
     }
-    if (!plan_.marks.cache_survived || !state.has_value()) return required;
+    if (!state.has_value() || !plan_.marks.cache_survived) return required;
     VARVE_ASSIGN_OR_RETURN(const std::unique_ptr<LiveLine> line,
                            LiveLine::Find(file_system_, directory_, state->lineage));
     const std::optional<LiveValues> live = line != nullptr ? line->Load() : std::nullopt;

@@ -1,7 +1,9 @@
 #include "log/log_loader.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/bytes.h"
@@ -29,19 +31,10 @@ bool HasPending(const std::optional<PartitionStateValues>& state) {
   return state.has_value() && state->pending != PendingOperation::kNone;
 }
 
-std::string_view NameOf(PendingOperation operation) {
-  switch (operation) {
-    case PendingOperation::kTruncateTo:
-      return "truncation to";
-    case PendingOperation::kStartAt:
-      return "fresh start at";
-    case PendingOperation::kDeleteBefore:
-      return "deletion before";
-    case PendingOperation::kNone:
-      break;
-  }
-  return "nothing at";
-}
+// Of each, by its number.
+constexpr std::array<std::string_view, 4> kOperationNames = {"nothing at", "truncation to", "fresh start at",
+                                                             "deletion before"};
+static_assert(static_cast<size_t>(PendingOperation::kDeleteBefore) + 1 == kOperationNames.size());
 
 // What the state is once its pending operation is done.
 PartitionStateValues Completed(PartitionStateValues values) {
@@ -66,7 +59,8 @@ absl::StatusOr<PartitionStateValues> CompletePending(FileSystem* file_system, co
   VARVE_ASSIGN_OR_RETURN(const std::string overtaken, ReasonIsOvertaken(file_system, directory, values));
   if (announcement == Announcement::kPerhapsCached) {
     const std::string announced =
-        fmt::format("{} {} was announced and not finished", NameOf(values.pending), values.pending_offset);
+        fmt::format("{} {} was announced and not finished", kOperationNames[static_cast<size_t>(values.pending)],
+                    values.pending_offset);
     report->findings.push_back({.action = overtaken.empty() ? RecoveryAction::kCompleted : RecoveryAction::kIgnored,
                                 .rule = "Writing 7",
                                 .file = PartitionState::kFileName,

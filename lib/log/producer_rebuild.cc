@@ -1,6 +1,7 @@
 #include "log/producer_rebuild.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "base/path.h"
@@ -40,10 +41,9 @@ absl::Status ProducerRebuild::BeginSegment(int64_t log_start_offset, int64_t bas
   return absl::OkStatus();
 }
 
-absl::Status ProducerRebuild::Add(const RecordBatchView& batch, std::optional<CompletedTransaction>* completed) {
-  const absl::Status replayed = producers_->Replay(batch, completed);
+void ProducerRebuild::Add(const RecordBatchView& batch, std::optional<CompletedTransaction>* completed) {
   // A marker whose checksum is good but which cannot be read closes nothing; the log holds it all the same.
-  return absl::IsDataLoss(replayed) ? absl::OkStatus() : replayed;
+  producers_->Replay(batch, completed).IgnoreError();
 }
 
 void ProducerRebuild::EndSegment(int64_t next_offset) {
@@ -66,16 +66,12 @@ absl::Status ProducerRebuild::Finish(int64_t log_start_offset, int64_t log_end_o
   VARVE_RETURN_IF_ERROR(ReplayTo(log_end_offset));
   producers_->RemoveExpired(now_ms_);
   TakeSnapshot(log_end_offset);
-  // The same bounds once more: segments may have gone since the first.
-  for (const int64_t offset : std::set<int64_t>(on_disk_)) {
-    if (offset > log_end_offset || offset <= log_start_offset) {
-      on_disk_.erase(offset);
-      removals_.insert(offset);
-    }
-  }
-  std::erase_if(planned_, [&](const auto& snapshot) {
-    return snapshot.first > log_end_offset || snapshot.first <= log_start_offset;
-  });
+  // The lower bound once more: segments may have gone since the first. None lies above the end.
+  while (!on_disk_.empty() && *on_disk_.begin() <= log_start_offset)
+    removals_.insert(on_disk_.extract(on_disk_.begin()));
+  std::erase_if(planned_, [&](const auto& snapshot) { return snapshot.first <= log_start_offset; });
+  assert(on_disk_.empty() || *on_disk_.rbegin() <= log_end_offset);
+  assert(planned_.empty() || planned_.rbegin()->first <= log_end_offset);
   RemoveStrays(base_offsets);
   // Of an empty log no snapshot is left, so that the next opening would not know them.
   if (log_end_offset > log_start_offset) return absl::OkStatus();
@@ -145,7 +141,7 @@ absl::Status ProducerRebuild::ReplaySegment(const FoundSegment& segment, int64_t
     if (!found || !reader.crc_matches() || reader.header().base_offset >= offset) return absl::OkStatus();
     if (reader.header().last_offset() < position_) continue;
     std::optional<CompletedTransaction> completed;
-    VARVE_RETURN_IF_ERROR(Add(reader.batch(), &completed));
+    Add(reader.batch(), &completed);
     position_ = reader.header().next_offset();
   }
 }

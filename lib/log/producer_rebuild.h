@@ -41,7 +41,7 @@ class ProducerRebuild {
   // one.
   [[nodiscard]] absl::Status BeginSegment(int64_t log_start_offset, int64_t base_offset);
   // A batch of that segment. *completed as ProducerStateManager::Replay has it.
-  [[nodiscard]] absl::Status Add(const RecordBatchView& batch, std::optional<CompletedTransaction>* completed);
+  void Add(const RecordBatchView& batch, std::optional<CompletedTransaction>* completed);
   // Its end.
   void EndSegment(int64_t next_offset);
 

@@ -318,6 +318,7 @@ TEST(CarryThroughTest, NoOperationTouchesNothing) {
   VARVE_EXPECT_OK(internal::CarryThrough(&counting, testing_support::kDirectory, values));
   EXPECT_EQ(counting.operation_count(), 0u);
   EXPECT_TRUE(internal::SegmentsToRemove({0, 10}, PendingOperation::kNone, 5).empty());
+  EXPECT_TRUE(internal::SegmentsToRemove({0, 10}, static_cast<PendingOperation>(100), 5).empty());
 }
 
 // The log was cut and has grown to where it ended before: only the batch at the cut tells.

