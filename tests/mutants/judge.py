@@ -10,8 +10,9 @@ import time
 
 from canary import CanaryError
 
-# Of addresses, which a mutant may ask for without end; files in memory ask for some GiB each.
-ADDRESS_SPACE_BYTES = 256 << 30
+# Of memory, which a mutant may use without end. What files in memory reserve is far more, and no limit is put on that.
+MEMORY_BYTES = 6 << 30
+LOOK_S = 0.5  # between two looks at what a program uses
 # Directories of tests, from those of the lowest layer to those that come to it through all others.
 LAYERS = ("base", "record", "index", "io", "segment", "state", "log", "faults", "crash", "model", "store", "cli", "fuzz")
 
@@ -39,17 +40,25 @@ def nearest_first(programs, source):
     return sorted(programs, key=distance)
 
 
+def resident_bytes(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def run(program, timeout_s):
     """Whether all its tests succeed within that time, in a directory of their own."""
     with tempfile.TemporaryDirectory() as directory:
-        try:
-            done = subprocess.run(
-                [program, "--gtest_fail_fast", "--gtest_brief=1"], cwd=directory, timeout=timeout_s, check=False,
-                env={**os.environ, "TMPDIR": directory}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES)))
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+        until = time.monotonic() + timeout_s
+        with subprocess.Popen([program, "--gtest_fail_fast", "--gtest_brief=1"], cwd=directory,
+                              env={**os.environ, "TMPDIR": directory}, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as running:
+            while True:
+                try:
+                    return running.wait(LOOK_S) == 0
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() < until and resident_bytes(running.pid) <= MEMORY_BYTES:
+                        continue
+                running.kill()
+                return False
 
 
 class Judge:

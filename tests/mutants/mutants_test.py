@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 import unittest
+import unittest.mock
 
 from canary import CanaryError
 import judge
@@ -115,8 +116,21 @@ class VerdictTest(unittest.TestCase):
         sut = judge.Judge(pathlib.Path(), MiniatureBuild({}), ["log/fails_test", "log/a_test"])
         self.assertEqual(sut.sound_programs(), ["log/fails_test"])
 
+    def run_script(self, command, timeout_s):
+        with tempfile.TemporaryDirectory() as directory:
+            script = pathlib.Path(directory, "a_test")
+            script.write_text(f"#!/bin/sh\n{command}\n")
+            script.chmod(0o755)
+            return judge.run(script, timeout_s)
+
     def test_a_program_that_never_ends_has_failed(self):
-        self.assertFalse(judge.run("yes", timeout_s=0.2))
+        with unittest.mock.patch.object(judge, "LOOK_S", 0.05):
+            self.assertTrue(self.run_script("exec sleep 0.2", timeout_s=60))
+            self.assertFalse(self.run_script("exec sleep 600", timeout_s=0.2))
+
+    def test_a_program_that_uses_memory_without_end_has_failed(self):
+        with unittest.mock.patch.multiple(judge, LOOK_S=0.05, MEMORY_BYTES=4096):
+            self.assertFalse(self.run_script("exec sleep 0.2", timeout_s=60))
 
 
 if __name__ == "__main__":
