@@ -212,10 +212,11 @@ class Log {
   // moments in which names change; a truncation or a deletion meanwhile takes precedence. Removes the files whose
   // file_delete_delay_ms is over, as ApplyRetention does. kInvalidArgument where cleanup_policy does not compact, for an
   // option out of range, and for a record that `options` refuse (kInvalidRecord); kUnavailable while another pass runs;
-  // kDataLoss, damaged bytes in what is to be compacted: nothing more is touched; kResourceExhausted, no room for the new
-  // segments or the key map. One thing a full disk does not leave as it was: where the directory has no room for the new
-  // names of the old files, appends fail until the log is reopened, which completes the exchange. Cost: reads what is
-  // dirty twice and everything else that is cleanable once, writes what stays; key_map_bytes of memory at most.
+  // kDataLoss, damaged bytes in what is to be compacted, and kInternal, bytes that the device cannot read now: nothing
+  // more is touched; kResourceExhausted, no room for the new segments or the key map. One thing a full disk does not leave
+  // as it was: where the directory has no room for the new names of the old files, appends fail until the log is reopened,
+  // which completes the exchange. Cost: reads what is dirty twice and everything else that is cleanable once, writes what
+  // stays; key_map_bytes of memory at most.
   [[nodiscard]] absl::StatusOr<CompactionResult> Compact(const CompactionOptions& options = {});
 
   // Begins the same as a pass that goes on when its Step is called. Nothing is read or written yet. The pass counts as
