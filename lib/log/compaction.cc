@@ -256,7 +256,8 @@ absl::Status Compaction::CheckUndamaged() const {
     if (handle->base_offset() >= plan_.range.first_uncleanable_offset) break;
     if (handle->damage().empty()) continue;
     VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open, handle->Acquire());
-    VARVE_RETURN_IF_ERROR(open->JudgeAgain().status());
+    const std::vector<DamagedRange>& met = open->damage();
+    for (const DamagedRange& range : met) VARVE_RETURN_IF_ERROR(open->JudgeAgain(range).status());
     const bool may_pass = open->awaits_device();
     for (const DamagedRange& range : open->damage()) {
       return Error(may_pass ? absl::StatusCode::kInternal : absl::StatusCode::kDataLoss,

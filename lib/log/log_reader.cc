@@ -201,7 +201,7 @@ absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstAtOrAfter(int64
   for (size_t index = 0; index < snapshot_.list->size(); ++index) {
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
     const OpenSegment& segment = *slot->segment;
-    if (segment.largest_timestamp().timestamp_ms < timestamp_ms) continue;
+    if (segment.knows_largest_timestamp() && segment.largest_timestamp().timestamp_ms < timestamp_ms) continue;
     VARVE_ASSIGN_OR_RETURN(const std::optional<FoundRecord> found,
                            internal::FindTimestamp(segment, timestamp_ms, log_start, segment.published(), &scratch_));
     if (found.has_value()) return found;
@@ -216,6 +216,7 @@ absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstOfMaximum() {
   int64_t largest_ms = OpenSegment::kNoTimestampYet;
   for (size_t index = 0; index < snapshot_.list->size(); ++index) {
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
+    if (!slot->segment->knows_largest_timestamp()) return FirstOfMaximumInAll();
     const int64_t timestamp_ms = slot->segment->largest_timestamp().timestamp_ms;
     if (timestamp_ms <= largest_ms) continue;
     largest_ms = timestamp_ms;
@@ -236,7 +237,7 @@ absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstOfMaximumInAll(
     VARVE_ASSIGN_OR_RETURN(Slot* const slot, Acquire(index));
     const OpenSegment& segment = *slot->segment;
     const int64_t above_ms = largest.has_value() ? largest->timestamp_ms : OpenSegment::kNoTimestampYet;
-    if (segment.largest_timestamp().timestamp_ms <= above_ms) continue;
+    if (segment.knows_largest_timestamp() && segment.largest_timestamp().timestamp_ms <= above_ms) continue;
     VARVE_ASSIGN_OR_RETURN(
         const std::optional<FoundRecord> found,
         internal::FindLargestTimestamp(segment, above_ms, log_start, segment.published(), &scratch_));
@@ -246,8 +247,11 @@ absl::StatusOr<std::optional<FoundRecord>> LogReader::Impl::FirstOfMaximumInAll(
 }
 
 int64_t LogReader::Impl::BehindDamage(int64_t offset) const {
-  for (const auto& handle : snapshot_.list->handles()) {
-    for (const DamagedRange& range : handle->damage()) {
+  for (size_t index = 0; index < snapshot_.list->size(); ++index) {
+    // What this reader holds may know of damage that the cache has let go of.
+    const Slot& slot = slots_[index % kSlots];
+    const bool held = slot.index == index && slot.segment != nullptr;
+    for (const DamagedRange& range : held ? slot.segment->damage() : snapshot_.list->at(index)->damage()) {
       if (range.first_offset <= offset && offset <= range.last_offset) return range.last_offset + 1;
     }
   }

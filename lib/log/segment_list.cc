@@ -86,13 +86,16 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> SegmentHandle::Acquire() {
 
 absl::StatusOr<TimestampOffset> SegmentHandle::LargestTimestamp() {
   const MutexLock lock(&mutex_);
-  if (open_ != nullptr) return open_->largest_timestamp();
-  if (!largest_timestamp_.has_value()) {
-    VARVE_RETURN_IF_ERROR(CheckNames());
-    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<const OpenSegment> open,
-                           OpenSegment::OpenSealed(file_system_, directory_, base_offset_, end_, damage_));
-    largest_timestamp_ = open->largest_timestamp();
-  }
+  if (open_ != nullptr && open_->knows_largest_timestamp()) return open_->largest_timestamp();
+  if (largest_timestamp_.has_value()) return *largest_timestamp_;
+  VARVE_RETURN_IF_ERROR(CheckNames());
+  VARVE_ASSIGN_OR_RETURN(
+      const std::shared_ptr<const OpenSegment> open,
+      OpenSegment::OpenSealed(file_system_, directory_, base_offset_, open_ != nullptr ? open_->published() : end_,
+                              open_ != nullptr ? open_->lasting_damage() : damage_));
+  VARVE_RETURN_IF_ERROR(
+      Annotate(open->largest_timestamp_status(), fmt::format("{}: its largest timestamp is not known", open->path())));
+  largest_timestamp_ = open->largest_timestamp();
   return *largest_timestamp_;
 }
 

@@ -66,7 +66,7 @@ class SegmentHandle : public std::enable_shared_from_this<SegmentHandle> {
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const TransactionIndex>> AbortedIndex();
 
   // OpenSegment::largest_timestamp. Of a sealed segment it is read once, without displacing what readers keep open.
-  // Errors: as Acquire.
+  // Errors: as Acquire; kInternal where what may have a larger one cannot be read.
   [[nodiscard]] absl::StatusOr<TimestampOffset> LargestTimestamp();
 
   // Notes which file the .log is, so that IsExchanged can tell; where the system does not say, nothing is noted.

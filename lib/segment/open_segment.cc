@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 
 #include "base/path.h"
 #include "base/prefetch.h"
@@ -30,6 +31,12 @@ TimeIndex UsableTimeIndex(FileSystem* file_system, const std::string& path, int6
 
 // At a time, of pages that are to be present.
 constexpr int64_t kReadBytes = 16 * 1024;
+
+int64_t BytesOf(const std::vector<DamagedRange>& ranges) {
+  int64_t bytes = 0;
+  for (const DamagedRange& range : ranges) bytes += range.bytes;
+  return bytes;
+}
 
 // How many entries point at or before `position`, of either form of the index: entries rise in both members.
 template <typename Index>
@@ -73,7 +80,11 @@ absl::StatusOr<std::shared_ptr<const OpenSegment>> OpenSegment::OpenSealed(
   segment->time_index_ =
       UsableTimeIndex(file_system.get(), path_of(SegmentFileKind::kTimeIndex), base_offset, end.next_offset);
   segment->TookFromFiles(end);
-  segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end));
+  absl::Status* const failed = &segment->largest_timestamp_status_;
+  segment->SetLargestTimestamp(LargestTimestamp(*segment, segment->time_index_.last_entry(), end, failed));
+  if (failed->ok() && segment->awaits_device()) {
+    *failed = absl::InternalError(segment->judgement()->found.unreadable.front().reason);
+  }
   segment->Publish(end);
   return segment;
 }
@@ -217,19 +228,25 @@ absl::Status OpenSegment::Judge() const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> OpenSegment::JudgeAgain() const {
-  if (!awaits_device()) return false;
+absl::StatusOr<bool> OpenSegment::JudgeAgain(const DamagedRange& met) const {
+  if (!judged()) return false;
   const MutexLock lock(&judge_mutex_);
-  if (!awaits_device()) return true;  // somebody else did
+  const Judgement& last = *judgement();
+  if (std::ranges::find(last.found.damage, met) == last.found.damage.end()) return true;  // somebody else did
+  VARVE_RETURN_IF_ERROR(unsupported_);
+  std::vector<DamagedRange> failed;
+  std::ranges::copy_if(last.found.unreadable, std::back_inserter(failed),
+                       [&met](const DamagedRange& range) { return Overlap(met, range); });
+  if (failed.empty()) return false;
   absl::Status refused;
   const std::shared_ptr<const File> file = Reopened(&refused);
   VARVE_RETURN_IF_ERROR(file == nullptr ? refused : absl::OkStatus());
   if (file == nullptr) return false;
-  for (const DamagedRange& range : judgement()->found.unreadable) {
+  for (const DamagedRange& range : failed) {
     if (!ReadThrough(*file, range.position, range.position + range.bytes).ok()) return false;
   }
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<const Judgement> judgement, NewJudgement());
-  if (!judgement->found.unreadable.empty()) return false;
+  if (BytesOf(judgement->found.unreadable) >= BytesOf(last.found.unreadable)) return false;
   GoBy(std::move(judgement));
   return true;
 }

@@ -137,10 +137,10 @@ class OpenSegment {
   // Reads all that comes from files, unless that was done, and goes by what it finds from now on. Errors: as JudgeSegment;
   // kDataLoss where the file is gone; else as File opens. They change nothing: the next call tries again.
   [[nodiscard]] absl::Status Judge() const;
-  // For whoever meets damage. True if the device failed when it was found, no longer does, and the segment was judged
-  // anew: then what was asked for may be had. Errors: as Judge. Cost: nothing where the device had not failed; else the
-  // calls that read such damage, up to the first that fails.
-  [[nodiscard]] absl::StatusOr<bool> JudgeAgain() const;
+  // For whoever meets damage, of damage(). True if the device failed when it was found, no longer does there, and the
+  // segment was judged anew: then what was asked for may be had. Errors: as Judge. Cost: nothing where the device had not
+  // failed; else the calls that read this damage, up to the first that fails.
+  [[nodiscard]] absl::StatusOr<bool> JudgeAgain(const DamagedRange& met) const;
 
   // Where to begin a search by time: an entry of the time index, and the offset of the one before it, the base offset
   // where there is none. It is trusted if the batch that it names is known to be the first to reach its timestamp.
@@ -181,6 +181,9 @@ class OpenSegment {
   // The largest timestamp in the segment and the last offset of the first batch that has it; {-1, base offset} if no
   // record has one.
   [[nodiscard]] TimestampOffset largest_timestamp() const;
+  // Not OK where something that may have a larger one could not be read when the segment was opened.
+  [[nodiscard]] const absl::Status& largest_timestamp_status() const { return largest_timestamp_status_; }
+  [[nodiscard]] bool knows_largest_timestamp() const { return largest_timestamp_status_.ok(); }
   // Writer only.
   void SetLargestTimestamp(TimestampOffset largest);
 
@@ -254,6 +257,7 @@ class OpenSegment {
   std::atomic<uint64_t> published_{0};
   std::atomic<int64_t> largest_timestamp_ms_{kNoTimestampYet};
   std::atomic<int64_t> largest_timestamp_offset_;
+  absl::Status largest_timestamp_status_;
   // What comes from files: so many entries, up to this end, with a word for each stretch. None where all was written
   // here.
   size_t file_entries_ = 0;

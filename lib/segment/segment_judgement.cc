@@ -26,10 +26,6 @@ bool Contains(const DamagedRange& all, const DamagedRange& part) {
   return all.position <= part.position && part.position + part.bytes <= all.position + all.bytes;
 }
 
-bool Overlap(const DamagedRange& one, const DamagedRange& other) {
-  return one.position < other.position + other.bytes && other.position < one.position + one.bytes;
-}
-
 // Adds a range to others. What is known of its bytes already grows by it.
 void Add(DamagedRange range, std::vector<DamagedRange>* damage) {
   for (DamagedRange& known : *damage) {
@@ -47,6 +43,10 @@ void Add(DamagedRange range, std::vector<DamagedRange>* damage) {
 }
 
 }  // namespace
+
+bool Overlap(const DamagedRange& one, const DamagedRange& other) {
+  return one.position < other.position + other.bytes && other.position < one.position + one.bytes;
+}
 
 absl::StatusOr<SegmentJudgement> JudgeSegment(const File& log, int64_t base_offset, int64_t size_bytes,
                                               int64_t next_offset, const std::vector<DamagedRange>& known,

@@ -24,6 +24,9 @@ struct SegmentJudgement {
   std::vector<std::byte> index;          // entries as the .index should have them
 };
 
+// True if both hold one of the same bytes.
+[[nodiscard]] bool Overlap(const DamagedRange& one, const DamagedRange& other);
+
 // Judges the first `size_bytes` of `log`, which hold everything from `base_offset` up to `next_offset`. `known` is damage
 // that an opening found, and stays damage; `index_entries` are those of the .index that rise. Errors: as
 // RecoverSegment. Cost: reads the segment.

@@ -176,7 +176,7 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
     if (!segment.damage().empty()) [[unlikely]] {
       if (const DamagedRange* range = DamageAt(segment, position); range != nullptr) {
         if (target <= range->last_offset) {
-          VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain());
+          VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain(*range));
           return judged_again ? FindBatch(segment, target, end) : InDamage(segment, *range);
         }
         position = range->position + range->bytes;
@@ -198,7 +198,7 @@ absl::StatusOr<std::optional<FoundBatch>> FindBatch(const OpenSegment& segment, 
 
 absl::StatusOr<std::optional<FoundBatch>> BatchAt(const OpenSegment& segment, int64_t position, PublishedEnd end) {
   while (const DamagedRange* range = DamageAt(segment, position)) {
-    VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain());
+    VARVE_ASSIGN_OR_RETURN(const bool judged_again, segment.JudgeAgain(*range));
     if (!judged_again) position = range->position + range->bytes;
   }
   if (position >= end.end_position) return std::nullopt;
@@ -346,14 +346,15 @@ absl::StatusOr<int64_t> TimeScanStart(const OpenSegment& segment, int64_t timest
 }
 
 // The larger of `known` and what the batches from `position` on have; *borne_out if one of them is the batch that
-// `known` names, with that timestamp.
+// `known` names, with that timestamp. *failed: why not all of them were looked at.
 TimestampOffset LargestFrom(const OpenSegment& segment, int64_t position, TimestampOffset known, PublishedEnd end,
-                            bool* borne_out) {
+                            bool* borne_out, absl::Status* failed) {
   TimestampOffset largest = known;
   TestedWalk walk(segment, position, end);
   while (true) {
     const absl::StatusOr<std::optional<FoundBatch>> found = walk.Next();
-    if (!found.ok() || !found->has_value()) return largest;  // whoever reads there is told
+    if (!found.ok()) *failed = found.status();
+    if (!found.ok() || !found->has_value()) return largest;
     const TimestampOffset of_batch{MaxTimestampOf(segment, **found), (*found)->last_offset};
     if (of_batch == known) *borne_out = true;
     if (of_batch.timestamp_ms > largest.timestamp_ms) largest = of_batch;
@@ -395,15 +396,18 @@ absl::StatusOr<std::optional<FoundRecord>> FindLargestTimestamp(const OpenSegmen
   }
 }
 
-TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end) {
+TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end,
+                                 absl::Status* failed) {
   if (last_entry.timestamp_ms != OpenSegment::kNoTimestampYet) {
     const absl::StatusOr<Start> start = ScanStart(segment, last_entry.offset, end);
     bool borne_out = false;
-    const TimestampOffset largest = LargestFrom(segment, start.ok() ? start->position : 0, last_entry, end, &borne_out);
+    const TimestampOffset largest =
+        LargestFrom(segment, start.ok() ? start->position : 0, last_entry, end, &borne_out, failed);
     if (borne_out) return largest;
   }
   bool ignored = false;
-  return LargestFrom(segment, 0, {OpenSegment::kNoTimestampYet, segment.base_offset()}, end, &ignored);
+  *failed = absl::OkStatus();
+  return LargestFrom(segment, 0, {OpenSegment::kNoTimestampYet, segment.base_offset()}, end, &ignored, failed);
 }
 
 }  // namespace varve::internal

@@ -62,10 +62,10 @@ struct FoundRecord : TimestampOffset {
 
 // The largest timestamp of the segment and the last offset of the first batch that has it. `last_entry` is what the
 // time index says of it. An index may have lost its end, or all of it, or be wrong: the batches from that entry on are
-// looked at, and all of them where none is the one that the entry names. Cost: usually the headers between two index
-// entries.
-[[nodiscard]] TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry,
-                                               PublishedEnd end);
+// looked at, and all of them where none is the one that the entry names. *failed: what kept it from looking at all that
+// it had to, which may have a larger one. Cost: usually the headers between two index entries.
+[[nodiscard]] TimestampOffset LargestTimestamp(const OpenSegment& segment, TimestampOffset last_entry, PublishedEnd end,
+                                               absl::Status* failed);
 
 }  // namespace varve::internal
 

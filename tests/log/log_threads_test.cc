@@ -45,6 +45,8 @@ INSTANTIATE_TEST_SUITE_P(, LogThreadsTest, ::testing::Values(IoMode::kMapped, Io
                          [](const auto& param) { return param.param == IoMode::kMapped ? "Mapped" : "Write"; });
 
 constexpr int64_t kAppends = 150;  // of each writer
+// A writer that failed leaves nobody waiting for long.
+constexpr std::chrono::minutes kPatience(2);
 
 TEST_P(LogThreadsTest, WritersOfEveryAckReadersAndWaiters) {
   const auto log = OpenLog("orders-0", options_);
@@ -73,8 +75,7 @@ TEST_P(LogThreadsTest, WritersOfEveryAckReadersAndWaiters) {
   });
   std::thread waiter([&] {
     constexpr int64_t kTotal = kAppends * static_cast<int64_t>(std::size(kAcks));
-    for (int64_t offset = 0; offset < kTotal; ++offset)
-      VARVE_ASSERT_OK(log->WaitForData(offset, std::chrono::hours(1)));
+    for (int64_t offset = 0; offset < kTotal; ++offset) VARVE_ASSERT_OK(log->WaitForData(offset, kPatience));
     VARVE_ASSERT_OK(log->WaitDurable(kTotal));
   });
   for (std::thread& writer : writers) writer.join();
@@ -116,7 +117,7 @@ TEST_P(LogThreadsTest, TruncationsAmongWritersAndReaders) {
   });
   for (int round = 0; round < 10; ++round) {
     const int64_t end_offset = log->log_end_offset();
-    VARVE_ASSERT_OK(log->WaitForData(end_offset + 30, std::chrono::hours(1)));
+    VARVE_ASSERT_OK(log->WaitForData(end_offset + 30, kPatience));
     VARVE_EXPECT_OK(log->TruncateTo(end_offset));
     if (round % 3 == 2) {
       VARVE_EXPECT_OK(log->DeleteBefore(end_offset / 2));
@@ -146,7 +147,7 @@ TEST_P(LogThreadsTest, RetentionAmongWritersReadersAndTruncations) {
   });
   for (int round = 0; round < 10; ++round) {
     const int64_t end_offset = log->log_end_offset();
-    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, std::chrono::hours(1)));
+    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, kPatience));
     VARVE_EXPECT_OK(log->PlanRetention({.retention_ms = 0}));
     const absl::Status truncated = log->TruncateTo(end_offset);
     EXPECT_TRUE(truncated.ok() || absl::IsOutOfRange(truncated)) << truncated;  // it may be deleted by then
@@ -204,7 +205,7 @@ TEST_P(LogThreadsTest, CompactionAndRetentionAmongAWriterReadersAndTruncations) 
   });
   for (int round = 0; round < 10 || (removed == 0 && round < 1000); ++round) {
     const int64_t end_offset = log->log_end_offset();
-    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, std::chrono::hours(1)));
+    VARVE_ASSERT_OK(log->WaitForData(end_offset + 100, kPatience));
     const absl::Status truncated = log->TruncateTo(end_offset);
     EXPECT_TRUE(truncated.ok() || absl::IsOutOfRange(truncated)) << truncated;  // it may be deleted by then
   }

@@ -143,6 +143,26 @@ TEST_F(SegmentListTest, TheCacheForgetsWhatTheDeviceFailedOn) {
   ExpectServes(*anew);
 }
 
+// What cannot be read may have a larger timestamp; nor is what was read meanwhile remembered.
+TEST_F(SegmentListTest, WhileTheDeviceFailsTheLargestTimestampIsNotKnown) {
+  const auto cache = std::make_shared<OpenSegmentCache>(8);
+  const auto asked = Sealed(0, cache);
+  const auto opened = Sealed(10, cache);
+  faulty_->AddRule({.operation = FileOperation::kPopulate, .for_ever = true});
+  faulty_->AddRule({.operation = FileOperation::kRead, .path_part = ".log", .for_ever = true});
+  VARVE_ASSERT_OK_AND_ASSIGN(const auto held, opened->Acquire());
+  EXPECT_FALSE(held->knows_largest_timestamp());
+  for (const auto& handle : {asked, opened}) {
+    EXPECT_THAT(handle->LargestTimestamp(),
+                StatusIs(absl::StatusCode::kInternal, ::testing::HasSubstr("its largest timestamp is not known")));
+  }
+  faulty_->ClearRules();
+  for (const auto& handle : {asked, opened}) {
+    VARVE_ASSERT_OK_AND_ASSIGN(const TimestampOffset largest, handle->LargestTimestamp());
+    EXPECT_EQ(largest.timestamp_ms, 1000);
+  }
+}
+
 TEST_F(SegmentListTest, AHandleThatIsGoneIsNoneOfTheCachesBusiness) {
   const auto cache = std::make_shared<OpenSegmentCache>(1);
   auto gone = Sealed(0, cache);

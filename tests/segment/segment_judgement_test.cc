@@ -95,6 +95,24 @@ class SegmentJudgementTest : public ::testing::Test {
     EXPECT_EQ(open.damage()[0].last_offset, lost.last_offset);
   }
 
+  // A byte in the body of a batch.
+  [[nodiscard]] uint64_t PositionIn(size_t batch) const {
+    return static_cast<uint64_t>(segment_.batches()[batch].position) + kBatchHeaderBytes + 2;
+  }
+
+  // Looks for every batch: those of these numbers cannot be had.
+  void ExpectLost(const OpenSegment& open, const std::vector<size_t>& lost) const {
+    for (size_t number = 0; number < kBatches; ++number) {
+      const int64_t offset = segment_.batches()[number].base_offset;
+      SCOPED_TRACE(testing::Message() << "offset " << offset);
+      if (std::ranges::find(lost, number) == lost.end()) {
+        ASSERT_NO_FATAL_FAILURE(ExpectFound(open, offset));
+      } else {
+        EXPECT_THAT(FindBatch(open, offset, open.published()), StatusIs(absl::StatusCode::kDataLoss));
+      }
+    }
+  }
+
   MemoryFileSystem memory_;
   ReferenceSegment segment_;
   const std::shared_ptr<FaultyFileSystem> faulty_;
@@ -242,19 +260,21 @@ TEST_F(SegmentJudgementTest, WhatTheDeviceFailedOnIsServedOnceItCanBeRead) {
     faulty_->ClearRules();
     const std::vector<DamagedRange>* const before = &open->damage();
     faulty_->AddRule({.operation = FileOperation::kRead, .nth = 2, .for_ever = true});
-    EXPECT_THAT(open->JudgeAgain(), IsOkAndHolds(false)) << "it fails again";
+    const DamagedRange met = before->front();
+    EXPECT_THAT(open->JudgeAgain(met), IsOkAndHolds(false)) << "it fails again";
     EXPECT_EQ(&open->damage(), before);
     faulty_->ClearRules();
     VARVE_ASSERT_OK_AND_ASSIGN(const FileInfo info, memory_.Info(path));
     VARVE_ASSERT_OK(memory_.Rename(path, "orders-0/away"));
     open->ReleaseFile(info.identity);
-    EXPECT_THAT(open->JudgeAgain(), IsOkAndHolds(false)) << "there is nothing to read";
+    EXPECT_THAT(open->JudgeAgain(met), IsOkAndHolds(false)) << "there is nothing to read";
     VARVE_ASSERT_OK(memory_.Rename("orders-0/away", path));
     faulty_->AddRule({.operation = FileOperation::kRead, .nth = 2, .status = absl::ResourceExhaustedError("memory")});
     EXPECT_THAT(FindBatch(*open, kBaseOffset, open->published()), StatusIs(absl::StatusCode::kResourceExhausted));
     faulty_->ClearRules();
     ASSERT_NO_FATAL_FAILURE(ExpectOneLost(*open, kBad, kBaseOffset));
     EXPECT_FALSE(open->awaits_device());
+    EXPECT_THAT(open->JudgeAgain(met), IsOkAndHolds(true)) << "it was, meanwhile";
     EXPECT_EQ(open->lasting_damage(), open->damage());
     const uint64_t reads = faulty_->operation_count(FileOperation::kRead);
     EXPECT_THAT(FindBatch(*open, bad.base_offset, open->published()), StatusIs(absl::StatusCode::kDataLoss));
@@ -291,6 +311,36 @@ TEST_F(SegmentJudgementTest, ReadsThatFailLeaveNoDamageBehind) {
     }
   }
   EXPECT_GT(most, 3u);
+}
+
+// Of several bad sectors one may be read again before the others.
+TEST_F(SegmentJudgementTest, EachOfSeveralBadSectorsIsServedOnceItCanBeRead) {
+  const std::string path = testing_support::SegmentPath(kDirectory, kBaseOffset, SegmentFileKind::kLog);
+  segment_ = ReferenceSegment(kBaseOffset);
+  const std::string value(9000, 'v');  // a bad sector takes its page with it
+  for (size_t number = 0; number < kBatches; ++number) {
+    segment_.Add({.base_offset = segment_.next_offset(), .value = value});
+  }
+  for (const Entries& entries : kEntries) {
+    (void)Open(entries);  // writes the files
+    const auto bad =
+        std::make_shared<testing_support::FileSystemWithBadSectors>(&memory_, path, PositionIn(2), uint64_t{1});
+    bad->Add(PositionIn(9), 1);
+    bad->LetMap();
+    VARVE_ASSERT_OK_AND_ASSIGN(const auto open,
+                               OpenSegment::OpenSealed(bad, kDirectory, kBaseOffset, segment_.end(), {}));
+    ExpectLost(*open, {2, 9});
+    EXPECT_TRUE(open->awaits_device());
+    bad->Mend(PositionIn(9));
+    ExpectLost(*open, {2});
+    EXPECT_TRUE(open->awaits_device());
+    bad->Add(PositionIn(9), 1);  // known to be good by now
+    ExpectLost(*open, {2});
+    bad->Mend(PositionIn(2));
+    bad->Mend(PositionIn(9));
+    ExpectLost(*open, {});
+    EXPECT_FALSE(open->awaits_device());
+  }
 }
 
 // What an opening has found stays damage until the next one, however it was found.
