@@ -127,6 +127,8 @@ class RecordView {
   [[nodiscard]] bool is_tombstone() const { return !value_.has_value(); }
 
  private:
+  friend class RecordCursor;  // decodes into them: a copy of what was just written would have to wait for that
+
   int64_t offset_ = 0;
   int64_t timestamp_ms_ = kNoTimestamp;
   std::optional<std::string_view> key_;

@@ -129,7 +129,7 @@ class RecordCursor {
   // payload of an uncompressed batch.
   RecordCursor(RecordBatchView batch, std::span<const std::byte> decoded_records);
 
-  // False at the end, or at the first fault: then status() is not OK.
+  // False at the end, or at the first fault: then status() is not OK, and *record is none.
   [[nodiscard]] bool Next(RecordView* record);
 
   // As Next, for a record that is not looked at: of its bytes only the length is checked.

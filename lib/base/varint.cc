@@ -26,7 +26,7 @@ const std::byte* DecodeLongVarint(const std::byte* begin, const std::byte* end, 
   return next;
 }
 
-const std::byte* DecodeVarlong(const std::byte* begin, const std::byte* end, int64_t* value) {
+const std::byte* DecodeLongVarlong(const std::byte* begin, const std::byte* end, int64_t* value) {
   uint64_t raw = 0;
   const std::byte* next = DecodeUnsigned<uint64_t, kMaxVarlongBytes>(begin, end, &raw);
   if (next != nullptr) *value = ZigZagDecode(raw);

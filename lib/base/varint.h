@@ -86,8 +86,22 @@ inline std::byte* EncodeVarlong(std::byte* out, int64_t value) {
   return DecodeLongVarint(begin, end, value);
 }
 
+// The slow path of DecodeVarlong: any length.
+[[nodiscard]] const std::byte* DecodeLongVarlong(const std::byte* begin, const std::byte* end, int64_t* value);
+
 // As DecodeVarint, for up to 10 bytes.
-[[nodiscard]] const std::byte* DecodeVarlong(const std::byte* begin, const std::byte* end, int64_t* value);
+[[nodiscard]] inline const std::byte* DecodeVarlong(const std::byte* begin, const std::byte* end, int64_t* value) {
+  if (begin < end && static_cast<uint8_t>(*begin) < 0x80) [[likely]] {
+    *value = ZigZagDecode(uint64_t{static_cast<uint8_t>(*begin)});
+    return begin + 1;
+  }
+  if (end - begin >= 2 && static_cast<uint8_t>(begin[1]) < 0x80) {
+    *value =
+        ZigZagDecode((uint64_t{static_cast<uint8_t>(*begin)} & 0x7f) | uint64_t{static_cast<uint8_t>(begin[1])} << 7);
+    return begin + 2;
+  }
+  return DecodeLongVarlong(begin, end, value);
+}
 
 }  // namespace varve::internal
 

@@ -23,7 +23,7 @@ const std::byte* DecodeText(const std::byte* next, const std::byte* end, std::op
     return next;
   }
   if (length > end - next) return nullptr;
-  *text = internal::AsText({next, static_cast<size_t>(length)});
+  text->emplace(internal::AsText({next, static_cast<size_t>(length)}));
   return next + length;
 }
 
@@ -136,19 +136,17 @@ bool RecordCursor::Next(RecordView* record) {
   int32_t offset_delta = 0;
   next = DecodeVarint(next, end, &offset_delta);
   if (next == nullptr) return Fail("an offset delta within the record length", length);
-  std::optional<std::string_view> key;
-  next = DecodeText(next, end, &key);
+  next = DecodeText(next, end, &record->key_);
   if (next == nullptr) return Fail("a key within the record length", length);
-  std::optional<std::string_view> value;
-  next = DecodeText(next, end, &value);
+  next = DecodeText(next, end, &record->value_);
   if (next == nullptr) return Fail("a value within the record length", length);
-  HeaderRange headers;
+  record->headers_ = HeaderRange();
   const bool has_headers = end - next != 1 || *next != std::byte{0};
-  if (has_headers && !CheckHeaders(next, end, &headers)) return false;
+  if (has_headers && !CheckHeaders(next, end, &record->headers_)) return false;
 
-  const int64_t timestamp_ms =
+  record->timestamp_ms_ =
       has_log_append_time_ ? log_append_time_ms_ : internal::AddWrapping(base_timestamp_ms_, timestamp_delta);
-  *record = RecordView(internal::AddWrapping(base_offset_, offset_delta), timestamp_ms, key, value, headers);
+  record->offset_ = internal::AddWrapping(base_offset_, offset_delta);
   return MoveTo(end);
 }
 
