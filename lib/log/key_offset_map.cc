@@ -48,7 +48,9 @@ KeyOffsetMap::KeyOffsetMap(ZeroedPages pages, size_t slot_count, const HashKey& 
 
 KeyOffsetMap::Hash KeyOffsetMap::Prepare(std::string_view key) const {
   const Hash hash = HashOf(key);
-  __builtin_prefetch(&entries_[FirstSlot(hash)]);
+  const auto* const entry = reinterpret_cast<const std::byte*>(&entries_[FirstSlot(hash)]);
+  __builtin_prefetch(entry);  // may lie in two cache lines
+  __builtin_prefetch(entry + kEntryBytes - 1);
   return hash;
 }
 
