@@ -27,15 +27,15 @@ def unit_programs(build_directory):
     return sorted(str(program.relative_to(tests)) for program in programs if program.is_relative_to(tests))
 
 
-def nearest_first(programs, source):
-    """Those of the source's layer, then those of the layers above it, then the rest."""
+def nearest_first(programs, source, seconds):
+    """Those of the source's layer, then those of the layers above it, then the rest; of equals the quickest."""
     own = LAYERS.index(source.split("/")[1])
     stem = pathlib.PurePath(source).stem
 
     def distance(program):
         layer, name = program.split("/")[0], pathlib.PurePath(program).name
         place = LAYERS.index(layer) if layer in LAYERS else len(LAYERS)
-        return place < own, place, not name.startswith(stem), name
+        return place < own, place, not name.startswith(stem), seconds.get(program, 0), name
 
     return sorted(programs, key=distance)
 
@@ -69,6 +69,7 @@ class Judge:
         self._build = build
         self._programs = programs
         self._seconds = {}
+        self._code = {}  # of the sources as they are
 
     def sound_programs(self):
         """Runs each program as it is, to know how long it takes; those that fail so."""
@@ -85,21 +86,28 @@ class Judge:
         ("killed", the program that fails) or ("survived", "")."""
         text = (self._root / mutant.path).read_text()
         with tempfile.TemporaryDirectory() as directory:
-            changed = os.path.join(directory, "source.cc")
-            code = []
-            for version in (text, mutant.changed(text)):
-                pathlib.Path(changed).write_text(version)
-                try:
-                    self._build.compile(str(self._root), mutant.path, changed, changed + ".o", "-g0")
-                except CanaryError:
-                    return "invalid", ""
-                code.append(pathlib.Path(changed + ".o").read_bytes())
-            if code[0] == code[1]:
+            try:
+                if mutant.path not in self._code:
+                    self._code[mutant.path] = self._compiled(mutant.path, text, directory)
+                changed_code = self._compiled(mutant.path, mutant.changed(text), directory)
+            except CanaryError:
+                return "invalid", ""
+            if changed_code == self._code[mutant.path]:
                 return "equal", ""
-            return self._run_all(mutant, changed + ".o", os.path.join(directory, "program"))
+            changed_object = os.path.join(directory, "changed.o")
+            pathlib.Path(changed_object).write_bytes(changed_code)
+            return self._run_all(mutant, changed_object, os.path.join(directory, "program"))
+
+    def _compiled(self, path, text, directory):
+        """The object that the compiler makes of the text in place of that source."""
+        source = pathlib.Path(directory, "source.cc")  # of one name, as the object holds it
+        source.write_text(text)
+        compiled = pathlib.Path(directory, "source.o")
+        self._build.compile(str(self._root), path, str(source), str(compiled), "-g0", f"-ffile-prefix-map={directory}=.")
+        return compiled.read_bytes()
 
     def _run_all(self, mutant, changed_object, output):
-        for program in nearest_first(self._programs, mutant.path):
+        for program in nearest_first(self._programs, mutant.path, self._seconds):
             self._build.link(os.path.basename(program), [changed_object], output)
             if not run(output, timeout_s=10 + 5 * self._seconds[program]):
                 return "killed", program

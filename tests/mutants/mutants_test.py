@@ -63,9 +63,11 @@ class MayCompileTest(unittest.TestCase):
 
 class OrderTest(unittest.TestCase):
     def test_the_nearest_tests_come_first(self):
-        programs = ["base/path_test", "log/appender_test", "log/flusher_test", "record/batch_test", "store/adopt_test"]
-        self.assertEqual(judge.nearest_first(programs, "lib/log/flusher.cc"),
-                         ["log/flusher_test", "log/appender_test", "store/adopt_test", "base/path_test", "record/batch_test"])
+        programs = ["base/path_test", "log/appender_test", "log/flusher_test", "log/verify_test", "record/batch_test",
+                    "store/adopt_test"]
+        self.assertEqual(judge.nearest_first(programs, "lib/log/flusher.cc", {"log/appender_test": 2, "log/flusher_test": 9}),
+                         ["log/flusher_test", "log/verify_test", "log/appender_test", "store/adopt_test",
+                          "base/path_test", "record/batch_test"])
 
 
 class MiniatureBuild:
